@@ -1,0 +1,37 @@
+"""Errors that are a user's to mend, told in one sentence.
+
+Library code raises :class:`UserError`; the command line prints it without a
+traceback and leaves with exit status :data:`EXIT_USER_ERROR`.
+"""
+import sys
+from typing import Callable, Optional, Sequence
+
+EXIT_USER_ERROR = 2
+
+
+class UserError(ValueError):
+    """A mistake in what the user gave: a file, a config key, an argument.
+
+    The message is one sentence that names the file or the key and says what
+    to do about it.  It is a :class:`ValueError`, so callers of the library
+    that know nothing of this project can still catch it.
+    """
+
+
+def run_cli(main: Callable[[Optional[Sequence[str]]], Optional[int]],
+            argv: Optional[Sequence[str]] = None) -> int:
+    """Run a command and turn a :class:`UserError` into one printed sentence.
+
+    Args:
+        main: A command's entry point; it takes the list of arguments (None
+            means ``sys.argv[1:]``) and returns an exit status or None.
+        argv: The arguments handed to ``main``.
+
+    Returns:
+        The exit status: that of ``main``, or 2 after a :class:`UserError`.
+    """
+    try:
+        return main(argv) or 0
+    except UserError as error:
+        print(f'sssd: error: {error}', file=sys.stderr, flush=True)
+        return EXIT_USER_ERROR
