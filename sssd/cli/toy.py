@@ -1,0 +1,20 @@
+"""Command: make the embedded toy data set."""
+import argparse
+from typing import Optional, Sequence
+
+from sssd.data.toy import make_toy
+
+
+def main(argv: Optional[Sequence[str]] = None) -> None:
+    """Make the data set and say where it is."""
+    parser = argparse.ArgumentParser(
+        prog='make_toy', description='Make the toy data set (drawn here, nothing is downloaded).')
+    parser.add_argument('root', nargs='?', default='data/toy', help='folder (default: %(default)s)')
+    parser.add_argument('--num-train', type=int, default=1000, help='default: %(default)s')
+    parser.add_argument('--num-val', type=int, default=200, help='default: %(default)s')
+    parser.add_argument('--num-labeled', type=int, default=100, help='default: %(default)s')
+    parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
+    args = parser.parse_args(argv)
+    paths = make_toy(args.root, args.num_train, args.num_val, args.num_labeled, args.seed)
+    for name, path in paths.items():
+        print(f'{name}: {path}')

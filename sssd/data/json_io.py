@@ -1,0 +1,60 @@
+"""Reading and writing annotation files of the COCO format."""
+import json
+import os
+from pathlib import Path
+from typing import Union
+
+from sssd.errors import UserError
+
+_LISTS = ('images', 'annotations', 'categories')
+
+
+def write_json(path: Union[str, Path], content: dict) -> None:
+    """Write ``content`` whole or not at all: a reader never sees half a file."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    try:
+        partial.write_text(json.dumps(content))
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read_coco(path: Union[str, Path]) -> dict:
+    """Read a COCO annotation file.
+
+    Args:
+        path: The JSON file.
+
+    Returns:
+        Its content: a dict with at least the lists ``images``, ``annotations``, ``categories``.
+
+    Raises:
+        UserError: If the file is missing, is no JSON, or lacks one of these lists or their ids.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(f'annotation file {path} does not exist; check ann_file and data_root.')
+    try:
+        coco = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise UserError(f'{path} is no valid JSON ({error}); '
+                        'give a COCO annotation file.') from error
+    missing = [key for key in _LISTS
+               if not isinstance(coco, dict) or not isinstance(coco.get(key), list)]
+    if missing:
+        raise UserError(f'{path} is not in COCO format: it lacks the list(s) '
+                        f'{", ".join(missing)}; convert it to COCO first.')
+    _check_fields(path, coco, 'images', ('id', 'file_name', 'width', 'height'))
+    _check_fields(path, coco, 'annotations', ('id', 'image_id', 'category_id', 'bbox'))
+    _check_fields(path, coco, 'categories', ('id', 'name'))
+    return coco
+
+
+def _check_fields(path: Path, coco: dict, name: str, fields: tuple) -> None:
+    for position, entry in enumerate(coco[name]):
+        for field in fields:
+            if not isinstance(entry, dict) or field not in entry:
+                raise UserError(f'{path} is not in COCO format: entry {position} of {name!r} '
+                                f'has no {field!r}; add it.')
