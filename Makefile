@@ -1,0 +1,36 @@
+# Everything here is thin: the logic lies in tools/setup_env.py and in sssd.
+SHELL  := /bin/bash
+PYTHON ?= python3
+VENV   ?= .venv
+PY     := $(VENV)/bin/python
+STAMP  := $(VENV)/.up-to-date
+TESTS  ?= tests
+
+# One thread per process: the tests start several and the models are tiny.
+THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+.DEFAULT_GOAL := help
+.PHONY: help env test demo lint clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+env: $(STAMP) ## build .venv, or bring it up to date (compiles mmcv's operators: minutes the first time)
+
+$(STAMP): constraints.txt pyproject.toml tools/setup_env.py
+	@command -v $(PYTHON) >/dev/null || { echo "error: $(PYTHON) was not found: install Python 3.10 or newer, or name one with 'make env PYTHON=/path/to/python3'." >&2; exit 1; }
+	@$(PYTHON) tools/setup_env.py $(VENV)
+	@touch $@
+
+test: $(STAMP) ## run the tests (TESTS=tests/cli for a part of them)
+	@$(THREADS) $(PY) -m pytest $(TESTS) -q --durations=5 $(PYTEST_ARGS)
+
+demo: $(STAMP) ## train and compare on a toy data set, on the CPU
+	@$(PY) -m sssd demo
+
+lint: $(STAMP) ## style and common mistakes (ruff)
+	@$(PY) -m ruff check .
+
+clean: ## remove caches, not the environment
+	@rm -rf .pytest_cache .ruff_cache build *.egg-info
+	@find sssd tests tools configs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
