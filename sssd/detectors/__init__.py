@@ -1,0 +1,5 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""Training-time detectors: they hold mmdet detectors and change none of them."""
+from sssd.detectors.sed import SED
+
+__all__ = ['SED']

@@ -1,0 +1,182 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""Scale-Equivalent Distillation (SED): one detector class for every mmdet detector."""
+import copy
+from typing import Dict, List, Optional, Sequence
+
+import torch
+import torch.nn.functional as F
+from mmdet.models.detectors import SemiBaseDetector
+from mmdet.models.utils import rename_loss_dict
+from mmdet.registry import MODELS as MMDET_MODELS
+from mmdet.structures import SampleList
+from torch import Tensor, nn
+
+from sssd.errors import UserError
+from sssd.losses import probabilities
+from sssd.registry import LOSSES, MODELS
+from sssd.views import Pass, View, build_views
+
+
+@MODELS.register_module()
+class SED(SemiBaseDetector):
+    """A student trained by labels, by its own predictions at half size, and by its moving average (Sec. 3).
+
+    ``L = L_sup + (n_u / n_s) (lambda_s L_scale + lambda_d L_distill)``  (Eq. 1)
+
+    Inputs come in mmdet's three branches: ``sup`` (labelled), ``unsup_teacher`` (the weak view X') and
+    ``unsup_student`` (the strong view X, of the same geometry). The scaled view X^ is made here from the batch.
+    A batch without the unsupervised branches is trained by its labels alone, and so is every batch while both
+    lambdas are 0: that is the supervised baseline, with a moving average of its own.
+
+    ``lambda_s``, ``lambda_d`` and ``shift`` are plain attributes that hooks set
+    (:class:`~sssd.hooks.LambdaScheduleHook`, :class:`~sssd.hooks.ScaleDrawHook`).
+
+    Args:
+        detector: Config of any mmdet detector; student and teacher are both made from it.
+        views: Configs of the prediction views; None takes one for every head of the detector.
+        scale_loss: Config of the loss of Eq. 2; default :class:`~sssd.losses.SoftLoss`. Always soft.
+        distill_loss: Config of the loss of Eq. 3; default :class:`~sssd.losses.SoftLoss`.
+        lambda_s: Weight of Eq. 2 until a hook sets another.
+        lambda_d: Weight of Eq. 3 until a hook sets another.
+        scale_view: ``'strong'`` or ``'weak'``: which view is X in Eq. 2.
+        semi_test_cfg: As in mmdet; ``predict_on`` is ``'teacher'`` by default.
+        data_preprocessor: ``MultiBranchDataPreprocessor`` config.
+        init_cfg: As in mmdet.
+
+    Raises:
+        UserError: If a view refuses the detector, or an option is unknown.
+    """
+
+    def __init__(self,
+                 detector: dict,
+                 views: Optional[Sequence[dict]] = None,
+                 scale_loss: Optional[dict] = None,
+                 distill_loss: Optional[dict] = None,
+                 lambda_s: float = 1.0,
+                 lambda_d: float = 1.0,
+                 scale_view: str = 'strong',
+                 semi_test_cfg: Optional[dict] = None,
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None) -> None:
+        # Not SemiBaseDetector's constructor: it builds twice from one dict, which DETR-like detectors change.
+        super(SemiBaseDetector, self).__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        self.student = MMDET_MODELS.build(copy.deepcopy(detector))
+        self.teacher = copy.deepcopy(self.student)
+        self.freeze(self.teacher)
+        self.semi_train_cfg = dict(freeze_teacher=True)
+        self.semi_test_cfg = dict(predict_on='teacher') if semi_test_cfg is None else semi_test_cfg
+        if scale_view not in ('strong', 'weak'):
+            raise UserError(f'SED: scale_view is {scale_view!r}; use strong (the default) or weak.')
+        self.scale_view = scale_view
+        self.views: List[View] = build_views(self.student, views)
+        self.scale_loss = LOSSES.build(scale_loss or dict(type='SoftLoss'))
+        self.distill_loss = LOSSES.build(distill_loss or dict(type='SoftLoss'))
+        self.lambda_s, self.lambda_d, self.shift = lambda_s, lambda_d, 1
+
+    def init_weights(self) -> None:
+        """Initialise the student and copy it to the teacher, buffers included."""
+        super().init_weights()
+        self.teacher.load_state_dict(self.student.state_dict())
+
+    def train(self, mode: bool = True) -> 'SED':
+        """Set the student's mode; the teacher is always evaluated."""
+        super().train(mode)
+        self.teacher.eval()
+        return self
+
+    def loss(self, multi_batch_inputs: Dict[str, Tensor], multi_batch_data_samples: Dict[str, SampleList]) -> dict:
+        """Eq. 1, term by term, with the figures that tell whether training is healthy.
+
+        Args:
+            multi_batch_inputs: Padded, normalised batches (n, 3, H, W) by branch.
+            multi_batch_data_samples: Their data samples by branch.
+
+        Returns:
+            Loss terms; entries whose name has no ``loss`` in it are logged only.
+        """
+        losses = self.supervised_loss(multi_batch_inputs['sup'], multi_batch_data_samples['sup'])
+        if 'unsup_student' not in multi_batch_inputs or not (self.lambda_s > 0 or self.lambda_d > 0):
+            return losses
+        supervised = total_of(losses)
+        ratio = len(multi_batch_inputs['unsup_student']) / len(multi_batch_inputs['sup'])
+        unsupervised, health = self.unsupervised_losses(multi_batch_inputs, multi_batch_data_samples)
+        unsupervised = {name: ratio * term for name, term in unsupervised.items()}
+        health['unsup_over_sup'] = total_of(unsupervised) / supervised.clamp(min=1e-6)
+        return {**losses, **unsupervised, **health}
+
+    def supervised_loss(self, inputs: Tensor, samples: SampleList) -> dict:
+        """L_sup: the student's own losses on the labelled images, prefixed ``sup_``."""
+        return rename_loss_dict('sup_', self.student.loss(inputs, samples))
+
+    def unsupervised_losses(self, inputs: Dict[str, Tensor], samples: Dict[str, SampleList]):
+        """lambda_s L_scale and lambda_d L_distill over all views, and the share of confident teacher rows."""
+        strong = self.run(self.student, inputs['unsup_student'], samples['unsup_student'])
+        losses, health = {}, {}
+        if self.lambda_s > 0:
+            full, batch, branch = strong, inputs['unsup_student'], samples['unsup_student']
+            if self.scale_view == 'weak':
+                batch, branch = inputs['unsup_teacher'], samples['unsup_teacher']
+                full = self.run(self.student, batch, branch)
+            small = self.run(self.student, shrink(batch, self.shift), branch, 2**self.shift)
+            for view in self.views:
+                terms = self.scale_loss.scale(*view.scale_pair(full, small, self.shift))
+                losses.update(named(view, 'scale', self.lambda_s, terms))
+        if self.lambda_d > 0:
+            with torch.no_grad():
+                weak = self.run(self.teacher, inputs['unsup_teacher'], samples['unsup_teacher'])
+            for view in self.views:
+                with_grad, target = view.distill_pair(strong, weak)
+                losses.update(named(view, 'distill', self.lambda_d, self.distill_loss.distill(with_grad, target)))
+                health[f'{view.name}_teacher_above_half'] = share_above_half(target)
+        return losses, health
+
+    def run(self, detector: nn.Module, inputs: Tensor, samples: SampleList, factor: int = 1) -> Pass:
+        """Features of one batch through one detector.
+
+        Args:
+            detector: Student or teacher.
+            inputs: Batch (n, 3, H, W).
+            samples: Data samples of the batch at full size.
+            factor: How much smaller than full size the batch is.
+        """
+        metas = [dict(sample.metainfo, img_shape=tuple(side / factor for side in sample.img_shape[:2]))
+                 for sample in samples]
+        return Pass(detector, detector.extract_feat(inputs), metas, tuple(inputs.shape[-2:]))
+
+
+def shrink(images: Tensor, shift: int) -> Tensor:
+    """X^ from X (Sec. 3.1): 1/2**shift of the size, anti-aliased bilinear, (n, 3, H, W) to (n, 3, H/2^s, W/2^s).
+
+    Halving is repeated, so that shrinking by s and then by t is shrinking by s + t.
+
+    Raises:
+        UserError: If a side is no multiple of 2**shift.
+    """
+    if any(side % 2**shift for side in images.shape[-2:]):
+        raise UserError(f'SED: a batch of {tuple(images.shape[-2:])} pixels cannot be shrunk by 2**{shift}; set '
+                        f'pad_size_divisor of the data preprocessor to a multiple of {2**shift}, 64 for S=1.')
+    for _ in range(shift):
+        images = F.interpolate(images, scale_factor=0.5, mode='bilinear', antialias=True)
+    return images
+
+
+def named(view: View, kind: str, weight: float, terms) -> Dict[str, Tensor]:
+    """Weighted terms of one view as entries of the log, such as ``rpn_loss_scale_cls``."""
+    score, box = terms
+    return {f'{view.name}_loss_{kind}_cls': weight * score, f'{view.name}_loss_{kind}_bbox': weight * box}
+
+
+def share_above_half(rows) -> Tensor:
+    """Share of valid rows in which the teacher gives one of the object classes more than 0.5."""
+    probability = probabilities(rows.logits, rows.activation)
+    if rows.activation == 'softmax':
+        probability = probability[:, :-1]
+    confident = (probability.amax(1) > 0.5) & rows.valid if len(probability) else rows.valid
+    return confident.sum() / rows.valid.sum().clamp(min=1)
+
+
+def total_of(losses: dict) -> Tensor:
+    """Sum of all loss terms, as the optimiser sees it, without gradient."""
+    terms = [value if isinstance(value, Tensor) else sum(part.mean() for part in value)
+             for name, value in losses.items() if 'loss' in name]
+    return sum(term.detach().mean() for term in terms)

@@ -1,0 +1,64 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""The EMA teacher of Eq. 4."""
+import torch
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from sssd.errors import UserError
+from sssd.hooks.progress import progress_of
+from sssd.registry import HOOKS
+from sssd.schedules import build_schedule
+
+
+@HOOKS.register_module()
+class EMATeacherHook(Hook):
+    """``theta_t = alpha theta_t + (1 - alpha) theta_s`` after every optimizer step (Eq. 4).
+
+    Parameters and floating-point buffers (BatchNorm statistics) are averaged, integer buffers copied. Before the
+    first iteration the teacher becomes the student, unless training is resumed. Where gradients accumulate, only
+    iterations that step the optimizer count. mmdet's MeanTeacherHook calls 1 - alpha its momentum.
+
+    Args:
+        alpha: A schedule: a number, or a config such as the default
+            ``dict(type='StepAtDecay', start=0.99, end=0.9)`` (Table 9, "Step").
+    """
+
+    def __init__(self, alpha=None) -> None:
+        self.alpha = build_schedule(alpha or dict(type='StepAtDecay', start=0.99, end=0.9))
+
+    def before_train(self, runner) -> None:
+        """Make the teacher equal to the student, buffers included, at iteration 0."""
+        model = unwrap(runner.model)
+        if not (hasattr(model, 'student') and hasattr(model, 'teacher')):
+            raise UserError(f'EMATeacherHook: {type(model).__name__} has no student and teacher; take the hook out '
+                            'of custom_hooks or train a model of type sssd.SED.')
+        if runner.iter == 0:
+            average(model.teacher, model.student, alpha=0.0)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Average after an iteration that stepped the optimizer, and log alpha."""
+        if not runner.optim_wrapper.should_update():
+            return
+        alpha = self.alpha(progress_of(runner))
+        if not 0 <= alpha <= 1:
+            raise UserError(f'EMATeacherHook: the schedule gives alpha {alpha}, but Eq. 4 needs one in [0, 1].')
+        model = unwrap(runner.model)
+        average(model.teacher, model.student, alpha)
+        runner.message_hub.update_scalar('train/alpha', alpha)
+
+
+@torch.no_grad()
+def average(teacher: nn.Module, student: nn.Module, alpha: float) -> None:
+    """Eq. 4 over all tensors of two models' state."""
+    state = student.state_dict()
+    for name, value in teacher.state_dict().items():
+        if value.is_floating_point():
+            value.lerp_(state[name].to(value.dtype), 1 - alpha)
+        else:
+            value.copy_(state[name])
+
+
+def unwrap(model: nn.Module) -> nn.Module:
+    """The model inside DistributedDataParallel and the like."""
+    return model.module if is_model_wrapper(model) else model

@@ -1,0 +1,44 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""Loss weights on schedules."""
+from mmengine.hooks import Hook
+
+from sssd.errors import UserError
+from sssd.hooks.ema_teacher import unwrap
+from sssd.hooks.progress import progress_of
+from sssd.registry import HOOKS
+from sssd.schedules import build_schedule
+
+
+@HOOKS.register_module()
+class LambdaScheduleHook(Hook):
+    """Sets loss weights of the model, such as ``lambda_s`` and ``lambda_d``, before every iteration, and logs them.
+
+    Args:
+        burn_in: Iterations at the start in which all of them are 0: training by labels alone.
+        **weights: Attribute of the model = its schedule (a number or a schedule's config).
+
+    Raises:
+        UserError: When training starts, if the model has no such attribute.
+    """
+
+    priority = 'ABOVE_NORMAL'
+
+    def __init__(self, burn_in: int = 0, **weights) -> None:
+        self.burn_in = burn_in
+        self.schedules = {name: build_schedule(schedule) for name, schedule in weights.items()}
+
+    def before_train(self, runner) -> None:
+        """Check that the model has all the weights."""
+        model = unwrap(runner.model)
+        for name in self.schedules:
+            if not hasattr(model, name):
+                raise UserError(f'LambdaScheduleHook: {type(model).__name__} has no weight {name!r}; SED has '
+                                'lambda_s and lambda_d.')
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        """Set and log the values of this iteration."""
+        progress = progress_of(runner)
+        for name, schedule in self.schedules.items():
+            value = 0.0 if progress.iteration < self.burn_in else schedule(progress)
+            setattr(unwrap(runner.model), name, value)
+            runner.message_hub.update_scalar(f'train/{name}', value)

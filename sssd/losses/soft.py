@@ -1,0 +1,122 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""The unsupervised losses of SED: scale consistency (Eq. 2) and self-distillation (Eq. 3), re-weighted (Eq. 5)."""
+from typing import Optional, Tuple
+
+import torch
+from torch import Tensor
+
+from sssd.errors import UserError
+from sssd.losses.distances import SIGMOID, box_distance, kl_divergence, probabilities, score_distance
+from sssd.losses.reweight import mean_over_ranks
+from sssd.registry import LOSSES
+
+#: Logit of a hard label: its sigmoid is 1 to float precision.
+HARD_LOGIT = 30.0
+
+
+@LOSSES.register_module()
+class SoftLoss:
+    """Eq. 2 and 3 over rows; one object serves every view of a detector.
+
+    Args:
+        reweight: Config of the weights of the classification part; default :class:`Histogram` with 30 bins.
+        target: ``'soft'``, the target's probabilities as they are, or ``'hard'``, its most likely class where that
+            scores at least ``threshold`` and background elsewhere (Table 4).
+        threshold: Score from which a hard target is an object.
+        box_weight: Factor on the regression part; 1 as in the equations.
+        box_rows: ``'valid'`` averages the regression part over all valid rows; ``'foreground'`` weights each row
+            by the target's probability of being an object, since boxes of background rows were never supervised.
+        class_boxes: Which boxes count where every class has its own: ``'probability'`` weights each class's
+            distance by the target's probability of the class, ``'argmax'`` takes the likeliest class,
+            ``'all'`` one norm over all channels.
+
+    Raises:
+        UserError: If an option is not one of those named.
+    """
+
+    def __init__(self, reweight: Optional[dict] = None, target: str = 'soft', threshold: float = 0.7,
+                 box_weight: float = 1.0, box_rows: str = 'valid', class_boxes: str = 'probability') -> None:
+        for key, value, known in (('target', target, ('soft', 'hard')),
+                                  ('box_rows', box_rows, ('valid', 'foreground')),
+                                  ('class_boxes', class_boxes, ('probability', 'argmax', 'all'))):
+            if value not in known:
+                raise UserError(f'SoftLoss: {key} is {value!r}; use one of {", ".join(known)}.')
+        self.reweight = LOSSES.build(reweight or dict(type='Histogram'))
+        self.target, self.threshold = target, threshold
+        self.box_weight, self.box_rows, self.class_boxes = box_weight, box_rows, class_boxes
+
+    def distill(self, student, teacher) -> Tuple[Tensor, Tensor]:
+        """Eq. 3: ``KL(sg P_t || P_s)`` and ``|| sg R_t - R_s ||``.
+
+        Args:
+            student: :class:`PredictionView` of the strong view.
+            teacher: The teacher's rows of the weak view.
+
+        Returns:
+            Classification and regression part, two scalars.
+        """
+        target = teacher.logits.detach()
+        labels = self.hard_labels(target, teacher.activation) if self.target == 'hard' else target
+        score = self.classification(labels, student.logits, student.valid, student.activation)
+        weights = probabilities(target, teacher.activation)
+        return score, self.regression(teacher.boxes.detach(), student.boxes, weights, student)
+
+    def scale(self, full, small) -> Tuple[Tensor, Tensor]:
+        """Eq. 2: both directions of the KL, each with a detached target, and ``|| R(X) - R(X^) ||``.
+
+        Args:
+            full: Rows of X.
+            small: Rows of X^, paired with them.
+
+        Returns:
+            Classification and regression part, two scalars.
+        """
+        score = (self.classification(full.logits.detach(), small.logits, full.valid, full.activation)
+                 + self.classification(small.logits.detach(), full.logits, full.valid, full.activation))
+        weights = (probabilities(full.logits.detach(), full.activation)
+                   + probabilities(small.logits.detach(), full.activation)) / 2
+        return score, self.regression(small.boxes, full.boxes, weights, full)
+
+    def classification(self, target: Tensor, pred: Tensor, valid: Tensor, activation: str) -> Tensor:
+        """Sum over rows of weight times ``KL(target || pred)``, a scalar; 0 with a graph if there are no rows."""
+        divergence = kl_divergence(target, pred, activation)
+        distance = score_distance(target, pred.detach(), activation)
+        return (self.reweight(divergence, distance, valid) * divergence).sum()
+
+    def regression(self, target: Tensor, pred: Tensor, probability: Tensor, rows) -> Tensor:
+        """Mean over rows of the Euclidean distance of boxes, a scalar; never re-weighted by g."""
+        distance = self._row_distance(target, pred, foreground(probability, rows.activation))
+        weight = rows.valid.to(distance.dtype)
+        if self.box_rows == 'foreground':
+            weight = weight * objectness(probability, rows.activation)
+        total = mean_over_ranks(weight.sum(), self.reweight.sync).clamp(min=1)
+        return self.box_weight * (weight * distance).sum() / total
+
+    def _row_distance(self, target: Tensor, pred: Tensor, classes: Tensor) -> Tensor:
+        """(N, G, 4) twice and class probabilities (N, K) to (N,)."""
+        if pred.shape[1] == 1 or self.class_boxes == 'all':
+            return box_distance(target.flatten(1), pred.flatten(1))
+        if self.class_boxes == 'argmax':
+            classes = torch.zeros_like(classes).scatter(1, classes.argmax(1, keepdim=True), 1.0)
+        return (classes * box_distance(target, pred)).sum(1)
+
+    def hard_labels(self, target: Tensor, activation: str) -> Tensor:
+        """Logits of the hard target: the likeliest class of rows scoring at least the threshold, else background."""
+        probability = foreground(probabilities(target, activation), activation)
+        score, label = probability.max(1, keepdim=True)
+        is_object = score >= self.threshold
+        hard = torch.full_like(target, -HARD_LOGIT)
+        if activation == SIGMOID:
+            return hard.scatter(1, label, torch.where(is_object, HARD_LOGIT, -HARD_LOGIT))
+        background = torch.full_like(label, target.shape[1] - 1)
+        return hard.scatter(1, torch.where(is_object, label, background), HARD_LOGIT)
+
+
+def foreground(probability: Tensor, activation: str) -> Tensor:
+    """Probabilities of the object classes: all columns of a sigmoid head, all but the last of a softmax."""
+    return probability if activation == SIGMOID else probability[:, :-1]
+
+
+def objectness(probability: Tensor, activation: str) -> Tensor:
+    """Probability (N,) that a row is an object: the largest Bernoulli, or one minus background."""
+    return probability.amax(1) if activation == SIGMOID else 1 - probability[:, -1]

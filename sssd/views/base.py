@@ -1,0 +1,84 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""What a view is: how a detector's raw output becomes rows that two passes can be compared in."""
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Callable, List, Tuple
+
+from torch import Tensor, nn
+
+from sssd.errors import UserError
+
+
+@dataclass
+class PredictionView:
+    """Predictions as rows; rows of two comparable passes pair one to one.
+
+    Args:
+        logits: Class scores before the activation, (N, C).
+        boxes: Box regression in a unit that does not change with scale, (N, G, 4); G is 1, or the number of
+            classes where every class has a box of its own.
+        valid: False for rows that take no part in any loss, such as cells in the padding, (N,).
+        activation: ``'sigmoid'`` (each class a Bernoulli) or ``'softmax'`` (the last class is background).
+    """
+    logits: Tensor
+    boxes: Tensor
+    valid: Tensor
+    activation: str
+
+
+@dataclass
+class Pass:
+    """One forward of one detector over one batch, with what its heads gave.
+
+    Args:
+        detector: The detector that made the features.
+        feats: Its pyramid features, finest first.
+        metas: One dict an image with ``img_shape`` (h, w) of the unpadded image, as the network saw it.
+        batch_shape: (h, w) of the padded batch.
+    """
+    detector: nn.Module
+    feats: Tuple[Tensor, ...]
+    metas: List[dict]
+    batch_shape: Tuple[int, int]
+    _made: dict = field(default_factory=dict, repr=False)
+
+    def once(self, key: str, make: Callable):
+        """``make()`` at the first call with this key, the same object afterwards.
+
+        The distillation and the scale loss both need the student's head on the strong view: it runs once.
+        """
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+
+Pair = Tuple[PredictionView, PredictionView]
+
+
+class View(ABC):
+    """Turns two passes into comparable rows. SED runs every view of its list through the same loss."""
+
+    #: Prefix of this view's entries in the log.
+    name: str = ''
+
+    @abstractmethod
+    def check(self, detector: nn.Module) -> None:
+        """Whether this view fits the detector, at build time.
+
+        Raises:
+            UserError: With the reason, if it does not.
+        """
+
+    @abstractmethod
+    def distill_pair(self, student: Pass, teacher: Pass) -> Pair:
+        """Rows of the student's and of the teacher's pass over views of one geometry (Eq. 3)."""
+
+    @abstractmethod
+    def scale_pair(self, full: Pass, small: Pass, shift: int) -> Pair:
+        """Rows of X and of X^, which is 1/2**shift of its size (Eq. 2)."""
+
+
+def require(condition: bool, reason: str) -> None:
+    """Raise a :class:`UserError` with ``reason`` unless ``condition`` holds."""
+    if not condition:
+        raise UserError(reason)

@@ -1,0 +1,207 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""Rows of a dense head: RetinaNet, RPN, FCOS and mmdet's other anchor and point heads."""
+from contextlib import contextmanager
+from typing import List, NamedTuple, Optional, Tuple
+
+import torch
+from mmdet.models.dense_heads import FCOSHead, RTMDetHead
+from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
+from torch import Tensor, nn
+
+from sssd.losses.distances import SIGMOID
+from sssd.registry import VIEWS
+from sssd.views.base import Pair, Pass, PredictionView, View, require
+
+#: Units a head may give its boxes in. All but pixels are free of scale already.
+DELTAS, STRIDES, PIXELS, BINS = 'deltas', 'strides', 'pixels', 'bins'
+
+
+class Level(NamedTuple):
+    """One pyramid level: logits (B, HWA, C), boxes (B, HWA, 4), valid (B, HWA), grid (H, W), stride (w, h)."""
+    logits: Tensor
+    boxes: Tensor
+    valid: Tensor
+    grid: Tuple[int, int]
+    stride: Tuple[int, int]
+
+
+@VIEWS.register_module()
+class DenseView(View):
+    """All cells and anchors of one dense head (Sec. 3.1, "all the anchor points are regularized").
+
+    Args:
+        head: Name of the head in the detector.
+        box_unit: ``'deltas'``, ``'strides'``, ``'pixels'`` or ``'bins'`` (a distribution to integrate);
+            None reads it off the head, which is right for every head that is not refused.
+    """
+
+    def __init__(self, head: str = 'bbox_head', box_unit: Optional[str] = None) -> None:
+        require(box_unit in (None, DELTAS, STRIDES, PIXELS, BINS),
+                f'DenseView: box_unit is {box_unit!r}; use deltas, strides, pixels, bins, or None.')
+        self.head, self.box_unit = head, box_unit
+        self.name = head.replace('_head', '')
+
+    def check(self, detector: nn.Module) -> None:
+        """Refuse a head whose rows could not be compared; see :func:`check_head`."""
+        head = getattr(detector, self.head, None)
+        require(head is not None, f'DenseView: {type(detector).__name__} has no {self.head}; name the dense '
+                'head in the view, or leave `views` out and they are chosen by the heads that exist.')
+        self.box_unit = self.box_unit or box_unit_of(head)
+        check_head(head, self.box_unit)
+
+    def distill_pair(self, student: Pass, teacher: Pass) -> Pair:
+        """Rows of all levels; the two passes have the same grids."""
+        return self._join(self.levels(student)), self._join(self.levels(teacher))
+
+    def scale_pair(self, full: Pass, small: Pass, shift: int) -> Pair:
+        """Rows of level f of X and of level f - shift of X^; levels without a partner are left out."""
+        partners = {level.stride: level for level in self.levels(small)}
+        pairs = []
+        for level in self.levels(full):
+            partner = partners.get(tuple(side / 2**shift for side in level.stride))
+            if partner is not None:
+                require(level.grid == partner.grid,
+                        f'Scale pair: stride {level.stride} of X has grid {level.grid} and its partner in X^ '
+                        f'{partner.grid}; pad batches to a multiple of 2**S times the largest stride that the '
+                        'backbone halves by (pad_size_divisor of the data preprocessor, 64 for S=1).')
+                pairs.append((level, partner._replace(valid=level.valid)))
+        return self._join([pair[0] for pair in pairs]), self._join([pair[1] for pair in pairs])
+
+    def outputs(self, run: Pass) -> tuple:
+        """What the head gives for a pass, computed once: a tuple of per-level lists."""
+        return run.once(self.head, lambda: forward_as_in_training(getattr(run.detector, self.head), run.feats))
+
+    def levels(self, run: Pass) -> List[Level]:
+        """The head's output as rows, level by level."""
+        head = getattr(run.detector, self.head)
+        strides = [tuple(float(side) for side in stride) for stride in head.prior_generator.strides]
+        return [self._level(head, run, stride, *maps) for stride, *maps in zip(strides, *self.outputs(run))]
+
+    def _level(self, head: nn.Module, run: Pass, stride: Tuple[float, float], scores: Tensor, boxes: Tensor,
+               quality: Optional[Tensor] = None) -> Level:
+        """One level; ``quality`` is FCOS's and ATSS's centerness, a part of the score."""
+        logits = to_rows(scores, head.cls_out_channels)
+        if getattr(head.loss_cls, 'activated', False):
+            logits = logits.logit(eps=1e-6)
+        if quality is not None:
+            logits = joint_logit(logits, to_rows(quality, 1))
+        grid = tuple(scores.shape[-2:])
+        valid = cells_in_image(grid, stride, run.metas, scores.device)
+        valid = valid.repeat_interleave(logits.shape[1] // valid.shape[1], dim=1)
+        return Level(logits, self._scale_free(head, boxes, stride), valid, grid, stride)
+
+    def _scale_free(self, head: nn.Module, boxes: Tensor, stride: Tuple[float, float]) -> Tensor:
+        """Boxes (B, HWA, 4) in a unit that does not change with scale."""
+        if self.box_unit == BINS:
+            bins = to_rows(boxes, 4 * (head.reg_max + 1))
+            return head.integral(bins).reshape(*bins.shape[:-1], 4)
+        rows = to_rows(boxes, 4)
+        if self.box_unit == PIXELS:
+            width, height = stride
+            rows = rows / rows.new_tensor([width, height, width, height])
+        return rows
+
+    def _join(self, levels: List[Level]) -> PredictionView:
+        """All levels as one set of rows; at least one level, or none of this batch has a partner."""
+        require(len(levels) > 0, f'Scale pair: no level of {self.head} has a partner at this down-sampling rate; '
+                'lower max_shift or use a detector with more pyramid levels.')
+        logits = torch.cat([level.logits for level in levels], 1).flatten(0, 1).float()
+        boxes = torch.cat([level.boxes for level in levels], 1).reshape(-1, 1, 4).float()
+        valid = torch.cat([level.valid for level in levels], 1).flatten()
+        return PredictionView(logits, boxes, valid, SIGMOID)
+
+
+def to_rows(maps: Tensor, channels: int) -> Tensor:
+    """(B, A*channels, H, W) to (B, H*W*A, channels), the order in which mmdet flattens its heads."""
+    return maps.permute(0, 2, 3, 1).reshape(maps.shape[0], -1, channels)
+
+
+def joint_logit(score: Tensor, quality: Tensor) -> Tensor:
+    """Logit of ``sigmoid(score) * sigmoid(quality)``, without going through probabilities.
+
+    The odds against the product are ``e^-a + e^-b + e^-(a+b)``.
+    """
+    score, quality = torch.broadcast_tensors(score.float(), quality.float())
+    return -torch.logsumexp(torch.stack((-score, -quality, -score - quality)), dim=0)
+
+
+def cells_in_image(grid: Tuple[int, int], stride: Tuple[float, float], metas: List[dict],
+                   device: torch.device) -> Tensor:
+    """True for the cells that hold a part of their image, False for padding: (B, H*W)."""
+    shapes = torch.tensor([meta['img_shape'][:2] for meta in metas], dtype=torch.float, device=device)
+    rows = torch.arange(grid[0], device=device) * stride[1] < shapes[:, :1]
+    columns = torch.arange(grid[1], device=device) * stride[0] < shapes[:, 1:]
+    return (rows[:, :, None] & columns[:, None, :]).flatten(1)
+
+
+@contextmanager
+def training_flag(module: nn.Module):
+    """Set the module's own training flag, and not that of its children, for a while."""
+    before, module.training = module.training, True
+    try:
+        yield
+    finally:
+        module.training = before
+
+
+def forward_as_in_training(head: nn.Module, feats: Tuple[Tensor, ...]) -> tuple:
+    """A head's outputs in the form it gives while training, also for a teacher in eval mode.
+
+    Some heads (FCOS with norm_on_bbox) return other units when evaluated; their norm layers keep their mode.
+    """
+    with training_flag(head):
+        return head(feats)
+
+
+def box_unit_of(head: nn.Module) -> Optional[str]:
+    """Unit of a head's raw boxes, or None if it is not known."""
+    if hasattr(head, 'integral'):
+        return BINS
+    if isinstance(getattr(head, 'bbox_coder', None), DeltaXYWHBBoxCoder):
+        return DELTAS
+    if isinstance(head, RTMDetHead):
+        return PIXELS
+    if getattr(type(head), 'forward_single', None) is FCOSHead.forward_single:
+        return STRIDES if head.norm_on_bbox else PIXELS
+    return None
+
+
+def check_head(head: nn.Module, unit: Optional[str]) -> None:
+    """Refuse, with the reason, a head whose output is not one score and one box for each cell and prior.
+
+    Raises:
+        UserError: Naming the head's type.
+    """
+    name = type(head).__name__
+    for attribute in ('prior_generator', 'cls_out_channels', 'num_base_priors', 'loss_cls', 'in_channels'):
+        require(hasattr(head, attribute), f'{name} is no anchor or point head in mmdet\'s sense (it has no '
+                f'{attribute}), so its cells cannot be paired over scales; use an AnchorHead or AnchorFreeHead.')
+    require(unit is not None, f'The unit of {name}\'s boxes is not known, and in a wrong one two scales cannot be '
+            'compared; give it as views=[dict(type=\'DenseView\', box_unit=\'strides\' or \'pixels\' or \'deltas\')].')
+    require(isinstance(head.num_base_priors, int),
+            f'{name} has another number of anchors at each level, so its levels cannot be paired over scales.')
+    require(getattr(head, 'use_sigmoid_cls', True),
+            f'{name} scores its anchors by a softmax; the dense view takes sigmoid scores (use_sigmoid=True).')
+    strides = [stride[0] for stride in head.prior_generator.strides]
+    require(any(b == 2 * a for a, b in zip(strides, strides[1:])),
+            f'{name} has strides {strides}: no two levels differ by a factor of 2, so no scale pair exists.')
+    _check_outputs(head, unit)
+
+
+@torch.no_grad()
+def _check_outputs(head: nn.Module, unit: str) -> None:
+    """Run the head once on zeros and look at what comes out; its state is not touched."""
+    name, priors, mode = type(head).__name__, head.num_base_priors, head.training
+    strides = [stride[0] for stride in head.prior_generator.strides]
+    reference = next(head.parameters())
+    feats = tuple(reference.new_zeros(1, head.in_channels, *(2 * [max(1, int(2 * max(strides) // stride))]))
+                  for stride in strides)
+    head.eval()
+    outputs = forward_as_in_training(head, feats)
+    head.train(mode)
+    box_channels = 4 * (head.reg_max + 1) if unit == BINS else 4
+    expected = [priors * head.cls_out_channels, priors * box_channels, priors]
+    channels = [maps[0].shape[1] for maps in outputs]
+    require(2 <= len(outputs) <= 3 and channels == expected[:len(channels)],
+            f'{name} gives {len(outputs)} outputs with {channels} channels, but the dense view compares scores, '
+            f'boxes and at most one quality score, here {expected}; this head cannot be paired.')
