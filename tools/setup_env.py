@@ -201,7 +201,7 @@ def install(python, log_path):
     def step(title, *args):
         run_step(title, pip + list(args), log_path, env)
 
-    step('build tools', 'setuptools', 'wheel', 'ninja', 'psutil')
+    step('build tools', '--upgrade', 'pip', 'setuptools', 'wheel', 'ninja', 'psutil')
     step(pinned('torch'), pinned('torch'))
     step(pinned('onedl-mmengine'), pinned('onedl-mmengine'))
     mmcv = pinned('onedl-mmcv')
