@@ -1,0 +1,109 @@
+"""Strong augmentation, the part that neither mmcv nor mmdet has; no geometry.
+
+Grayscale and Cutout come from there: ``RandomGrayscale`` of mmcv, ``CutOut`` of mmdet.
+All transforms here take and give ``results['img']``, (H, W, 3) uint8 in BGR order.
+"""
+from typing import Sequence, Tuple, Union
+
+import cv2
+import mmcv
+import numpy as np
+from mmcv.transforms import BaseTransform
+
+from sssd.errors import UserError
+from sssd.registry import TRANSFORMS
+
+
+def _check_prob(name: str, prob: float) -> float:
+    if not 0 <= prob <= 1:
+        raise UserError(f'{name}: prob={prob} must lie between 0 and 1.')
+    return prob
+
+
+def _scale_values(image: np.ndarray, factor: float, pivot: float) -> np.ndarray:
+    """``pivot + factor * (image - pivot)``, rounded and clipped to uint8."""
+    table = pivot + factor * (np.arange(256) - pivot)
+    return cv2.LUT(image, np.clip(np.round(table), 0, 255).astype(np.uint8))
+
+
+@TRANSFORMS.register_module()
+class ColorJitter(BaseTransform):
+    """Change brightness, contrast, saturation and hue, in random order.
+
+    Args:
+        brightness: Factor from U(1 - b, 1 + b); likewise ``contrast`` and ``saturation``.
+        hue: Shift from U(-h, h), as a share of the colour circle; at most 0.5.
+        prob: Probability that the image is changed at all.
+    """
+
+    def __init__(self, brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4,
+                 hue: float = 0.1, prob: float = 0.8) -> None:
+        ranges = dict(brightness=brightness, contrast=contrast, saturation=saturation)
+        for name, value in ranges.items():
+            if not 0 <= value <= 1:
+                raise UserError(f'ColorJitter: {name}={value} must lie between 0 and 1.')
+        if not 0 <= hue <= 0.5:
+            raise UserError(f'ColorJitter: hue={hue} must lie between 0 and 0.5.')
+        self.ranges = dict(ranges, hue=hue)
+        self.prob = _check_prob('ColorJitter', prob)
+
+    def transform(self, results: dict) -> dict:
+        """Change ``results['img']``."""
+        if np.random.rand() >= self.prob:
+            return results
+        image = results['img']
+        names = list(self.ranges)
+        for index in np.random.permutation(len(names)):
+            name = names[index]
+            amount = np.random.uniform(-1, 1) * self.ranges[name]
+            image = getattr(self, f'_{name}')(image, amount)
+        results['img'] = image
+        return results
+
+    @staticmethod
+    def _brightness(image: np.ndarray, amount: float) -> np.ndarray:
+        return _scale_values(image, 1 + amount, 0.0)
+
+    @staticmethod
+    def _contrast(image: np.ndarray, amount: float) -> np.ndarray:
+        mean = cv2.mean(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[0]
+        return _scale_values(image, 1 + amount, mean)
+
+    @staticmethod
+    def _saturation(image: np.ndarray, amount: float) -> np.ndarray:
+        return mmcv.adjust_color(image, 1 + amount, backend='cv2')
+
+    @staticmethod
+    def _hue(image: np.ndarray, amount: float) -> np.ndarray:
+        return mmcv.adjust_hue(image, amount, backend='cv2')
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.ranges}, prob={self.prob})'
+
+
+@TRANSFORMS.register_module()
+class GaussianBlur(BaseTransform):
+    """Blur with a Gaussian of random width.
+
+    Args:
+        sigma: Smallest and largest standard deviation in pixels.
+        prob: Probability that the image is blurred.
+    """
+
+    def __init__(self, sigma: Union[Sequence[float], Tuple[float, float]] = (0.1, 2.0),
+                 prob: float = 0.5) -> None:
+        if len(sigma) != 2 or not 0 < sigma[0] <= sigma[1]:
+            raise UserError(f'GaussianBlur: sigma={sigma} must be two positive numbers, '
+                            'the smaller first.')
+        self.sigma = tuple(sigma)
+        self.prob = _check_prob('GaussianBlur', prob)
+
+    def transform(self, results: dict) -> dict:
+        """Change ``results['img']``."""
+        if np.random.rand() < self.prob:
+            sigma = np.random.uniform(*self.sigma)
+            results['img'] = cv2.GaussianBlur(results['img'], (0, 0), sigma)
+        return results
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(sigma={self.sigma}, prob={self.prob})'
