@@ -1,0 +1,41 @@
+"""``python -m sssd <command>``: one thin command per module of ``sssd.cli``."""
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from sssd.errors import EXIT_USER_ERROR, run_cli
+
+COMMANDS = {
+    'train': 'train a detector from a config',
+    'test': 'evaluate a checkpoint',
+    'extract': "take the teacher's or the student's detector out of a checkpoint",
+    'split': 'split a COCO data set into labelled and unlabelled images',
+    'demo': 'train and compare on a toy data set, on the CPU',
+    'study': 'run a set of configs and collect their results',
+}
+
+
+def usage() -> str:
+    """What the commands are, one per line."""
+    lines = [f'  {name:8s} {text}' for name, text in COMMANDS.items()]
+    return '\n'.join([
+        'usage: python -m sssd <command> [arguments]', '', *lines, '',
+        'python -m sssd <command> --help lists the arguments of one.'])
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status."""
+    argv = list(sys.argv[1:] if argv is None else argv)
+    if not argv or argv[0] in ('-h', '--help'):
+        print(usage())
+        return 0 if argv else EXIT_USER_ERROR
+    if argv[0] not in COMMANDS:
+        print(f'sssd: error: there is no command {argv[0]!r}, only {", ".join(COMMANDS)}.',
+              file=sys.stderr)
+        return EXIT_USER_ERROR
+    command = import_module(f'sssd.cli.{argv[0]}')
+    return run_cli(command.main, argv[1:])
+
+
+if __name__ == '__main__':
+    sys.exit(main())
