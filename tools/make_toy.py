@@ -1,3 +1,9 @@
+#!/usr/bin/env python3
+"""Make the toy data set: the same as ``python -m sssd.cli.toy``."""
+import sys
+
 from sssd.cli.toy import main
 from sssd.errors import run_cli
-raise SystemExit(run_cli(main))
+
+if __name__ == '__main__':
+    sys.exit(run_cli(main))

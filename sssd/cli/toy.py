@@ -3,12 +3,13 @@ import argparse
 from typing import Optional, Sequence
 
 from sssd.data.toy import make_toy
+from sssd.errors import run_cli
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:
     """Make the data set and say where it is."""
     parser = argparse.ArgumentParser(
-        prog='make_toy', description='Make the toy data set (drawn here, nothing is downloaded).')
+        prog='python -m sssd toy', description='Make the toy data set (drawn here, nothing is downloaded).')
     parser.add_argument('root', nargs='?', default='data/toy', help='folder (default: %(default)s)')
     parser.add_argument('--num-train', type=int, default=1000, help='default: %(default)s')
     parser.add_argument('--num-val', type=int, default=200, help='default: %(default)s')
@@ -18,3 +19,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     paths = make_toy(args.root, args.num_train, args.num_val, args.num_labeled, args.seed)
     for name, path in paths.items():
         print(f'{name}: {path}')
+
+
+if __name__ == '__main__':
+    raise SystemExit(run_cli(main))
