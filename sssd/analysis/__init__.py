@@ -1,0 +1,1 @@
+"""Reading finished runs: curves, contact sheets and tables."""

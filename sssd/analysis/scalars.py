@@ -1,0 +1,153 @@
+"""What a run logged, as curves.
+
+MMEngine writes one JSON object per line to
+``<work dir>/<timestamp>/vis_data/scalars.json``, and every start of a run,
+also a resumed one, opens a new timestamp.  :func:`read_curves` joins them.
+"""
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from sssd.errors import UserError
+
+#: The last part of a logged metric's name -> its short name.
+METRICS = {
+    'bbox_mAP': 'AP',
+    'bbox_mAP_50': 'AP50',
+    'bbox_mAP_75': 'AP75',
+    'bbox_mAP_s': 'APs',
+    'bbox_mAP_m': 'APm',
+    'bbox_mAP_l': 'APl',
+    'AP50': 'AP50',  # pascal_voc/AP50
+}
+#: Whose metric it is when the run has no teacher and student.
+SINGLE_MODEL = 'model'
+ROLES = ('teacher', 'student')
+NOT_CURVES = ('step', 'iter', 'epoch')
+
+
+class Curve(NamedTuple):
+    """A logged quantity: ``values[i]`` was logged at iteration ``steps[i]``."""
+
+    steps: list[int]
+    values: list[float]
+
+
+Curves = dict[str, Curve]
+
+
+def read_curves(work_dir: str | Path) -> Curves:
+    """Join everything that the runs in a work directory logged.
+
+    Where a later start goes over iterations of an earlier one (a run resumed
+    from a checkpoint, or started anew), the later one's lines count.
+
+    Args:
+        work_dir: The work directory of a run.
+
+    Returns:
+        One curve per logged name; empty if nothing was logged yet.
+
+    Raises:
+        UserError: If there is no such directory.
+    """
+    work_dir = Path(work_dir)
+    if not work_dir.is_dir():
+        raise UserError(f'there is no work directory {work_dir}: train the '
+                        'run first, or name another directory')
+    points: dict[str, dict[int, float]] = {}
+    for path in scalar_files(work_dir):
+        records = list(_records(path))
+        if not records:
+            continue
+        first = min(step for step, _ in records)
+        for curve in points.values():
+            for step in [step for step in curve if step >= first]:
+                del curve[step]
+        for step, values in records:
+            for name, value in values.items():
+                points.setdefault(name, {})[step] = value
+    return {
+        name: Curve(*map(list, zip(*sorted(curve.items()))))
+        for name, curve in points.items() if curve
+    }
+
+
+def scalar_files(work_dir: Path) -> list[Path]:
+    """The scalar files of a work directory, one per start, oldest first."""
+    found = []
+    for start in sorted(path for path in work_dir.iterdir() if path.is_dir()):
+        candidates = (start / 'vis_data' / 'scalars.json',
+                      start / 'vis_data' / f'{start.name}.json',
+                      start / f'{start.name}.json')
+        found += [path for path in candidates if path.is_file()][:1]
+    return found
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
+    """The lines of one file as (iteration, values).
+
+    MMEngine's default gives validation lines an epoch for a step, which is
+    always 0 in iteration-based training; such a line belongs to the last
+    iteration logged before it.
+    """
+    last = 0
+    for line in path.read_text().splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:  # the writer was killed in mid-line
+            continue
+        if not isinstance(record, dict):
+            continue
+        last = max(last, int(record.get('step', 0)))
+        values = {
+            name: float(value)
+            for name, value in record.items() if name not in NOT_CURVES
+            and isinstance(value, (int, float)) and math.isfinite(value)
+        }
+        yield last, values
+
+
+def metric_of(name: str) -> tuple[str, str] | None:
+    """Split a logged name, e.g. ``teacher/coco/bbox_mAP_50``.
+
+    Returns:
+        Whose metric it is (``'teacher'``, ``'student'`` or ``'model'``) and
+        its short name (``'AP50'``); None if it is no such metric.
+    """
+    parts = name.split('/')
+    if len(parts) < 2 or parts[-1] not in METRICS:
+        return None
+    role = parts[0] if parts[0] in ROLES else SINGLE_MODEL
+    return role, METRICS[parts[-1]]
+
+
+def history(curves: Curves) -> dict[str, list[dict[str, float]]]:
+    """Every evaluation of a run, by role.
+
+    Returns:
+        For each role the evaluations in order, each with ``iter`` and the
+        metrics in percent; a metric that COCO could not compute (no objects
+        of that size) is None.
+    """
+    rows: dict[str, dict[int, dict]] = {}
+    for name, curve in curves.items():
+        metric = metric_of(name)
+        if metric is None:
+            continue
+        role, short = metric
+        for step, value in zip(*curve):
+            row = rows.setdefault(role, {}).setdefault(step, {'iter': step})
+            row[short] = None if value < 0 else round(100 * value, 2)
+    return {
+        role: [by_step[step] for step in sorted(by_step)]
+        for role, by_step in sorted(rows.items())
+    }
+
+
+def loss_terms(curves: Curves) -> list[str]:
+    """The names of a run's loss terms, the total first."""
+    names = [name for name in curves if 'loss' in name.split('/')[-1]]
+    return sorted(names, key=lambda name: (name != 'loss', name))

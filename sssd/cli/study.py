@@ -1,0 +1,117 @@
+"""Command: run a study, or print the table of one."""
+import argparse
+import signal
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import DictAction
+from rich.console import Console
+
+from sssd.analysis.tables import Grid, study_tables
+from sssd.errors import UserError
+from sssd.studies.results import ResultsFile
+from sssd.studies.runner import StudyRunner
+from sssd.studies.spec import StudySpec, load_spec
+from sssd.studies.watch import Reporter
+
+EXIT_INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a study from its specification."""
+    args = parse_args(argv)
+    spec = load_spec(args.spec, args.cfg_options, args.quick)
+    results = ResultsFile(
+        args.results or f'benchmarks/results/{spec.name}.json', spec.name)
+    console = Console()
+    if args.table or args.markdown:
+        show(console, spec, results, markdown=args.markdown)
+        return 0
+    work_dir = Path(args.work_dir or f'work_dirs/studies/{spec.name}')
+    runner = StudyRunner(spec, results, work_dir, reporter=Reporter(console))
+    return run(runner, args.seeds, args.runs)
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog='python -m sssd study',
+        description='Run every run of a study with every seed. What the '
+        'results file holds already is skipped, and what was interrupted '
+        'goes on from its last checkpoint.')
+    parser.add_argument('spec', help="the study's specification, a config")
+    parser.add_argument('--seeds', type=int, nargs='+', help='only these')
+    parser.add_argument('--runs', nargs='+', help='only the runs so named')
+    parser.add_argument(
+        '--results', help='default: benchmarks/results/<name>.json')
+    parser.add_argument(
+        '--work-dir', help='default: work_dirs/studies/<name>')
+    parser.add_argument(
+        '--table', action='store_true', help='only print the results file')
+    parser.add_argument(
+        '--markdown', action='store_true', help='the same in Markdown')
+    parser.add_argument(
+        '--quick',
+        action='store_true',
+        help="with the specification's quick options: checks that all works")
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='config options for every run')
+    return parser.parse_args(argv)
+
+
+def run(runner: StudyRunner,
+        seeds: Sequence[int] | None = None,
+        runs: Sequence[str] | None = None) -> int:
+    """Run a study and print its tables.
+
+    Returns:
+        The exit status: 0, or 130 after an interruption.
+    """
+    console = runner.reporter.console
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        jobs = runner.run(seeds, runs)
+    except KeyboardInterrupt:
+        console.print('Interrupted: call it again to go on from the last '
+                      'checkpoint.')
+        return EXIT_INTERRUPTED
+    if not jobs:
+        console.print(f'Nothing to run: {runner.results.path} holds it all.',
+                      soft_wrap=True, highlight=False)
+    show(console, runner.spec, runner.results)
+    return 0
+
+
+def _interrupt(*_) -> None:
+    raise KeyboardInterrupt
+
+
+def show(console: Console,
+         spec: StudySpec,
+         results: ResultsFile,
+         markdown: bool = False) -> None:
+    """Print the tables of a results file."""
+    for table in tables(spec, results):
+        if markdown:
+            print(table.to_markdown())
+        else:
+            console.print(table.to_rich())
+
+
+def tables(spec: StudySpec, results: ResultsFile) -> list[Grid]:
+    """The tables of a results file.
+
+    Raises:
+        UserError: If it holds no results yet.
+    """
+    entries = results.entries()
+    if not entries:
+        raise UserError(f'{results.path} holds no results yet: run the study '
+                        'first, or name another file with --results')
+    return study_tables(entries, spec.name, spec.compare)

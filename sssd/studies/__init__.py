@@ -1,0 +1,1 @@
+"""Studies: several runs over several seeds, and the results file they fill."""

@@ -1,0 +1,151 @@
+"""One run of a study: its command, its work directory and how far it is."""
+import json
+import os
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Optional
+
+from sssd.analysis.scalars import history, read_curves
+
+from .spec import RunSpec, fingerprint, load_config, option_arguments
+
+CHECKPOINT = re.compile(r'(?:iter|epoch)_(\d+)\.pth$')
+STATE = 'study_run.json'
+LOG = 'study_run.log'
+
+
+@dataclass
+class Job:
+    """A run with a seed.
+
+    Attributes:
+        run: What to run.
+        seed: Its seed.
+        work_dir: Where it runs.
+        hash: Fingerprint of everything its specification says.
+        length: Iterations (or epochs) it trains for.
+        start: The job whose last checkpoint it begins with, if any.
+    """
+
+    run: RunSpec
+    seed: int
+    work_dir: Path
+    hash: str
+    length: int
+    start: Optional['Job'] = field(default=None, repr=False)
+
+    @property
+    def title(self) -> str:
+        """Its name for people."""
+        return f'{self.run.name}, seed {self.seed}'
+
+    @property
+    def log(self) -> Path:
+        """Where everything goes that its process prints."""
+        return self.work_dir / LOG
+
+    def arguments(self, resume_from: Path | None = None) -> list[str]:
+        """The arguments of the training command."""
+        options = self.run.options_for(self.seed)
+        if self.start is not None and resume_from is None:
+            options['load_from'] = str(self.start.last_checkpoint())
+        words = [self.run.config, '--work-dir', str(self.work_dir)]
+        if resume_from is not None:
+            words += ['--resume', str(resume_from)]
+        return [*words, '--cfg-options', *option_arguments(options)]
+
+    def shown_command(self) -> str:
+        """The command for the records: no path that only this machine has."""
+        root = self.work_dir.parent.parent
+        words = ' '.join(['python -m sssd train', *self.arguments()])
+        if os.path.isabs(root):
+            words = words.replace(str(root), 'WORK_DIR')
+        return words
+
+    def checkpoints(self) -> list[tuple[int, Path]]:
+        """Its complete checkpoints, (iteration or epoch, path), oldest first.
+
+        The file ``last_checkpoint`` is written after a checkpoint is, so a
+        later one may be half written and does not count.
+        """
+        mark = self.work_dir / 'last_checkpoint'
+        if not mark.is_file():
+            return []
+        found = sorted((int(match[1]), path)
+                       for path in self.work_dir.glob('*.pth')
+                       for match in [CHECKPOINT.match(path.name)] if match)
+        last = CHECKPOINT.match(Path(mark.read_text().strip()).name)
+        end = int(last[1]) if last else 0
+        return [(number, path) for number, path in found if number <= end]
+
+    def last_checkpoint(self) -> Path | None:
+        """The newest of its complete checkpoints."""
+        found = self.checkpoints()
+        return found[-1][1] if found else None
+
+    def resume_point(self) -> Path | None:
+        """The checkpoint to go on from.
+
+        One at the very end does not count: a run that stopped there lacks
+        its last evaluation, and nothing would evaluate it.
+        """
+        found = [path for number, path in self.checkpoints()
+                 if number < self.length]
+        return found[-1] if found else None
+
+    def is_finished(self) -> bool:
+        """Whether it ran to its end, evaluation included."""
+        return (self.read_state().get('finished', False)
+                and self.last_checkpoint() is not None)
+
+    def read_state(self) -> dict:
+        """What is known of its work directory: hash, attempts, finished."""
+        path = self.work_dir / STATE
+        if path.is_file():
+            return json.loads(path.read_text())
+        return {'hash': self.hash, 'finished': False, 'attempts': []}
+
+    def write_state(self, state: dict) -> None:
+        """Replace the state in one step."""
+        fresh = self.work_dir / f'.{STATE}'
+        fresh.write_text(json.dumps(state, indent=1) + '\n')
+        os.replace(fresh, self.work_dir / STATE)
+
+    def clear_other(self) -> Path | None:
+        """Move away what a differently specified run left in its place.
+
+        Returns:
+            Where it is now, or None if there was none.
+        """
+        if not self.work_dir.is_dir() or not any(self.work_dir.iterdir()):
+            return None
+        known = (self.work_dir / STATE).is_file()
+        if known and self.read_state()['hash'] == self.hash:
+            return None
+        number = 1
+        while (old := self.work_dir.with_name(
+                f'{self.work_dir.name}.old{number}')).exists():
+            number += 1
+        self.work_dir.rename(old)
+        return old
+
+    def evaluations(self) -> dict:
+        """Its evaluations so far, by role."""
+        return history(read_curves(self.work_dir))
+
+
+def make_job(run: RunSpec, seed: int, root: Path, *, data: dict | None,
+             start: Job | None) -> Job:
+    """A job of a study under the study's work directory ``root``."""
+    config = load_config(run, seed)
+    train_cfg = config.get('train_cfg') or {}
+    length = train_cfg.get('max_iters') or train_cfg.get('max_epochs') or 0
+    start = start if run.from_start else None
+    return Job(
+        run=run,
+        seed=seed,
+        work_dir=Path(root) / f'seed{seed}' / run.name,
+        hash=fingerprint(run, seed, start.run if start else None, data),
+        length=length,
+        start=start)

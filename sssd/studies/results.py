@@ -1,0 +1,63 @@
+"""The results file of a study: read, merge and write without losing a run."""
+import json
+import os
+from pathlib import Path
+
+from sssd.errors import UserError
+
+from .locks import directory_lock
+
+
+class ResultsFile:
+    """A JSON file with one entry per (run, seed).
+
+    Every write reads the file again under a lock and replaces it in one
+    step, so that several studies may fill the same file at once and a killed
+    one leaves it whole.
+    """
+
+    def __init__(self, path: str | Path, study: str = '') -> None:
+        self.path = Path(path)
+        self.study = study
+
+    def entries(self) -> list[dict]:
+        """All entries, ordered as they were first written."""
+        return self._read()['runs']
+
+    def find(self, run: str, seed: int) -> dict | None:
+        """The entry of a run and a seed, or None."""
+        for entry in self.entries():
+            if (entry['run'], entry['seed']) == (run, seed):
+                return entry
+        return None
+
+    def put(self, entry: dict) -> None:
+        """Add an entry, or replace the one of the same run and seed."""
+        key = (entry['run'], entry['seed'])
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with directory_lock(self.path.parent):
+            content = self._read()
+            runs = content['runs']
+            places = [(old['run'], old['seed']) for old in runs]
+            if key in places:
+                runs[places.index(key)] = entry
+            else:
+                runs.append(entry)
+            self._write(content)
+
+    def _read(self) -> dict:
+        if not self.path.is_file():
+            return {'study': self.study, 'format': 1, 'runs': []}
+        try:
+            content = json.loads(self.path.read_text())
+            content['runs']
+        except (json.JSONDecodeError, KeyError, TypeError):
+            raise UserError(f'{self.path} is no results file of a study: '
+                            'move it away or name another with --results'
+                            ) from None
+        return content
+
+    def _write(self, content: dict) -> None:
+        fresh = self.path.with_name(f'.{self.path.name}.{os.getpid()}')
+        fresh.write_text(json.dumps(content, indent=1) + '\n')
+        os.replace(fresh, self.path)

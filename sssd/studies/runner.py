@@ -1,0 +1,239 @@
+"""Running a study: every run with every seed, each in its own process."""
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from sssd.errors import UserError
+
+from . import provenance
+from .job import Job, make_job
+from .locks import directory_lock
+from .results import ResultsFile
+from .spec import START, StudySpec
+from .watch import ChildStatus, Reporter
+
+TRAIN_COMMAND = (sys.executable, '-m', 'sssd', 'train')
+POLL_SECONDS = 1.
+STATE_SECONDS = 10.
+
+
+class StudyRunner:
+    """Runs what a study still lacks and keeps the results file up to date.
+
+    Args:
+        spec: The study.
+        results: Its results file.
+        work_dir: The directory under which the runs have theirs.
+        train_command: The words before the training arguments.
+        reporter: Shows the progress.
+    """
+
+    def __init__(self,
+                 spec: StudySpec,
+                 results: ResultsFile,
+                 work_dir: Path,
+                 *,
+                 train_command: Sequence[str] = TRAIN_COMMAND,
+                 reporter: Reporter | None = None) -> None:
+        self.spec = spec
+        self.results = results
+        self.work_dir = Path(work_dir)
+        self.train_command = list(train_command)
+        self.reporter = reporter or Reporter()
+
+    def run(self,
+            seeds: Sequence[int] | None = None,
+            runs: Sequence[str] | None = None) -> list[Job]:
+        """Run what is not done yet, seed by seed.
+
+        Args:
+            seeds: Only these seeds (default: those of the study).
+            runs: Only the runs of these names (default: all).
+
+        Returns:
+            The jobs that ran now; empty if all was done.
+
+        Raises:
+            UserError: If a run fails; the others' results are kept.
+        """
+        todo = self.jobs(seeds, runs)
+        if not todo:
+            return []
+        self.prepare_data()
+        self.reporter.plan([job.run.name for job in todo])
+        try:
+            for job in todo:
+                lock = job.work_dir.with_name(f'.{job.run.name}.lock')
+                with directory_lock(lock):
+                    self._run_job(job)
+        finally:
+            self.reporter.close()
+        return todo
+
+    def jobs(self,
+             seeds: Sequence[int] | None = None,
+             runs: Sequence[str] | None = None) -> list[Job]:
+        """The jobs still to do: shared starts where needed, then runs."""
+        todo = []
+        for seed in (self.spec.seeds if seeds is None else seeds):
+            start = self._start_job(seed)
+            missing = [
+                job for run in self.spec.select(runs)
+                if not self.is_done(job := self._job(run, seed, start))
+            ]
+            needs_start = any(job.start is not None for job in missing)
+            if needs_start and not (start.is_finished()
+                                    and self.is_done(start)):
+                todo.append(start)
+            todo += missing
+        return todo
+
+    def is_done(self, job: Job) -> bool:
+        """Whether the results file holds this very job."""
+        entry = self.results.find(job.run.name, job.seed)
+        return entry is not None and entry['hash'] == job.hash
+
+    def prepare_data(self) -> None:
+        """Make the study's data set if its specification names one."""
+        if not self.spec.data:
+            return
+        settings = dict(self.spec.data)
+        kind = settings.pop('type', None)
+        if kind != 'toy':
+            raise UserError(f'the study {self.spec.name} asks for data of '
+                            f"the type {kind!r}: the one that can be made "
+                            "here is 'toy'")
+        from sssd.data.toy import make_toy
+        with directory_lock(Path(settings['root']).parent):
+            make_toy(**settings)
+
+    def _start_job(self, seed: int) -> Job | None:
+        if self.spec.start is None:
+            return None
+        return self._job(self.spec.start, seed, None)
+
+    def _job(self, run, seed: int, start: Job | None) -> Job:
+        return make_job(
+            run, seed, self.work_dir, data=self.spec.data, start=start)
+
+    def _run_job(self, job: Job) -> None:
+        self.reporter.begin(job.title)
+        began = time.monotonic()
+        if self.is_done(job) and (job.run.name != START or job.is_finished()):
+            self.reporter.end(job.run.name, 0., 'done by another process')
+            return
+        moved = job.clear_other()
+        if moved is not None:
+            self.reporter.say('  an earlier run with another specification '
+                              f'is now in {moved}')
+        if not job.is_finished():
+            self._train(job)
+        entry = _entry(job)
+        self.results.put(entry)
+        self.reporter.end(job.run.name,
+                          time.monotonic() - began, _summary(entry))
+
+    def _train(self, job: Job) -> None:
+        """Train in a process of its own, from its last checkpoint on."""
+        resume_from = job.resume_point()
+        if resume_from is not None:
+            self.reporter.say(f'  resumes from {resume_from.name}')
+        state = job.read_state()
+        attempt = {
+            'started': provenance.now(),
+            **provenance.commit(), 'seconds': 0.,
+            'resumed_from': resume_from.name if resume_from else None
+        }
+        state['attempts'].append(attempt)
+        job.work_dir.mkdir(parents=True, exist_ok=True)
+        job.write_state(state)
+        code = self._watch(job, state, job.arguments(resume_from))
+        if code != 0:
+            raise UserError(f'the run {job.title} failed with exit status '
+                            f'{code}: see the end of {job.log}, mend it and '
+                            'call the study again; what is done is kept')
+        if not job.evaluations():
+            raise UserError(f'the run {job.title} logged no evaluation '
+                            f'({job.log}): set train_cfg.val_interval in '
+                            f'{job.run.config} so that it ends with one')
+        state['finished'] = True
+        job.write_state(state)
+
+    def _watch(self, job: Job, state: dict, arguments: list[str]) -> int:
+        """Start the process and report on it until it ends."""
+        began = saved = time.monotonic()
+        environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
+        with open(job.log, 'ab') as log:
+            offset = log.tell()
+            child = subprocess.Popen([*self.train_command, *arguments],
+                                     stdin=subprocess.DEVNULL,
+                                     stdout=log,
+                                     stderr=subprocess.STDOUT,
+                                     env=environment)
+        attempt = state['attempts'][-1]
+        try:
+            while True:
+                try:
+                    return child.wait(timeout=POLL_SECONDS)
+                except subprocess.TimeoutExpired:
+                    pass
+                self.reporter.tick(ChildStatus.read(job.log, offset))
+                if time.monotonic() - saved > STATE_SECONDS:
+                    saved = time.monotonic()
+                    attempt['seconds'] = round(saved - began, 1)
+                    job.write_state(state)
+        finally:
+            _stop(child)
+            attempt['seconds'] = round(time.monotonic() - began, 1)
+            job.write_state(state)
+
+
+def _stop(child: subprocess.Popen) -> None:
+    """End a process that still runs."""
+    if child.poll() is not None:
+        return
+    child.terminate()
+    try:
+        child.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _entry(job: Job) -> dict:
+    """The results file's entry of a finished job."""
+    attempts = job.read_state()['attempts']
+    evaluations = job.evaluations()
+    last = attempts[-1]
+    return {
+        'run': job.run.name,
+        'seed': job.seed,
+        'hash': job.hash,
+        'config': job.run.config,
+        'command': job.shown_command(),
+        'commit': last['commit'],
+        'dirty': last['dirty'],
+        'started': attempts[0]['started'],
+        'seconds': round(sum(attempt['seconds'] for attempt in attempts), 1),
+        'attempts': len(attempts),
+        'machine': provenance.machine(),
+        'versions': provenance.versions(),
+        'metrics': {
+            role: dict(rows[-1].items())
+            for role, rows in evaluations.items()
+        },
+        'history': evaluations,
+    }
+
+
+def _summary(entry: dict) -> str:
+    words = ', '.join(f'{role} AP {_number(metrics.get("AP"))}'
+                      for role, metrics in entry['metrics'].items())
+    return f'{words}, {entry["seconds"]:.0f} s'
+
+
+def _number(value: float | None) -> str:
+    return '-' if value is None else f'{value:.1f}'

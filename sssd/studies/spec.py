@@ -1,0 +1,195 @@
+"""A study's specification: a small config file that names its runs.
+
+.. code-block:: python
+
+    name = 'toy_retinanet'
+    seeds = [0, 1, 2]
+    data = dict(type='toy', root='data/toy')           # optional
+    start = dict(config='configs/.../supervised.py')   # optional
+    runs = dict(
+        few=dict(config='configs/.../supervised.py'),
+        sed=dict(config='configs/.../sed.py',
+                 cfg_options={'model.semi_train_cfg.burn_in': 0}),
+        all=dict(config='configs/.../all.py', from_start=False))
+    quick = {'train_cfg.max_iters': 4}                 # optional, for --quick
+
+``{seed}`` in a value of ``cfg_options`` stands for the seed of the run.
+"""
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from sssd.errors import UserError
+
+SPEC_KEYS = {'name', 'seeds', 'data', 'start', 'runs', 'quick', 'compare'}
+RUN_KEYS = {'config', 'cfg_options', 'from_start'}
+#: The name under which the shared start of a seed is stored.
+START = 'start'
+
+
+@dataclass
+class RunSpec:
+    """One column of a study: a config and what to change in it.
+
+    Attributes:
+        name: Its name in the study.
+        config: Path of the config file.
+        cfg_options: Dotted config keys and their values.
+        from_start: Whether it begins with the seed's shared start.
+    """
+
+    name: str
+    config: str
+    cfg_options: dict[str, Any] = field(default_factory=dict)
+    from_start: bool = True
+
+    def options_for(self, seed: int) -> dict[str, Any]:
+        """The config options of this run with a seed."""
+        options = {
+            key: _with_seed(value, seed)
+            for key, value in self.cfg_options.items()
+        }
+        return {'randomness.seed': seed, **options}
+
+
+@dataclass
+class StudySpec:
+    """A study: its runs, seeds, data and shared start."""
+
+    name: str
+    runs: dict[str, RunSpec]
+    seeds: list[int]
+    start: RunSpec | None = None
+    data: dict | None = None
+    compare: dict[str, str] = field(default_factory=dict)
+
+    def select(self, names: Sequence[str] | None) -> list[RunSpec]:
+        """The runs of these names (None: all), in the study's order."""
+        unknown = sorted(set(names or ()) - set(self.runs))
+        if unknown:
+            raise UserError(f'the study {self.name} has no run '
+                            f'{unknown[0]!r}; it has {", ".join(self.runs)}')
+        return [
+            run for run in self.runs.values()
+            if names is None or run.name in names
+        ]
+
+
+def load_spec(path: str,
+              cfg_options: dict | None = None,
+              quick: bool = False) -> StudySpec:
+    """Read a study's specification.
+
+    Args:
+        path: The file.
+        cfg_options: Options for every run, over those of the file.
+        quick: Apply the file's ``quick`` options as well.
+
+    Raises:
+        UserError: If the file is missing or says something unknown.
+    """
+    if not Path(path).is_file():
+        raise UserError(f'there is no study specification {path}: '
+                        'name an existing file')
+    spec = Config.fromfile(path).to_dict()
+    _check_keys(path, spec, SPEC_KEYS, 'name', 'runs')
+    if not spec['runs']:
+        raise UserError(f'{path} names no runs: fill its dict `runs`')
+    if START in spec['runs']:
+        raise UserError(f'{path} calls a run {START!r}, the name of the '
+                        'shared start: rename that run')
+    extra = dict(spec.get('quick') or {}) if quick else {}
+    extra.update(cfg_options or {})
+    name = spec['name'] + ('_quick' if quick else '')
+    start = spec.get('start')
+    return StudySpec(
+        name=name,
+        runs={
+            key: _run_spec(path, key, run, extra)
+            for key, run in spec['runs'].items()
+        },
+        seeds=[int(seed) for seed in spec.get('seeds') or [0]],
+        start=_run_spec(path, START, start, extra) if start else None,
+        data=spec.get('data'),
+        compare=spec.get('compare') or {})
+
+
+def _run_spec(path: str, name: str, run: dict, extra: dict) -> RunSpec:
+    _check_keys(f'{path}, run {name!r},', run, RUN_KEYS, 'config')
+    options = {**(run.get('cfg_options') or {}), **extra}
+    return RunSpec(
+        name=name,
+        config=run['config'],
+        cfg_options=options,
+        from_start=run.get('from_start', True))
+
+
+def _check_keys(where: str, given: dict, known: set, *needed: str) -> None:
+    unknown = sorted(set(given) - known)
+    if unknown:
+        raise UserError(f'{where} has an unknown key {unknown[0]!r}; known '
+                        f'are {", ".join(sorted(known))}')
+    for key in needed:
+        if key not in given:
+            raise UserError(f'{where} lacks the key {key!r}: add it')
+
+
+def _with_seed(value: Any, seed: int) -> Any:
+    if isinstance(value, str):
+        return value.replace('{seed}', str(seed))
+    if isinstance(value, (list, tuple)):
+        return type(value)(_with_seed(item, seed) for item in value)
+    return value
+
+
+def load_config(run: RunSpec, seed: int) -> Config:
+    """The full config of a run with a seed."""
+    if not Path(run.config).is_file():
+        raise UserError(f'there is no config {run.config} (run {run.name!r} '
+                        'of the study): correct its path; it is relative to '
+                        'the directory you are in')
+    config = Config.fromfile(run.config)
+    config.merge_from_dict(dict(run.options_for(seed)))
+    return config
+
+
+def fingerprint(run: RunSpec,
+                seed: int,
+                start: RunSpec | None = None,
+                data: dict | None = None) -> str:
+    """A hash of all that the specification says of one run.
+
+    It covers the full configs of the run and of its start, and the data
+    preparation, but no paths of the machine and no code.
+    """
+    said: list[Any] = [load_config(run, seed).to_dict(), data]
+    if start is not None and run.from_start:
+        said.append(load_config(start, seed).to_dict())
+    text = json.dumps(said, sort_keys=True, default=repr)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def option_arguments(options: dict[str, Any]) -> list[str]:
+    """Config options as ``key=value`` words of a command line.
+
+    Raises:
+        UserError: If a value cannot be written that way.
+    """
+    return [f'{key}={_written(key, value)}' for key, value in options.items()]
+
+
+def _written(key: str, value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        inner = ','.join(_written(key, item) for item in value)
+        return f'[{inner}]' if isinstance(value, list) else f'({inner})'
+    text = str(value)
+    if isinstance(value, dict) or any(sign in text for sign in ',[]() \'"'):
+        raise UserError(f'the option {key} has the value {value!r}, which a '
+                        'command line cannot carry: put it into a config '
+                        'file, or use dotted keys')
+    return text

@@ -1,0 +1,78 @@
+"""The command `study`: tables from a results file, exit statuses."""
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from sssd.cli import study as command
+from sssd.errors import run_cli
+from sssd.studies import runner
+
+STUB = Path(__file__).parents[1] / 'studies' / 'stub_train.py'
+CONFIG = """
+train_cfg = dict(max_iters=2)
+stub = dict(bonus=0, fail_at=0, evaluates=True)
+randomness = dict(seed=0)
+load_from = None
+"""
+SPEC = """
+name = 'small'
+runs = dict(
+    few=dict(config='config.py', cfg_options={'stub.bonus': 10}),
+    sed=dict(config='config.py', cfg_options={'stub.bonus': 15}),
+    all=dict(config='config.py', cfg_options={'stub.bonus': 20}))
+"""
+
+
+@pytest.fixture(autouse=True)
+def small_study(tmp_path, monkeypatch):
+    """A study of stub runs in an empty current directory."""
+    monkeypatch.chdir(tmp_path)
+    Path('config.py').write_text(CONFIG)
+    Path('spec.py').write_text(SPEC)
+    defaults = dict(runner.StudyRunner.__init__.__kwdefaults__,
+                    train_command=[sys.executable, str(STUB)])
+    monkeypatch.setattr(runner.StudyRunner.__init__, '__kwdefaults__', defaults)
+
+
+def test_study_ends_with_tables_and_a_results_file(capsys):
+    assert run_cli(command.main, ['spec.py']) == 0
+    out = capsys.readouterr().out
+    # few: 13 (teacher); all: 23; sed: 18
+    assert 'Share of the headroom recovered' in out and '50%' in out
+    results = json.loads(Path('benchmarks/results/small.json').read_text())
+    assert [entry['run'] for entry in results['runs']] == ['few', 'sed', 'all']
+    assert Path('work_dirs/studies/small/seed0/sed/iter_2.pth').is_file()
+    assert run_cli(command.main, ['spec.py']) == 0
+    assert 'Nothing to run' in capsys.readouterr().out
+
+
+def test_table_reads_the_results_file_only(capsys):
+    run_cli(command.main, ['spec.py', '--runs', 'few', 'sed'])
+    Path('config.py').unlink()
+    capsys.readouterr()
+    assert run_cli(command.main, ['spec.py', '--table']) == 0
+    out = capsys.readouterr().out
+    assert 'few' in out and '13.0' in out and 'Share' not in out
+    assert run_cli(command.main, ['spec.py', '--markdown']) == 0
+    assert '| few | 1 | 12.0 | 13.0 | 32.0 |' in capsys.readouterr().out
+
+
+def test_table_without_results_says_what_to_do(capsys):
+    assert run_cli(command.main, ['spec.py', '--table']) == 2
+    assert 'no results yet' in capsys.readouterr().err
+
+
+def test_failed_run_ends_with_a_sentence_and_a_status(capsys):
+    status = run_cli(command.main, ['spec.py', '--cfg-options', 'stub.fail_at=1'])
+    assert status == 2
+    err = capsys.readouterr().err
+    assert 'few, seed 0 failed' in err and 'study_run.log' in err and 'Traceback' not in err
+
+
+def test_options_and_seeds_of_the_command_line(capsys):
+    run_cli(command.main, ['spec.py', '--runs', 'few', '--seeds', '3', '--results', 'r.json',
+                           '--cfg-options', 'train_cfg.max_iters=1'])
+    entry, = json.loads(Path('r.json').read_text())['runs']
+    assert entry['seed'] == 3 and entry['metrics']['student']['iter'] == 1

@@ -1,0 +1,137 @@
+"""A study runs what is missing, keeps what is done, goes on where it stopped."""
+import json
+from pathlib import Path
+
+import pytest
+
+from sssd.errors import UserError
+from sssd.studies.results import ResultsFile
+
+
+def entries():
+    return {(e['run'], e['seed']): e for e in ResultsFile('results.json').entries()}
+
+
+def test_every_run_and_seed_is_recorded(study):
+    jobs = study.runner().run()
+    assert len(jobs) == 8
+    found = entries()
+    assert set(found) == {(run, seed) for run in ('start', 'few', 'sed', 'all')
+                          for seed in (0, 1)}
+    sed = found['sed', 1]
+    # 3 iterations + seed 1 + bonus 5 = 9 % for the student, 1 more for the teacher
+    assert sed['metrics']['student']['AP'] == pytest.approx(9)
+    assert sed['metrics']['teacher']['AP'] == pytest.approx(10)
+    assert sed['metrics']['teacher']['AP50'] == pytest.approx(29)
+    assert sed['metrics']['student']['APs'] is None
+    assert [row['iter'] for row in sed['history']['teacher']] == [1, 2, 3]
+    assert sed['seconds'] > 0
+    assert sed['versions']['torch']
+    assert sed['machine']['cores'] >= 1
+
+
+def test_runs_begin_with_the_start_of_their_seed(study):
+    study.runner().run()
+    assert study.starts('sed', 1) == ['resume=None load_from=work/seed1/start/iter_3.pth']
+    assert study.starts('all', 1) == ['resume=None load_from=None']
+
+
+def test_recorded_command_can_be_typed_and_names_no_absolute_path(study):
+    study.runner().run(seeds=[0], runs=['sed'])
+    assert entries()['sed', 0]['command'] == (
+        'python -m sssd train config.py --work-dir work/seed0/sed --cfg-options '
+        'randomness.seed=0 stub.bonus=5 load_from=work/seed0/start/iter_3.pth')
+
+
+def test_absolute_work_dir_is_hidden(study, tmp_path):
+    runner = study.runner()
+    runner.work_dir = tmp_path / 'elsewhere'
+    runner.run(seeds=[0], runs=['sed'])
+    assert str(tmp_path) not in Path('results.json').read_text()
+
+
+def test_done_runs_are_skipped(study):
+    study.runner().run(seeds=[0], runs=['few'])
+    before = entries()
+    jobs = study.runner().run(seeds=[0], runs=['few', 'sed'])
+    assert [job.run.name for job in jobs] == ['sed']
+    assert study.starts('start') == ['resume=None load_from=None']  # once only
+    assert entries()['few', 0] == before['few', 0]
+    assert study.runner().run(seeds=[0], runs=['few', 'sed']) == []
+
+
+def test_changed_config_runs_again_and_old_files_stay(study):
+    study.runner().run(seeds=[0], runs=['all'])
+    config = Path('config.py')
+    config.write_text(config.read_text().replace('max_iters=3', 'max_iters=2'))
+    study.runner().run(seeds=[0], runs=['all'])
+    assert [row['iter'] for row in entries()['all', 0]['history']['student']] == [1, 2]
+    assert Path('work/seed0/all.old1/iter_3.pth').is_file()
+    assert not Path('work/seed0/all/iter_3.pth').exists()
+
+
+def test_failed_run_is_told_in_one_sentence_and_loses_nothing(study):
+    spec = study.load()
+    spec.runs['sed'].cfg_options['stub.fail_at'] = 2
+    with pytest.raises(UserError) as caught:
+        study.runner(spec).run(seeds=[0])
+    message = str(caught.value)
+    assert 'sed, seed 0' in message and 'work/seed0/sed/study_run.log' in message
+    assert 'fails as asked' in Path('work/seed0/sed/study_run.log').read_text()
+    assert ('few', 0) in entries() and ('sed', 0) not in entries()
+
+
+def test_interrupted_run_goes_on_from_its_last_checkpoint(study):
+    spec = study.load()
+    spec.runs['sed'].cfg_options['stub.fail_at'] = 3
+    with pytest.raises(UserError):
+        study.runner(spec).run(seeds=[0])
+    Path('work/seed0/sed/iter_3.pth').write_text('half written')
+    study.runner(spec).run(seeds=[0])
+    assert study.starts('sed') == ['resume=None load_from=work/seed0/start/iter_3.pth',
+                                   'resume=iter_2.pth load_from=None']
+    entry = entries()['sed', 0]
+    assert entry['attempts'] == 2
+    assert [row['iter'] for row in entry['history']['student']] == [1, 2, 3]
+
+
+def test_run_stopped_before_its_last_evaluation_is_not_taken_for_finished(study):
+    study.runner().run(seeds=[0], runs=['all'])
+    state = Path('work/seed0/all/study_run.json')
+    state.write_text(json.dumps(dict(json.loads(state.read_text()), finished=False)))
+    Path('results.json').unlink()
+    study.runner().run(seeds=[0], runs=['all'])
+    assert study.starts('all')[-1] == 'resume=iter_2.pth load_from=None'
+
+
+def test_lost_start_is_trained_again_for_a_missing_run(study):
+    study.runner().run(seeds=[0], runs=['few'])
+    Path('work/seed0/start/last_checkpoint').unlink()
+    jobs = study.runner().run(seeds=[0], runs=['few', 'sed'])
+    assert [job.run.name for job in jobs] == ['start', 'sed']
+
+
+def test_run_without_evaluation_is_an_error(study):
+    spec = study.load()
+    spec.runs['few'].cfg_options['stub.evaluates'] = False
+    with pytest.raises(UserError, match='val_interval'):
+        study.runner(spec).run(seeds=[0], runs=['few'])
+
+
+def test_unknown_run_is_named(study):
+    with pytest.raises(UserError, match="'sde'.*few, sed, all"):
+        study.runner().run(runs=['sde'])
+
+
+def test_progress_says_which_run_of_how_many(study):
+    study.runner().run(seeds=[0], runs=['few'])
+    text = study.output.getvalue()
+    assert '[1/2] start, seed 0' in text and '[2/2] few, seed 0' in text
+    assert 'teacher AP 4.0, ' in text
+
+
+def test_data_of_an_unknown_type_is_an_error(study):
+    spec = study.load()
+    spec.data = {'type': 'imagenet', 'root': 'data'}
+    with pytest.raises(UserError, match='imagenet'):
+        study.runner(spec).run(seeds=[0])

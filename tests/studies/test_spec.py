@@ -1,0 +1,71 @@
+"""A specification says what it must, and options reach the command line whole."""
+import argparse
+
+import pytest
+from mmengine.config import DictAction
+
+from sssd.errors import UserError
+from sssd.studies.spec import RunSpec, fingerprint, load_spec, option_arguments
+
+
+def parsed(words):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    return parser.parse_args(['--cfg-options', *words]).cfg_options
+
+
+def test_options_survive_the_command_line():
+    options = {'a.b': 1, 'c': 2.5e-05, 'd': True, 'e': None, 'f': 'text/x.py',
+               'g': [1, 2], 'h': [(1.0, 2), (3, 4)], 'i.0.j': -1}
+    assert parsed(option_arguments(options)) == options
+
+
+@pytest.mark.parametrize('value', [{'a': 1}, [{'a': 1}], 'one, two', "it's"])
+def test_value_that_a_command_line_cannot_carry(value):
+    with pytest.raises(UserError, match='dotted keys'):
+        option_arguments({'key': value})
+
+
+def test_seed_is_filled_in():
+    run = RunSpec('few', 'c.py', {'a': 'fold{seed}.json', 'b': ['x{seed}', 1]})
+    assert run.options_for(3) == {'randomness.seed': 3, 'a': 'fold3.json', 'b': ['x3', 1]}
+
+
+def test_quick_options_are_over_the_run_s_and_below_the_command_line(study):
+    spec = study.load(quick=True, cfg_options={'stub.bonus': 1})
+    assert spec.name == 'stub_quick'
+    assert spec.runs['sed'].cfg_options == {'stub.bonus': 1, 'train_cfg.max_iters': 1}
+    assert spec.start.cfg_options['train_cfg.max_iters'] == 1
+
+
+def test_fingerprint_changes_with_what_matters_only(study):
+    spec = study.load()
+    few, start = spec.runs['few'], spec.start
+    same = fingerprint(few, 0, start)
+    assert fingerprint(study.load().runs['few'], 0, start) == same
+    assert fingerprint(few, 1, start) != same
+    assert fingerprint(few, 0) != same
+    assert fingerprint(few, 0, start, {'type': 'toy'}) != same
+    start.cfg_options['stub.bonus'] = 7
+    assert fingerprint(few, 0, start) != same
+
+
+@pytest.mark.parametrize('line, match', [
+    ("runs = {}", 'names no runs'),
+    ("speed = 3", "unknown key 'speed'"),
+    ("runs = dict(few=dict(cfg_options={}))", "lacks the key 'config'"),
+    ("runs = dict(few=dict(config='config.py', options={}))", "unknown key 'options'"),
+    ("runs = dict(start=dict(config='config.py'))", 'rename that run'),
+])
+def test_mistakes_in_a_specification(study, tmp_path, line, match):
+    path = tmp_path / 'wrong.py'
+    path.write_text((tmp_path / 'spec.py').read_text() + line + '\n')
+    with pytest.raises(UserError, match=match):
+        load_spec(str(path))
+
+
+def test_missing_specification_and_config(study):
+    with pytest.raises(UserError, match='nowhere.py'):
+        load_spec('nowhere.py')
+    with pytest.raises(UserError, match=r'missing\.py.*few'):
+        fingerprint(RunSpec('few', 'missing.py'), 0)

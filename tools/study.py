@@ -1,0 +1,3 @@
+from sssd.cli.study import main
+from sssd.errors import run_cli
+raise SystemExit(run_cli(main))
