@@ -21,11 +21,12 @@ def write_json(path: Union[str, Path], content: dict) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read_coco(path: Union[str, Path]) -> dict:
+def read_coco(path: Union[str, Path], annotations: bool = True) -> dict:
     """Read a COCO annotation file.
 
     Args:
         path: The JSON file.
+        annotations: Whether ``annotations`` must be there; an unlabelled file may do without.
 
     Returns:
         Its content: a dict with at least the lists ``images``, ``annotations``, ``categories``.
@@ -41,7 +42,8 @@ def read_coco(path: Union[str, Path]) -> dict:
     except ValueError as error:
         raise UserError(f'{path} is no valid JSON ({error}); '
                         'give a COCO annotation file.') from error
-    missing = [key for key in _LISTS
+    lists = [key for key in _LISTS if annotations or key != 'annotations']
+    missing = [key for key in lists
                if not isinstance(coco, dict) or not isinstance(coco.get(key), list)]
     if missing:
         raise UserError(f'{path} is not in COCO format: it lacks the list(s) '
@@ -53,7 +55,7 @@ def read_coco(path: Union[str, Path]) -> dict:
 
 
 def _check_fields(path: Path, coco: dict, name: str, fields: tuple) -> None:
-    for position, entry in enumerate(coco[name]):
+    for position, entry in enumerate(coco.get(name) or []):
         for field in fields:
             if not isinstance(entry, dict) or field not in entry:
                 raise UserError(f'{path} is not in COCO format: entry {position} of {name!r} '
