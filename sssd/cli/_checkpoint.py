@@ -1,0 +1,134 @@
+"""Does a checkpoint fit the model?  Asked before anything is trained or tested on it."""
+import re
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import List, Mapping
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from torch import nn
+
+from sssd.errors import UserError
+
+SHOWN = 3
+PARTS = ('student.', 'teacher.')
+
+
+@dataclass
+class Mismatch:
+    """How a checkpoint differs from a model; all three empty when it fits.
+
+    Attributes:
+        missing: Keys of the model that the checkpoint lacks.
+        unexpected: Keys of the checkpoint that the model does not know.
+        shapes: Keys of both with different shapes, with the shapes.
+        total: How many keys the model has.
+    """
+
+    missing: List[str]
+    unexpected: List[str]
+    shapes: List[str]
+    total: int
+
+    def __bool__(self):
+        return bool(self.missing or self.unexpected or self.shapes)
+
+    @property
+    def nothing_fits(self):
+        """Whether not one weight of the model would be loaded."""
+        return len(self.missing) + len(self.shapes) >= self.total
+
+    def __str__(self):
+        parts = ((self.missing, 'of the model are missing in it'),
+                 (self.unexpected, 'of it are unknown to the model'),
+                 (self.shapes, 'have another shape'))
+        return '; '.join(
+            f'{len(keys)} keys {text} (first: {", ".join(keys[:SHOWN])})' for keys, text in parts if keys)
+
+
+def compare(model: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> Mismatch:
+    """Try a state dict on a model.
+
+    The model's own loading is used, so that models which rename keys while
+    they load are judged by what they make of them.
+
+    Args:
+        model: The model, without a wrapper; it may be left with the weights.
+        state_dict: Weights by key.
+    """
+    own = model.state_dict()
+    try:
+        result = model.load_state_dict(state_dict, strict=False)
+        missing, unexpected, shapes = result.missing_keys, result.unexpected_keys, []
+    except RuntimeError as error:
+        found = re.findall(r'size mismatch for (\S+): .*?shape (\S+\(.*?\)) from checkpoint, '
+                           r'the shape in current model is (\S+\(.*?\))\.', str(error))
+        if not found:
+            raise
+        shapes = [f'{key} {_plain(theirs)} instead of {_plain(ours)}' for key, theirs, ours in found]
+        missing = [key for key in own if key not in state_dict]
+        unexpected = [key for key in state_dict if key not in own]
+    # Old checkpoints lack these counters; nothing depends on them.
+    missing = [key for key in missing if not key.endswith('num_batches_tracked')]
+    return Mismatch(missing, unexpected, shapes, len(own))
+
+
+def weights_of(checkpoint: Mapping) -> Mapping[str, torch.Tensor]:
+    """The state dict in a checkpoint, without the prefix of a model wrapper."""
+    state_dict = checkpoint.get('state_dict', checkpoint)
+    plain = OrderedDict((re.sub(r'^module\.', '', key), value) for key, value in state_dict.items())
+    metadata = getattr(state_dict, '_metadata', None)
+    if metadata is not None:
+        plain._metadata = metadata
+    return plain
+
+
+class CheckpointGuard(Hook):
+    """Refuses a checkpoint of another model when the Runner loads it.
+
+    Args:
+        filename: The checkpoint's name, for the sentence.
+        strict: Refuse any difference.  Otherwise, as when another training's
+            weights are a start, a part that fits is enough and the rest is
+            logged.
+    """
+
+    priority = 'VERY_LOW'
+
+    def __init__(self, filename: str, strict: bool = True) -> None:
+        self.filename = filename
+        self.strict = strict
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Compare the loaded file with the Runner's model.
+
+        Raises:
+            UserError: Naming the file, the first keys and the remedy.
+        """
+        model = runner.model
+        while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+            model = model.module
+        state_dict = weights_of(checkpoint)
+        mismatch = compare(model, state_dict)
+        if not mismatch:
+            return
+        if self.strict or mismatch.nothing_fits:
+            raise UserError(f'checkpoint {self.filename} is not of the model in the config: {mismatch}; '
+                            f'{self._remedy(state_dict, model)}.')
+        print_log(f'checkpoint {self.filename} is loaded in part: {mismatch}', logger='current')
+
+    def _remedy(self, state_dict, model):
+        """What to do about a checkpoint that does not fit."""
+        theirs = all(key.startswith(PARTS) for key in state_dict)
+        ours = any(key.startswith(PARTS) for key in model.state_dict())
+        if theirs and not ours:
+            return ('it holds a student and a teacher, so test it with the config of its training, or take one out '
+                    f'with `python -m sssd extract {self.filename} OUT.pth`')
+        return 'use the config it was trained with, or another checkpoint'
+
+
+def _plain(shape):
+    """``torch.Size([2, 3])`` as ``(2, 3)``."""
+    return shape.replace('torch.Size([', '(').replace('])', ')')

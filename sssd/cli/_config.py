@@ -1,0 +1,103 @@
+"""From command-line arguments to a config: mmdet's habits, mistakes in one sentence."""
+import argparse
+import os
+from typing import Optional
+
+from mmengine.config import Config, DictAction
+from mmengine.runner import find_latest_checkpoint
+
+from sssd.errors import UserError
+
+CFG_OPTIONS_HELP = ('settings that override the config, as key=value; a nested key has dots '
+                    '(model.backbone.depth=18), a list is written key="[a,b]" without spaces')
+
+
+class CfgOptions(DictAction):
+    """``DictAction`` that explains a malformed ``key=value``."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        for value in values or ():
+            key, equals, _ = value.partition('=')
+            if not key or not equals:
+                raise UserError(f'{option_string} got {value!r}, which is not of the form key=value: '
+                                'write for instance train_cfg.max_iters=100, without spaces.')
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:
+            raise UserError(f'{option_string} cannot be read ({error}): close every bracket, and '
+                            'put the value in quotes.') from error
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what training and testing share."""
+    parser.add_argument('--work-dir', help='folder for logs and results '
+                        '(default: work_dir of the config, else ./work_dirs/<config name>)')
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=CFG_OPTIONS_HELP)
+    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
+                        help='what started the processes (default: none, a single process)')
+    # torchrun and its predecessors write it in one or the other way.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read ``args.config`` and apply the arguments that both commands share.
+
+    Raises:
+        UserError: When the file is missing or cannot be read, or an option does not fit it.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    cfg = _read(args.config)
+    if args.cfg_options is not None:
+        try:
+            cfg.merge_from_dict(args.cfg_options)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            raise UserError(f'--cfg-options does not fit {args.config} ({_first_line(error)}): '
+                            'look the key up in the config.') from error
+    cfg.launcher = args.launcher
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        name = os.path.splitext(os.path.basename(args.config))[0]
+        cfg.work_dir = os.path.join('work_dirs', name)
+    return cfg
+
+
+def require_file(path: Optional[str], what: str) -> None:
+    """Refuse a local file that is not there; addresses such as ``https://`` pass.
+
+    Args:
+        path: The file; None passes.
+        what: What the file is, for the sentence: ``'checkpoint'``.
+    """
+    if path is None or '://' in path or os.path.isfile(os.path.expanduser(path)):
+        return
+    raise UserError(f'{what} {path} does not exist: check the path.')
+
+
+def require_latest_checkpoint(work_dir: str) -> None:
+    """Refuse a work directory whose newest checkpoint is named but gone."""
+    note = os.path.join(work_dir, 'last_checkpoint')
+    if not os.path.isfile(note):
+        return
+    latest = find_latest_checkpoint(work_dir)
+    if not os.path.isfile(latest):
+        raise UserError(f'{note} names {latest}, which does not exist: name the checkpoint to go on from with '
+                        f'--resume CHECKPOINT, or remove {note} to start anew.')
+
+
+def _read(path):
+    """The config in a file."""
+    if not os.path.isfile(path):
+        raise UserError(f'config file {path} does not exist: check the path (the configs of this '
+                        'project lie under configs/).')
+    try:
+        return Config.fromfile(path)
+    except (OSError, SyntaxError, KeyError, TypeError, NameError, AttributeError, ValueError, ImportError,
+            RuntimeError) as error:
+        raise UserError(f'config file {path} cannot be read ({type(error).__name__}: {_first_line(error)}): '
+                        'correct it, or the file in its _base_ that the message names.') from error
+
+
+def _first_line(error):
+    """The first line of an error's text."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,68 @@
+"""Several processes, with or without GPUs.
+
+MMEngine's own start of a process group selects a CUDA device first, and its
+Runner hands the model wrapper a device id; both fail on a machine that has no
+GPU.  Here the group is started with gloo before the Runner is built, and the
+wrapper is told that there is no device.
+"""
+import os
+from contextlib import contextmanager
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+
+from sssd.errors import UserError
+
+NEEDED = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+
+
+@contextmanager
+def process_group(cfg: Config, launcher: str):
+    """Have the processes of ``launcher`` ready for a Runner; end their group afterwards.
+
+    With GPUs, or with a single process, the start is MMEngine's.
+
+    Args:
+        cfg: The config, changed in place when there is no GPU.
+        launcher: The ``--launcher`` argument.
+    """
+    if launcher == 'pytorch':
+        _require_torchrun()
+    if launcher != 'none' and not torch.cuda.is_available():
+        use_cpu(cfg, launcher)
+        dist.init_process_group('gloo')
+    try:
+        yield
+    finally:
+        if dist.is_available() and dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def use_cpu(cfg: Config, launcher: str) -> None:
+    """Change a config so that its Runner works on CPU processes.
+
+    Raises:
+        UserError: For a launcher that only works with GPUs.
+    """
+    if launcher != 'pytorch':
+        raise UserError(f'--launcher {launcher} needs GPUs and none is visible: on CPUs start the processes with '
+                        'tools/dist_train.sh or tools/dist_test.sh.')
+    cfg.setdefault('env_cfg', {}).setdefault('dist_cfg', {})['backend'] = 'gloo'
+    wrapper = cfg.get('model_wrapper_cfg') or dict(
+        type='MMDistributedDataParallel',
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False))
+    cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+def _require_torchrun():
+    """Refuse a start by hand, and more local processes than GPUs."""
+    missing = [name for name in NEEDED if name not in os.environ]
+    if missing:
+        raise UserError(f'--launcher pytorch needs the environment variables of torchrun ({", ".join(missing)} '
+                        'missing): start with tools/dist_train.sh or tools/dist_test.sh.')
+    local_rank, gpus = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
+    if torch.cuda.is_available() and local_rank >= gpus:
+        raise UserError(f'process {local_rank} of this machine has no GPU of its own, as only {gpus} are visible: '
+                        f'start at most {gpus} processes, or none on GPUs with CUDA_VISIBLE_DEVICES=-1.')

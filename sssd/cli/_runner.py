@@ -1,0 +1,35 @@
+"""Build a Runner and run it, with a missing file told in one sentence."""
+from contextlib import contextmanager
+from typing import Optional
+
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from sssd.cli._checkpoint import CheckpointGuard
+from sssd.errors import UserError
+
+
+def build_runner(cfg: Config, *, checkpoint: Optional[str] = None, strict: bool = True) -> Runner:
+    """The Runner of a config.
+
+    Args:
+        cfg: The complete config.
+        checkpoint: The checkpoint that the Runner is going to load, if any.
+        strict: Whether the checkpoint has to fit the model in every key.
+    """
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    if checkpoint is not None:
+        runner.register_hook(CheckpointGuard(checkpoint, strict))
+    return runner
+
+
+@contextmanager
+def missing_files_explained(config: str):
+    """Turn a missing file that a config names into a :class:`UserError`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        what = error.filename or str(error)
+        raise UserError(f'{what} does not exist, but the config {config} needs it: put it there, or name another '
+                        'place with --cfg-options.') from error

@@ -1,0 +1,88 @@
+"""Evaluate a checkpoint: mmdet's arguments over MMEngine's Runner."""
+import argparse
+from copy import deepcopy
+from typing import Optional, Sequence
+
+from mmdet.evaluation import DumpDetResults
+from mmengine.config import Config
+
+from sssd.cli._config import add_common_arguments, load_config, require_file
+from sssd.cli._dist import process_group
+from sssd.cli._runner import build_runner, missing_files_explained
+from sssd.errors import UserError
+
+TTA_META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """The arguments of ``tools/test.py``."""
+    parser = argparse.ArgumentParser(prog='sssd test', description='Evaluate a checkpoint.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions into a pickle file')
+    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
+    parser.add_argument('--show-dir', help='folder, under the work directory, for images with the predictions')
+    parser.add_argument('--wait-time', type=float, default=2, help='seconds each image is shown')
+    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
+    """Have the visualization hook draw, for ``--show`` and ``--show-dir``.
+
+    Raises:
+        UserError: When the config has no such hook.
+    """
+    hook = cfg.get('default_hooks', {}).get('visualization')
+    if hook is None:
+        raise UserError(f'--show and --show-dir need the visualization hook, which {args.config} does not have: add '
+                        "default_hooks = dict(visualization=dict(type='DetVisualizationHook')).")
+    hook.draw = True
+    if args.show:
+        hook.show, hook.wait_time = True, args.wait_time
+    if args.show_dir:
+        hook.test_out_dir = args.show_dir
+
+
+def use_tta(cfg: Config) -> None:
+    """Wrap the model for test-time augmentation: a flip, unless the config says otherwise."""
+    if 'tta_model' not in cfg:
+        cfg.tta_model = dict(
+            type='mmdet.DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+    dataset = cfg.test_dataloader.dataset
+    while 'dataset' in dataset:
+        dataset = dataset.dataset
+    if 'tta_pipeline' not in cfg:
+        flips = [dict(type='mmdet.RandomFlip', prob=1.0), dict(type='mmdet.RandomFlip', prob=0.0)]
+        pack = [dict(type='mmdet.PackDetInputs', meta_keys=TTA_META_KEYS)]
+        pipeline = deepcopy(dataset.pipeline)
+        pipeline[-1] = dict(type='mmdet.TestTimeAug', transforms=[flips, pack])
+        cfg.tta_pipeline = pipeline
+    cfg.model = dict(cfg.tta_model, module=cfg.model)
+    dataset.pipeline = cfg.tta_pipeline
+
+
+def check_out(out: Optional[str]) -> None:
+    """Refuse an ``--out`` that is no pickle file."""
+    if out is not None and not out.endswith(('.pkl', '.pickle')):
+        raise UserError(f'--out {out} has to end in .pkl or .pickle: the predictions are written as a pickle.')
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Evaluate; returns the exit status."""
+    args = parse_args(argv)
+    check_out(args.out)
+    cfg = load_config(args)
+    require_file(args.checkpoint, 'checkpoint')
+    cfg.load_from, cfg.resume = args.checkpoint, False
+    if args.show or args.show_dir:
+        draw_predictions(cfg, args)
+    if args.tta:
+        use_tta(cfg)
+    with process_group(cfg, args.launcher), missing_files_explained(args.config):
+        runner = build_runner(cfg, checkpoint=args.checkpoint)
+        if args.out is not None:
+            runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+        runner.test()
+    return 0

@@ -1,0 +1,80 @@
+"""Train a detector from a config: mmdet's arguments over MMEngine's Runner."""
+import argparse
+from typing import Optional, Sequence
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import find_latest_checkpoint
+
+from sssd.cli._config import add_common_arguments, load_config, require_file, require_latest_checkpoint
+from sssd.cli._dist import process_group
+from sssd.cli._runner import build_runner, missing_files_explained
+from sssd.errors import UserError
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """The arguments of ``tools/train.py``."""
+    parser = argparse.ArgumentParser(prog='sssd train', description='Train a detector.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--amp', action='store_true', help='mixed precision; needs a GPU')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='scale the learning rate with the batch size, from auto_scale_lr.base_batch_size')
+    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+                        help='go on from a checkpoint; without a value from the newest one in the work directory')
+    add_common_arguments(parser)
+    return parser.parse_args(argv)
+
+
+def use_amp(cfg: Config) -> None:
+    """Switch mixed precision on.
+
+    Raises:
+        UserError: Without a GPU, as MMEngine has no mixed precision there.
+    """
+    if not torch.cuda.is_available():
+        raise UserError('--amp needs a GPU and none is visible: leave --amp out to train on the CPU.')
+    wrapper = cfg.optim_wrapper
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('loss_scale', 'dynamic')
+
+
+def scale_lr(cfg: Config, config: str) -> None:
+    """Switch the scaling of the learning rate on.
+
+    Raises:
+        UserError: When the config does not say for which batch size its learning rate is meant.
+    """
+    settings = cfg.get('auto_scale_lr') or {}
+    if not settings.get('base_batch_size'):
+        raise UserError(f'--auto-scale-lr needs auto_scale_lr.base_batch_size, which {config} does not set: add '
+                        'auto_scale_lr = dict(enable=False, base_batch_size=N), N being the total batch size that '
+                        'the learning rate was chosen for.')
+    cfg.auto_scale_lr = dict(settings, enable=True)
+
+
+def set_start(cfg: Config, resume: Optional[str]) -> Optional[str]:
+    """Set where the training starts; returns the checkpoint that is going to be loaded, if any."""
+    if resume == 'auto':
+        cfg.resume, cfg.load_from = True, None
+    elif resume is not None:
+        cfg.resume, cfg.load_from = True, resume
+    if cfg.get('resume') and cfg.get('load_from') is None:
+        require_latest_checkpoint(cfg.work_dir)
+        return find_latest_checkpoint(cfg.work_dir)
+    require_file(cfg.get('load_from'), 'checkpoint')
+    return cfg.get('load_from')
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Train; returns the exit status."""
+    args = parse_args(argv)
+    cfg = load_config(args)
+    if args.amp:
+        use_amp(cfg)
+    if args.auto_scale_lr:
+        scale_lr(cfg, args.config)
+    checkpoint = set_start(cfg, args.resume)
+    with process_group(cfg, args.launcher), missing_files_explained(args.config):
+        runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')))
+        runner.train()
+    return 0
