@@ -68,10 +68,8 @@ class ChildStatus:
 
 
 def _last(pattern: re.Pattern, text: str) -> re.Match | None:
-    match = None
-    for match in pattern.finditer(text):
-        pass
-    return match
+    matches = list(pattern.finditer(text))
+    return matches[-1] if matches else None
 
 
 def _last_group(pattern: re.Pattern, text: str) -> str | None:

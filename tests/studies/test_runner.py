@@ -119,7 +119,7 @@ def test_run_without_evaluation_is_an_error(study):
 
 
 def test_unknown_run_is_named(study):
-    with pytest.raises(UserError, match="'sde'.*few, sed, all"):
+    with pytest.raises(UserError, match=r"'sde'.*few, sed, all"):
         study.runner().run(runs=['sde'])
 
 

@@ -65,7 +65,7 @@ def test_mistakes_in_a_specification(study, tmp_path, line, match):
 
 
 def test_missing_specification_and_config(study):
-    with pytest.raises(UserError, match='nowhere.py'):
+    with pytest.raises(UserError, match=r'nowhere\.py'):
         load_spec('nowhere.py')
     with pytest.raises(UserError, match=r'missing\.py.*few'):
         fingerprint(RunSpec('few', 'missing.py'), 0)
