@@ -1,0 +1,174 @@
+"""The embedded data set."""
+import hashlib
+import json
+
+import cv2
+import numpy as np
+import pytest
+
+from sssd.cli import toy as toy_cli
+from sssd.data.toy import VERSION, labeled_order, make_toy, toy_image
+from sssd.data.toy_scene import MIN_VISIBLE
+from sssd.data.toy_shapes import CLASSES
+from sssd.errors import UserError
+
+LABELED_ORDER = [7, 4, 9, 3, 8, 2, 6, 0, 5, 1]
+
+
+@pytest.fixture(scope='module')
+def scenes():
+    return [toy_image(0, 'train', index) for index in range(250)]
+
+
+@pytest.fixture
+def small(tmp_path):
+    paths = make_toy(tmp_path / 'toy', 12, 3, 4, seed=1, progress=False)
+    return tmp_path / 'toy', paths
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def hashes(folder):
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.iterdir())}
+
+
+def test_an_image_depends_on_its_index_alone(small, tmp_path):
+    root, _ = small
+    make_toy(tmp_path / 'larger', 20, 2, 5, seed=1, progress=False)
+    first, larger = hashes(root / 'images/train'), hashes(tmp_path / 'larger/images/train')
+    assert len(first) == 12 and len(larger) == 20
+    assert first == {name: larger[name] for name in first}
+    shared = read(tmp_path / 'larger/train.json')['annotations']
+    assert read(root / 'train.json')['annotations'] == [a for a in shared if a['image_id'] < 12]
+
+
+def test_two_runs_give_the_same_pixels_and_other_seeds_do_not():
+    image, objects = toy_image(3, 'train', 5)
+    again, same_objects = toy_image(3, 'train', 5)
+    assert np.array_equal(image, again) and objects == same_objects
+    for other in ((4, 'train', 5), (3, 'val', 5), (3, 'train', 6)):
+        other_image = toy_image(*other)[0]
+        assert other_image.shape != image.shape or not np.array_equal(other_image, image)
+
+
+def test_sizes_cover_a_decade_evenly(scenes):
+    sizes = []
+    for image, objects in scenes:
+        area = image.shape[0] * image.shape[1]
+        for thing in objects:
+            x1, y1, x2, y2 = thing.box
+            sizes.append(np.sqrt((x2 - x1) * (y2 - y1) / area))
+    assert min(sizes) < 0.055 and max(sizes) > 0.5
+    low, middle, high = np.quantile(sizes, [0.1, 0.5, 0.9])
+    assert low < 0.065 and 0.1 < middle < 0.2 and high > 0.33
+
+
+def test_classes_orientations_and_empty_images(scenes):
+    labels = [thing.label for _, objects in scenes for thing in objects]
+    counts = np.bincount(labels, minlength=len(CLASSES))
+    assert len(counts) == len(CLASSES) == 5 and counts.min() > 0.7 * counts.mean()
+    shapes = [image.shape for image, _ in scenes]
+    assert set(shapes) == {(192, 256, 3), (256, 192, 3)}
+    assert 0.65 < np.mean([shape == (192, 256, 3) for shape in shapes]) < 0.85
+    numbers = [len(objects) for _, objects in scenes]
+    assert 0 < np.mean(np.equal(numbers, 0)) < 0.08 and max(numbers) <= 9
+
+
+def test_colour_does_not_tell_the_class(scenes):
+    """The mean colour in the middle of the boxes is nearly the same for every class."""
+    colours = [[] for _ in CLASSES]
+    for image, objects in scenes:
+        for thing in objects:
+            x1, y1, x2, y2 = thing.box
+            colours[thing.label].append(image[int(y1 + y2) // 2, int(x1 + x2) // 2])
+    means = np.array([np.mean(values, 0) for values in colours])
+    assert np.ptp(means, 0).max() < 30
+
+
+def test_boxes_lie_inside_and_objects_stay_visible(scenes):
+    hidden = 0
+    for image, objects in scenes:
+        height, width = image.shape[:2]
+        for thing in objects:
+            x1, y1, x2, y2 = thing.box
+            assert 0 <= x1 and 0 <= y1 and x2 <= width and y2 <= height
+            assert x2 - x1 >= 4 and y2 - y1 >= 4 and thing.area > 0
+            assert MIN_VISIBLE <= thing.visible <= 1
+            hidden += thing.visible < 0.9
+    assert hidden > 30  # occlusion does happen
+
+
+def test_files_and_splits(small):
+    root, paths = small
+    train, labeled, unlabeled, val = (read(paths[name])
+                                      for name in ('train', 'labeled', 'unlabeled', 'val'))
+    ids = [{image['id'] for image in part['images']} for part in (train, labeled, unlabeled)]
+    assert [len(part) for part in ids] == [12, 4, 8] and len(val['images']) == 3
+    assert ids[1] | ids[2] == ids[0] and not ids[1] & ids[2]
+    assert unlabeled['annotations'] == []
+    assert labeled['annotations'] == [a for a in train['annotations'] if a['image_id'] in ids[1]]
+    assert [category['name'] for category in train['categories']] == list(CLASSES)
+    assert train['info']['version'] == VERSION and train['info']['seed'] == 1
+    names = {image['file_name'] for image in unlabeled['images']}
+    assert {path.name for path in paths['unlabeled_images'].iterdir()} == names
+    for image in train['images']:
+        pixels = cv2.imread(str(root / 'images/train' / image['file_name']))
+        assert pixels.shape == (image['height'], image['width'], 3)
+
+
+def test_another_number_of_labels_rewrites_the_split_only(small):
+    root, paths = small
+    before = {path: path.stat().st_mtime_ns for path in (root / 'images/train').iterdir()}
+    few = {image['id'] for image in read(paths['labeled'])['images']}
+    stamp = paths['train'].stat().st_mtime_ns
+    make_toy(root, 12, 3, 7, seed=1, progress=False)
+    more = {image['id'] for image in read(paths['labeled'])['images']}
+    assert len(more) == 7 and few < more
+    assert len(list(paths['unlabeled_images'].iterdir())) == 5
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    assert paths['train'].stat().st_mtime_ns == stamp
+
+
+def test_damage_is_mended_and_another_seed_redraws(small):
+    root, paths = small
+    good = hashes(root / 'images/train')
+    (root / 'images/train/000002.jpg').unlink()
+    make_toy(root, 12, 3, 4, seed=1, progress=False)
+    assert hashes(root / 'images/train') == good
+    make_toy(root, 9, 3, 4, seed=2, progress=False)
+    redrawn = hashes(root / 'images/train')
+    assert len(redrawn) == 9 and not set(redrawn.values()) & set(good.values())
+    assert len(list(paths['unlabeled_images'].iterdir())) == 5
+
+
+def test_the_split_is_stable():
+    assert labeled_order(10, 0) == LABELED_ORDER
+    assert sorted(labeled_order(10, 1)) == list(range(10)) and labeled_order(10, 1) != LABELED_ORDER
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    photo = tmp_path / 'images/train/000000.jpg'
+    photo.parent.mkdir(parents=True)
+    photo.write_bytes(b'precious')
+    with pytest.raises(UserError, match='holds other files.*give a new folder'):
+        make_toy(tmp_path, 4, 1, 1, progress=False)
+    assert photo.read_bytes() == b'precious'
+
+
+@pytest.mark.parametrize('numbers, words', [
+    ((1, 1, 1, 0), 'num_train=1'), ((4, 0, 1, 0), 'num_val=0'), ((4, 1, 4, 0), 'num_labeled=4'),
+    ((4, 1, 0, 0), 'num_labeled=0'), ((4, 1, 1, -1), 'seed=-1')])
+def test_impossible_numbers(tmp_path, numbers, words):
+    with pytest.raises(UserError, match=words):
+        make_toy(tmp_path / 'toy', *numbers, progress=False)
+    assert not (tmp_path / 'toy').exists()
+
+
+def test_the_command_says_where_the_files_are(tmp_path, capsys):
+    toy_cli.main([str(tmp_path / 'toy'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1'])
+    assert f'labeled: {tmp_path}/toy/labeled.json' in capsys.readouterr().out
+    assert len(read(tmp_path / 'toy/labeled.json')['images']) == 1
+
