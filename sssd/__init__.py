@@ -5,7 +5,7 @@ A config needs only ``custom_imports = dict(imports=['sssd'])``.
 from importlib import import_module
 from importlib.util import find_spec
 
-from sssd.compat import check_stack
+from sssd.compat import check_stack, trust_checkpoint_types
 
 __version__ = '0.1.0'
 
@@ -20,5 +20,6 @@ def register_all_modules() -> None:
             import_module(name)
 
 
-check_stack()
+if check_stack() == 'official releases':
+    trust_checkpoint_types()
 register_all_modules()

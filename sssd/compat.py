@@ -83,6 +83,23 @@ def check_stack() -> str:
     return find_stack({name: module.__version__ for name, module in modules.items()})
 
 
+def trust_checkpoint_types() -> None:
+    """Let ``torch.load`` read what MMEngine writes beside the weights.
+
+    PyTorch 2.6 refuses unknown types by default.  The forks' own loader names
+    these types for itself; the official one fails on its own checkpoints.
+    """
+    import numpy as np
+    import torch
+    from mmengine.logging import HistoryBuffer
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return
+    core = np._core if hasattr(np, '_core') else np.core
+    arrays = [np.ndarray, np.dtype, core.multiarray._reconstruct, core.multiarray.scalar]
+    dtypes = [type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', 'u4')]
+    torch.serialization.add_safe_globals([HistoryBuffer, getattr, slice, *arrays, *dtypes])
+
+
 def _import(name, trouble, remedy):
     """Import a module; whatever goes wrong becomes one ImportError."""
     try:

@@ -3,6 +3,7 @@
 Library code raises :class:`UserError`; the command line prints it without a
 traceback and leaves with exit status :data:`EXIT_USER_ERROR`.
 """
+import os
 import sys
 from typing import Callable, Optional, Sequence
 
@@ -28,10 +29,12 @@ def run_cli(main: Callable[[Optional[Sequence[str]]], Optional[int]],
         argv: The arguments handed to ``main``.
 
     Returns:
-        The exit status: that of ``main``, or 2 after a :class:`UserError`.
+        The exit status: that of ``main``, or 2 after a :class:`UserError`, which only
+        the first of several processes prints.
     """
     try:
         return main(argv) or 0
     except UserError as error:
-        print(f'sssd: error: {error}', file=sys.stderr, flush=True)
+        if os.environ.get('RANK', '0') == '0':
+            print(f'sssd: error: {error}', file=sys.stderr, flush=True)
         return EXIT_USER_ERROR

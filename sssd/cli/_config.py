@@ -21,11 +21,10 @@ class CfgOptions(DictAction):
             if not key or not equals:
                 raise UserError(f'{option_string} got {value!r}, which is not of the form key=value: '
                                 'write for instance train_cfg.max_iters=100, without spaces.')
-        try:
-            super().__call__(parser, namespace, values, option_string)
-        except AssertionError as error:
-            raise UserError(f'{option_string} cannot be read ({error}): close every bracket, and '
-                            'put the value in quotes.') from error
+            if any(value.count(left) != value.count(right) for left, right in ('()', '[]')):
+                raise UserError(f'{option_string} got {value!r}, where a bracket is not closed: put the value in '
+                                'quotes, as in key="[a,b]", without spaces.')
+        super().__call__(parser, namespace, values, option_string)
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

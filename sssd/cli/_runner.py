@@ -1,12 +1,14 @@
 """Build a Runner and run it, with a missing file told in one sentence."""
+import os
 from contextlib import contextmanager
-from typing import Optional
+from typing import Optional, Sequence
 
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from sssd.cli._checkpoint import CheckpointGuard
+from sssd.data import check_data
 from sssd.errors import UserError
 
 
@@ -22,6 +24,18 @@ def build_runner(cfg: Config, *, checkpoint: Optional[str] = None, strict: bool 
     if checkpoint is not None:
         runner.register_hook(CheckpointGuard(checkpoint, strict))
     return runner
+
+
+def report_data(cfg: Config, parts: Sequence[str]) -> None:
+    """Check the data that a config names and print what was found; once for all processes.
+
+    Args:
+        cfg: The complete config.
+        parts: The dataloaders to look at: ``'train'``, ``'val'``, ``'test'``.
+    """
+    if os.environ.get('RANK', '0') == '0':
+        for line in check_data(cfg, parts):
+            print(line, flush=True)
 
 
 @contextmanager

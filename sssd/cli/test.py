@@ -1,6 +1,7 @@
 """Evaluate a checkpoint: mmdet's arguments over MMEngine's Runner."""
 import argparse
 from copy import deepcopy
+from importlib import import_module
 from typing import Optional, Sequence
 
 from mmdet.evaluation import DumpDetResults
@@ -8,7 +9,7 @@ from mmengine.config import Config
 
 from sssd.cli._config import add_common_arguments, load_config, require_file
 from sssd.cli._dist import process_group
-from sssd.cli._runner import build_runner, missing_files_explained
+from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 
 TTA_META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
@@ -47,9 +48,11 @@ def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
 
 def use_tta(cfg: Config) -> None:
     """Wrap the model for test-time augmentation: a flip, unless the config says otherwise."""
+    # mmdet registers its model for this in MMEngine's registry, and only when asked to.
+    import_module('mmdet.models.test_time_augs')
     if 'tta_model' not in cfg:
         cfg.tta_model = dict(
-            type='mmdet.DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+            type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset
@@ -57,7 +60,7 @@ def use_tta(cfg: Config) -> None:
         flips = [dict(type='mmdet.RandomFlip', prob=1.0), dict(type='mmdet.RandomFlip', prob=0.0)]
         pack = [dict(type='mmdet.PackDetInputs', meta_keys=TTA_META_KEYS)]
         pipeline = deepcopy(dataset.pipeline)
-        pipeline[-1] = dict(type='mmdet.TestTimeAug', transforms=[flips, pack])
+        pipeline[-1] = dict(type='TestTimeAug', transforms=[flips, pack])
         cfg.tta_pipeline = pipeline
     cfg.model = dict(cfg.tta_model, module=cfg.model)
     dataset.pipeline = cfg.tta_pipeline
@@ -81,6 +84,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if args.tta:
         use_tta(cfg)
     with process_group(cfg, args.launcher), missing_files_explained(args.config):
+        report_data(cfg, ('test',))
         runner = build_runner(cfg, checkpoint=args.checkpoint)
         if args.out is not None:
             runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))

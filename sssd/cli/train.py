@@ -8,7 +8,7 @@ from mmengine.runner import find_latest_checkpoint
 
 from sssd.cli._config import add_common_arguments, load_config, require_file, require_latest_checkpoint
 from sssd.cli._dist import process_group
-from sssd.cli._runner import build_runner, missing_files_explained
+from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 
 
@@ -75,6 +75,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         scale_lr(cfg, args.config)
     checkpoint = set_start(cfg, args.resume)
     with process_group(cfg, args.launcher), missing_files_explained(args.config):
+        report_data(cfg, ('train', 'val'))
         runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')))
         runner.train()
     return 0
