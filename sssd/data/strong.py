@@ -52,7 +52,7 @@ class ColorJitter(BaseTransform):
         if np.random.rand() >= self.prob:
             return results
         image = results['img']
-        names = list(self.ranges)
+        names = [name for name, value in self.ranges.items() if value > 0]
         for index in np.random.permutation(len(names)):
             name = names[index]
             amount = np.random.uniform(-1, 1) * self.ranges[name]

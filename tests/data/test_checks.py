@@ -1,0 +1,185 @@
+"""Checks of a config's data before training."""
+import copy
+import json
+import shutil
+
+import pytest
+from mmengine.config import Config
+
+from sssd.data.checks import check_data
+from sssd.errors import UserError
+
+
+@pytest.fixture
+def cfg(tiny_coco):
+    """A semi-supervised config over the tiny set, without any mistake."""
+    coco = json.loads(tiny_coco.ann_file.read_text())
+    (tiny_coco.root / 'unlabeled.json').write_text(json.dumps(dict(coco, annotations=[])))
+    labelled = dict(
+        type='CocoDataset', data_root=str(tiny_coco.root), ann_file='annotations.json',
+        data_prefix=dict(img='images/'), metainfo=dict(classes=('disc', 'bar')),
+        filter_cfg=dict(filter_empty_gt=True, min_size=32))
+    unlabelled = dict(labelled, ann_file='unlabeled.json', filter_cfg=None)
+    train = dict(
+        batch_size=4, sampler=dict(type='sssd.MixedSourceSampler', batch_size=4, source_ratio=[1, 1]),
+        dataset=dict(type='ConcatDataset', datasets=[labelled, unlabelled]))
+    detector = dict(type='FasterRCNN', backbone=dict(type='ResNet'),
+                    rpn_head=dict(type='RPNHead', num_classes=1),
+                    roi_head=dict(bbox_head=[dict(num_classes=2), dict(num_classes=2)]))
+    return Config(dict(
+        model=dict(type='sssd.SED', detector=detector), train_dataloader=train,
+        val_dataloader=dict(batch_size=1, dataset=copy.deepcopy(dict(labelled, test_mode=True))),
+        val_evaluator=dict(type='CocoMetric', ann_file=str(tiny_coco.ann_file))))
+
+
+def labelled(cfg):
+    return cfg.train_dataloader.dataset.datasets[0]
+
+
+def unlabelled(cfg):
+    return cfg.train_dataloader.dataset.datasets[1]
+
+
+def fails(cfg, words):
+    """The check raises one sentence that matches ``words``."""
+    with pytest.raises(UserError, match=words) as caught:
+        check_data(cfg)
+    text = str(caught.value)
+    assert '\n' not in text and text.endswith('.')
+
+
+def rewrite(path, **changes):
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def test_a_sound_config_passes_and_is_told(cfg, tiny_coco):
+    lines = check_data(cfg)
+    assert [line.split(', of ')[0] for line in lines] == [
+        'train_dataloader.dataset.datasets[0]: 6 images, 12 boxes, 2 classes',
+        'train_dataloader.dataset.datasets[1]: 6 images, 0 boxes, 2 classes',
+        'val_dataloader.dataset: 6 images, 12 boxes, 2 classes']
+
+
+def test_a_folder_as_the_unlabelled_source_passes(cfg, tiny_coco):
+    cfg.train_dataloader.dataset.datasets[1] = dict(
+        type='sssd.ImageFolder', data_root=str(tiny_coco.root), data_prefix=dict(img='images/'),
+        metainfo=dict(classes=('disc', 'bar')))
+    assert 'datasets[1]: 6 images, unlabelled' in check_data(cfg)[1]
+
+
+def test_an_unlabelled_json_may_lack_annotations(cfg, tiny_coco):
+    path = tiny_coco.root / 'unlabeled.json'
+    coco = json.loads(path.read_text())
+    del coco['annotations']
+    path.write_text(json.dumps(coco))
+    assert len(check_data(cfg)) == 3
+
+
+def test_supervised_configs_and_wrappers_pass(cfg):
+    inner = labelled(cfg)
+    cfg.train_dataloader = dict(batch_size=2, sampler=dict(type='DefaultSampler'),
+                                dataset=dict(type='RepeatDataset', times=2, dataset=inner))
+    assert check_data(cfg, parts=['train'])[0].startswith('train_dataloader.dataset.dataset: 6 images')
+    assert check_data(Config(dict(model=dict()))) == []
+
+
+def test_missing_json(cfg):
+    labelled(cfg).ann_file = 'none.json'
+    fails(cfg, r'annotation file .*/none.json of train_dataloader.dataset.datasets\[0\] does not exist')
+
+
+def test_missing_folder(cfg):
+    unlabelled(cfg).data_prefix = dict(img='none/')
+    fails(cfg, r'image folder .*/none/ of train_dataloader.dataset.datasets\[1\] does not exist')
+
+
+def test_an_empty_image_folder(cfg, tmp_path):
+    (tmp_path / 'empty').mkdir()
+    cfg.train_dataloader.dataset.datasets[1] = dict(
+        type='sssd.ImageFolder', data_root=str(tmp_path / 'empty'))
+    fails(cfg, r'image folder .*/empty/? of .*datasets\[1\] holds no image')
+
+
+def test_json_that_is_not_coco(cfg, tiny_coco):
+    tiny_coco.ann_file.write_text('[]')
+    fails(cfg, r'annotations.json is not in COCO format: it lacks the list\(s\) images')
+
+
+@pytest.mark.parametrize('metainfo, words', [
+    (dict(classes=('disc', 'Bar')), "metainfo.classes names 'Bar', which .*annotations.json does not"
+     " have; its categories are 'disc', 'bar'"),
+    (None, r"metainfo.classes names 'person', 'bicycle', .* \(80\), which"),
+    (dict(classes='disc'), r"metainfo.classes is the text 'disc'; give a tuple such as \('disc',\)")])
+def test_class_names_that_do_not_match(cfg, metainfo, words):
+    labelled(cfg).metainfo = metainfo
+    fails(cfg, words)
+
+
+def test_different_classes_of_the_sources(cfg):
+    unlabelled(cfg).metainfo = dict(classes=('bar', 'disc'))
+    fails(cfg, r"datasets\[1\] and .*datasets\[0\] have different classes \('bar', 'disc'; 'disc', 'bar'\)")
+
+
+@pytest.mark.parametrize('change, words', [
+    (dict(annotations=[]), "has no box of the classes 'disc', 'bar'"),
+    (dict(annotations=[dict(id=1, image_id=1, category_id=1, bbox=[0, 0, .5, 9], area=4)]), 'has no box'),
+    (dict(annotations=[dict(id=1, image_id=1, category_id=1, bbox=[200, 0, 9, 9], area=4)]), 'has no box'),
+    (dict(annotations=[dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 9, 9], area=4, iscrowd=1)]),
+     'has no box'),
+    (dict(images=[], annotations=[]), 'has no image left after filter_cfg')])
+def test_a_labelled_set_without_a_box(cfg, tiny_coco, change, words):
+    rewrite(tiny_coco.ann_file, **change)
+    fails(cfg, words)
+
+
+def test_a_filter_that_leaves_nothing(cfg):
+    labelled(cfg).filter_cfg = dict(min_size=1000)
+    fails(cfg, r'annotations.json of .*datasets\[0\] has no image left after filter_cfg')
+
+
+def test_images_missing_on_disk(cfg, tiny_coco):
+    (tiny_coco.img_dir / '0003.png').unlink()
+    fails(cfg, '1 of 6 images looked for of .*annotations.json are missing, such as .*images/0003.png')
+
+
+def test_validation_data_are_checked_too(cfg, tiny_coco):
+    shutil.copy(tiny_coco.ann_file, tiny_coco.root / 'val.json')
+    cfg.val_dataloader.dataset.ann_file = 'val.json'
+    rewrite(tiny_coco.root / 'val.json', annotations=[])
+    fails(cfg, 'val.json of val_dataloader.dataset has no box')
+
+
+@pytest.mark.parametrize('key', ['roi_head', 'rpn_head'])
+def test_num_classes_of_the_heads(cfg, key):
+    if key == 'rpn_head':  # always one class: no mistake
+        assert cfg.model.detector.rpn_head.num_classes == 1 and check_data(cfg)
+        return
+    cfg.model.detector.roi_head.bbox_head[1].num_classes = 80
+    fails(cfg, r'model.detector.roi_head.bbox_head\[1\].num_classes=80 does not fit the 2 classes of')
+
+
+def test_num_classes_of_a_dense_head(cfg):
+    cfg.model = dict(type='RetinaNet', bbox_head=dict(type='RetinaHead', num_classes=3))
+    fails(cfg, 'model.bbox_head.num_classes=3 does not fit the 2 classes.*set it to 2')
+
+
+def test_batch_sizes_of_loader_and_sampler(cfg):
+    cfg.train_dataloader.sampler.batch_size = 8
+    fails(cfg, 'train_dataloader.batch_size=4 and train_dataloader.sampler.batch_size=8 must be equal')
+
+
+def test_source_ratios(cfg):
+    cfg.train_dataloader.sampler.source_ratio = [1, 99]
+    fails(cfg, 'gives source 0 no image')
+    cfg.train_dataloader.sampler.source_ratio = [1, 1, 1]
+    fails(cfg, r'source_ratio=\[1, 1, 1\] needs a ConcatDataset of 3 data sets')
+
+
+def test_an_unknown_data_set(cfg):
+    labelled(cfg).type = 'CoccoDataset'
+    fails(cfg, r"datasets\[0\].type='CoccoDataset' is no registered data set")
+
+
+def test_the_evaluators_file(cfg):
+    cfg.val_evaluator.ann_file = 'nowhere/val.json'
+    fails(cfg, 'val_evaluator.ann_file=nowhere/val.json does not exist')
