@@ -18,9 +18,9 @@ RIVALS = dict(
     mmengine=('onedl-mmengine', 'mmengine'),
     mmcv=('onedl-mmcv', 'mmcv', 'mmcv-lite', 'mmcv-full'),
     mmdet=('onedl-mmdetection', 'mmdet'))
-REMEDY = ("run `make env` in a checkout of sssd, or, where torch already is, "
-          "`MMCV_WITH_OPS=1 pip install --no-build-isolation "
-          "onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1`")
+REMEDY = ('run `make env` in a checkout of sssd, or, beside a torch that is already there, '
+          '`pip install setuptools wheel ninja psutil` and `MMCV_WITH_OPS=1 pip install --no-build-isolation '
+          'onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1`')
 
 
 def base_version(version: str) -> str:

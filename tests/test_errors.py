@@ -1,0 +1,34 @@
+"""A user's mistake is one sentence and status 2; anything else is a traceback."""
+import pytest
+
+from sssd.errors import UserError, run_cli
+
+
+def _fail(argv):
+    raise UserError(f'{argv[0]} is wrong: mend it.')
+
+
+def test_a_user_error_becomes_one_line_and_status_2(capsys):
+    assert run_cli(_fail, ['this']) == 2
+    captured = capsys.readouterr()
+    assert captured.err == 'sssd: error: this is wrong: mend it.\n'
+    assert captured.out == ''
+
+
+def test_only_the_first_process_prints(capsys, monkeypatch):
+    monkeypatch.setenv('RANK', '1')
+    assert run_cli(_fail, ['this']) == 2
+    assert capsys.readouterr().err == ''
+
+
+@pytest.mark.parametrize('returned, status', [(None, 0), (0, 0), (3, 3)])
+def test_the_status_of_a_command_is_passed_on(returned, status):
+    assert run_cli(lambda argv: returned) == status
+
+
+def test_other_errors_are_not_hidden():
+    def broken(argv):
+        raise ValueError('a bug')
+    with pytest.raises(ValueError, match='a bug'):
+        run_cli(broken)
+    assert issubclass(UserError, ValueError)

@@ -1,0 +1,132 @@
+"""The script behind ``make env``: its checks, its progress line, its failures."""
+import importlib.util
+import re
+import subprocess
+import sys
+
+import pytest
+
+from sssd.compat import STACKS
+
+
+@pytest.fixture(scope='module')
+def setup_env(repo_root):
+    spec = importlib.util.spec_from_file_location('setup_env', repo_root / 'tools/setup_env.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_an_old_python_is_told_which_one_is_needed(setup_env, monkeypatch):
+    monkeypatch.setattr(setup_env.sys, 'version_info', (3, 9, 1))
+    with pytest.raises(setup_env.SetupError, match='too old: sssd needs 3.10 or newer'):
+        setup_env.check_python()
+
+
+def test_a_missing_venv_module_is_named(setup_env, monkeypatch):
+    monkeypatch.setitem(sys.modules, 'ensurepip', None)
+    with pytest.raises(setup_env.SetupError, match='no venv module: install it .*python3-venv'):
+        setup_env.check_python()
+
+
+def test_a_missing_compiler_is_named(setup_env, monkeypatch, tmp_path):
+    monkeypatch.setenv('PATH', str(tmp_path))
+    monkeypatch.delenv('CXX', raising=False)
+    with pytest.raises(setup_env.SetupError, match=r'no C\+\+ compiler'):
+        setup_env.check_compiler()
+
+
+def test_missing_headers_are_named(setup_env, monkeypatch, tmp_path):
+    compiler = tmp_path / 'c++'
+    compiler.write_text('#!/bin/sh\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path))
+    monkeypatch.setattr(setup_env.sysconfig, 'get_paths', lambda: dict(include=str(tmp_path)))
+    with pytest.raises(setup_env.SetupError, match='no Python.h in .*python3-dev'):
+        setup_env.check_compiler()
+    (tmp_path / 'Python.h').touch()
+    setup_env.check_compiler()
+
+
+def test_a_folder_that_is_no_environment_is_left_alone(setup_env, tmp_path):
+    kept = tmp_path / 'notes.txt'
+    kept.write_text('mine')
+    with pytest.raises(setup_env.SetupError, match='no virtual environment'):
+        setup_env.make_venv(str(tmp_path))
+    assert kept.read_text() == 'mine'
+
+
+def test_pins_are_read_from_the_constraints(setup_env, monkeypatch, tmp_path):
+    assert setup_env.pinned('torch') == 'torch==2.13.0'
+    constraints = tmp_path / 'c.txt'
+    constraints.write_text('# torch==1.0\ntorchvision==0.1\ntorch==9.8 ; python_version > "3"  # why\n')
+    monkeypatch.setattr(setup_env, 'CONSTRAINTS', str(constraints))
+    assert setup_env.pinned('torch') == 'torch==9.8'
+    with pytest.raises(setup_env.SetupError, match='pins no version of numpy'):
+        setup_env.pinned('numpy')
+
+
+def test_installed_compares_versions_without_their_local_part(setup_env):
+    import torch
+    version = torch.__version__.split('+')[0]
+    assert setup_env.installed(sys.executable, f'torch=={version}')
+    assert not setup_env.installed(sys.executable, 'torch==0.1')
+    assert not setup_env.installed(sys.executable, 'no-such-package==1.0')
+
+
+def test_ninjas_steps_become_progress_with_the_time_left(setup_env, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr(setup_env.time, 'time', lambda: now[0])
+    progress = setup_env.Progress('mmcv')
+    progress.feed('running build_ext\n')
+    now[0] = 110.0
+    progress.feed('  [1/80] c++ -c a.cpp\n')
+    assert progress.text().startswith('mmcv: 0:10 elapsed, compiled 1 of 80')
+    now[0] = 170.0
+    progress.feed('  [20/80] c++ -c b.cpp\n')
+    assert progress.text() == 'mmcv: 1:10 elapsed, compiled 20 of 80 (25 %), about 3:00 left'
+
+
+def test_a_step_that_fails_shows_its_last_lines(setup_env, tmp_path, capfd):
+    log = tmp_path / 'setup.log'
+    with pytest.raises(setup_env.SetupError, match='the step "compile" failed'):
+        setup_env.run_step('compile', [sys.executable, '-c', 'print("no such header"); raise SystemExit(1)'], str(log))
+    captured = capfd.readouterr()
+    assert 'no such header' in captured.err
+    assert 'compile: FAILED' in captured.out
+    assert 'no such header' in log.read_text()
+
+
+def test_a_step_that_works_only_says_so(setup_env, tmp_path, capfd):
+    setup_env.run_step('greet', [sys.executable, '-c', 'print("hello")'], str(tmp_path / 'log'))
+    captured = capfd.readouterr()
+    assert re.fullmatch(r'  greet: done \(\d+:\d\d\)\n', captured.out)
+    assert captured.err == ''
+
+
+def test_the_versions_agree_everywhere(setup_env, repo_root):
+    metadata = (repo_root / 'pyproject.toml').read_text()
+    dists = dict(mmengine='onedl-mmengine', mmcv='onedl-mmcv', mmdet='onedl-mmdetection')
+    for module, version in STACKS['maintained forks'].items():
+        assert setup_env.pinned(dists[module]) == f'{dists[module]}=={version}'
+        assert f'"{dists[module]}=={version}"' in metadata
+
+
+def test_installing_the_package_alone_pulls_no_torch_and_no_mm(repo_root):
+    text = (repo_root / 'pyproject.toml').read_text()
+    block = re.search(r'^dependencies = \[(.*?)^\]', text, re.M | re.S).group(1)
+    names = re.findall(r'"([a-zA-Z0-9_-]+)', block)
+    assert 'numpy' in names
+    assert not [name for name in names if 'torch' in name or 'mm' in name or 'opencv' in name]
+
+
+def test_every_dependency_is_pinned(setup_env, repo_root):
+    text = (repo_root / 'pyproject.toml').read_text()
+    for block in re.findall(r'^(?:dependencies|dev) = \[(.*?)^\]', text, re.M | re.S):
+        for name in re.findall(r'"([a-zA-Z0-9_-]+)', block):
+            assert setup_env.pinned(name).startswith(f'{name}==')
+
+
+def test_the_environments_own_help_lists_the_targets(repo_root):
+    listed = subprocess.run(['make', '-s', 'help'], cwd=repo_root, capture_output=True, text=True, check=True).stdout
+    assert all(f'make {target}' in listed for target in ('env', 'test', 'demo', 'lint'))
