@@ -1,0 +1,193 @@
+"""Tiny real mmdet detectors, batches of random images, and a Runner over batches in memory."""
+import uuid
+
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.optim import OptimWrapper
+from mmengine.runner import Runner
+from mmengine.structures import InstanceData
+from torch.utils.data import DataLoader
+
+from sssd.registry import MODELS
+
+CLASSES = 3
+GN = dict(type='GN', num_groups=4, requires_grad=True)
+FOCAL = dict(type='FocalLoss', use_sigmoid=True, gamma=2.0, alpha=0.25, loss_weight=1.0)
+DELTAS = dict(type='DeltaXYWHBBoxCoder', target_means=[0.0] * 4, target_stds=[1.0] * 4)
+MAX_IOU = dict(
+    type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0.2, match_low_quality=True, ignore_iof_thr=-1)
+PREPROCESSOR = dict(
+    type='mmdet.MultiBranchDataPreprocessor',
+    data_preprocessor=dict(type='mmdet.DetDataPreprocessor', mean=[127.0] * 3, std=[60.0] * 3, pad_size_divisor=32))
+
+
+def backbone(out_indices):
+    """A ResNet-18 of a quarter of the usual width."""
+    return dict(type='ResNet', depth=18, stem_channels=16, base_channels=16, num_stages=4, out_indices=out_indices,
+                frozen_stages=-1, norm_cfg=GN, norm_eval=False, style='pytorch')
+
+
+def neck(in_channels, num_outs):
+    """A pyramid of 32 channels."""
+    return dict(type='FPN', in_channels=in_channels, out_channels=32, num_outs=num_outs, norm_cfg=GN)
+
+
+def retina_head(**changes):
+    """Strides 8 to 64, one anchor shape in two sizes."""
+    return {**dict(
+        type='RetinaHead', num_classes=CLASSES, in_channels=32, stacked_convs=1, feat_channels=16, norm_cfg=GN,
+        anchor_generator=dict(type='AnchorGenerator', octave_base_scale=2, scales_per_octave=2, ratios=[1.0],
+                              strides=[8, 16, 32, 64]),
+        bbox_coder=DELTAS, loss_cls=FOCAL, loss_bbox=dict(type='L1Loss', loss_weight=1.0)), **changes}
+
+
+def fcos_head(**changes):
+    """Strides 8 to 64; distances in units of the stride unless told otherwise."""
+    return {**dict(
+        type='FCOSHead', num_classes=CLASSES, in_channels=32, stacked_convs=1, feat_channels=16, norm_cfg=GN,
+        strides=[8, 16, 32, 64], regress_ranges=((-1, 16), (16, 32), (32, 64), (64, 1e8)), norm_on_bbox=True,
+        centerness_on_reg=True, center_sampling=True, loss_cls=FOCAL, loss_bbox=dict(type='GIoULoss')), **changes}
+
+
+def retinanet(**head):
+    """Config of a RetinaNet; ``head`` changes its head."""
+    return dict(
+        type='RetinaNet', backbone=backbone((1, 2, 3)), neck=neck([32, 64, 128], 4), bbox_head=retina_head(**head),
+        train_cfg=dict(assigner=MAX_IOU, sampler=dict(type='PseudoSampler'), allowed_border=-1, pos_weight=-1,
+                       debug=False),
+        test_cfg=dict(nms_pre=100, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=20))
+
+
+def fcos(**head):
+    """Config of an FCOS; ``head`` changes its head."""
+    return dict(
+        type='FCOS', backbone=backbone((1, 2, 3)), neck=neck([32, 64, 128], 4), bbox_head=fcos_head(**head),
+        test_cfg=dict(nms_pre=100, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=20))
+
+
+def rpn_head():
+    """Strides 4 to 64, three anchors a cell."""
+    return dict(
+        type='RPNHead', in_channels=32, feat_channels=32,
+        anchor_generator=dict(type='AnchorGenerator', scales=[4], ratios=[0.5, 1.0, 2.0], strides=[4, 8, 16, 32, 64]),
+        bbox_coder=DELTAS, loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=True), loss_bbox=dict(type='L1Loss'))
+
+
+def box_head():
+    """Two small layers, boxes for every class."""
+    return dict(
+        type='Shared2FCBBoxHead', in_channels=32, fc_out_channels=32, roi_feat_size=3, num_classes=CLASSES,
+        bbox_coder=DELTAS, reg_class_agnostic=False, loss_cls=dict(type='CrossEntropyLoss', use_sigmoid=False),
+        loss_bbox=dict(type='L1Loss'))
+
+
+def roi_head(**changes):
+    """The second stage of Faster R-CNN."""
+    extractor = dict(type='SingleRoIExtractor', roi_layer=dict(type='RoIAlign', output_size=3, sampling_ratio=1),
+                     out_channels=32, featmap_strides=[4, 8, 16, 32], finest_scale=16)
+    return {**dict(type='StandardRoIHead', bbox_roi_extractor=extractor, bbox_head=box_head()), **changes}
+
+
+def sampler(number, fraction, add_gt):
+    """mmdet's random sampler."""
+    return dict(type='RandomSampler', num=number, pos_fraction=fraction, neg_pos_ub=-1, add_gt_as_proposals=add_gt)
+
+
+def faster_rcnn(**changes):
+    """Config of a Faster R-CNN that keeps at most 12 proposals an image."""
+    proposals = dict(nms_pre=50, max_per_img=12, nms=dict(type='nms', iou_threshold=0.7), min_bbox_size=0)
+    return {**dict(
+        type='FasterRCNN', backbone=backbone((0, 1, 2, 3)), neck=neck([16, 32, 64, 128], 5), rpn_head=rpn_head(),
+        roi_head=roi_head(),
+        train_cfg=dict(
+            rpn=dict(assigner=MAX_IOU, sampler=sampler(32, 0.5, False), allowed_border=-1, pos_weight=-1, debug=False),
+            rpn_proposal=proposals,
+            rcnn=dict(assigner=MAX_IOU, sampler=sampler(16, 0.25, True), pos_weight=-1, debug=False)),
+        test_cfg=dict(
+            rpn=dict(proposals, max_per_img=5),
+            rcnn=dict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=10))), **changes}
+
+
+DETECTORS = dict(retinanet=retinanet, fcos=fcos, faster_rcnn=faster_rcnn)
+
+
+def sed_config(detector, **options):
+    """Config of an SED over a detector's config."""
+    return dict(dict(type='sssd.SED', detector=detector, data_preprocessor=PREPROCESSOR), **options)
+
+
+def build_sed(detector, seed=0, **options):
+    """A built and initialised SED in training mode; the same weights for the same seed."""
+    torch.manual_seed(seed)
+    model = MODELS.build(sed_config(detector, **options))
+    model.init_weights()
+    return model.train()
+
+
+def sample(size, boxes=(), labels=None):
+    """A data sample of an image of ``size`` (h, w) with boxes (x1, y1, x2, y2)."""
+    data = DetDataSample(metainfo=dict(img_shape=size, ori_shape=size, scale_factor=(1.0, 1.0), img_id=0))
+    labels = labels or [index % CLASSES for index in range(len(boxes))]
+    data.gt_instances = InstanceData(
+        bboxes=torch.tensor(boxes, dtype=torch.float).reshape(-1, 4), labels=torch.tensor(labels, dtype=torch.long))
+    return data
+
+
+BOXES = (((8, 8, 40, 40), (30, 20, 90, 60), (60, 4, 76, 20)), ((16, 12, 60, 50),))
+
+
+def make_batch(boxes=BOXES, unlabelled=2, size=(64, 96), seed=0, strong_noise=30, branches=True):
+    """A collated batch: one labelled image for each entry of ``boxes`` and ``unlabelled`` others, as 8-bit pixels.
+
+    The strong view is the weak one plus noise; ``branches=False`` leaves the unlabelled images out.
+    """
+    rng = torch.Generator().manual_seed(seed)
+
+    def pixels():
+        coarse = torch.randint(0, 226, (1, 3, 8, 12), generator=rng).float()
+        return torch.nn.functional.interpolate(coarse, size, mode='bilinear')[0].round().to(torch.uint8)
+
+    inputs = dict(sup=[pixels() for _ in boxes])
+    samples = dict(sup=[sample(size, image) for image in boxes])
+    if branches:
+        inputs['unsup_teacher'] = [pixels() for _ in range(unlabelled)]
+        noise = torch.randint(0, strong_noise + 1, (unlabelled, 3, *size), generator=rng)
+        inputs['unsup_student'] = [(weak + more).to(torch.uint8) for weak, more in zip(inputs['unsup_teacher'], noise)]
+        for name in ('unsup_teacher', 'unsup_student'):
+            samples[name] = [sample(size) for _ in range(unlabelled)]
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def part_of_batch(batch, rank, world_size):
+    """The contiguous part of every branch that one rank takes."""
+    def part(images):
+        count = len(images) // world_size
+        return images[rank * count:(rank + 1) * count]
+    return {key: {name: part(images) for name, images in branches.items()} for key, branches in batch.items()}
+
+
+def losses_of(model, batch):
+    """The loss dict of one batch, through the data preprocessor."""
+    return model(**model.data_preprocessor(batch, True), mode='loss')
+
+
+def sgd(model, lr=0.05):
+    """MMEngine's wrapper over SGD for the parameters that train."""
+    return OptimWrapper(torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=lr))
+
+
+def state_of(module):
+    """A copy of a module's state."""
+    return {name: value.detach().clone() for name, value in module.state_dict().items()}
+
+
+def make_runner(model, data, work_dir, iterations, hooks=(), accumulate=1, lr=0.05, **options):
+    """A Runner on the CPU; ``data`` is a list of batches, or a dataloader's config."""
+    loader = data if isinstance(data, dict) else DataLoader(data, batch_size=None)
+    default_hooks = dict(logger=None, visualization=None, checkpoint=None, **options.pop('default_hooks', {}))
+    return Runner(
+        model=model, work_dir=str(work_dir), train_dataloader=loader, custom_hooks=list(hooks),
+        train_cfg=dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=10**6),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr, momentum=0.9), accumulative_counts=accumulate),
+        default_hooks=default_hooks, default_scope='mmdet', log_level='ERROR', randomness=dict(seed=3),
+        experiment_name=uuid.uuid4().hex, **options)
