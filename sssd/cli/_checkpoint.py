@@ -13,6 +13,7 @@ from torch import nn
 from sssd.errors import UserError
 
 SHOWN = 3
+COUNTER = 'num_batches_tracked'
 PARTS = ('student.', 'teacher.')
 
 
@@ -24,7 +25,7 @@ class Mismatch:
         missing: Keys of the model that the checkpoint lacks.
         unexpected: Keys of the checkpoint that the model does not know.
         shapes: Keys of both with different shapes, with the shapes.
-        total: How many keys the model has.
+        total: How many keys the model has, counters of batches apart.
     """
 
     missing: List[str]
@@ -71,8 +72,9 @@ def compare(model: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> Mismatc
         missing = [key for key in own if key not in state_dict]
         unexpected = [key for key in state_dict if key not in own]
     # Old checkpoints lack these counters; nothing depends on them.
-    missing = [key for key in missing if not key.endswith('num_batches_tracked')]
-    return Mismatch(missing, unexpected, shapes, len(own))
+    missing = [key for key in missing if not key.endswith(COUNTER)]
+    total = sum(not key.endswith(COUNTER) for key in own)
+    return Mismatch(missing, unexpected, shapes, total)
 
 
 def weights_of(checkpoint: Mapping) -> Mapping[str, torch.Tensor]:

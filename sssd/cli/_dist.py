@@ -48,7 +48,7 @@ def use_cpu(cfg: Config, launcher: str) -> None:
     if launcher != 'pytorch':
         raise UserError(f'--launcher {launcher} needs GPUs and none is visible: on CPUs start the processes with '
                         'tools/dist_train.sh or tools/dist_test.sh.')
-    cfg.setdefault('env_cfg', {}).setdefault('dist_cfg', {})['backend'] = 'gloo'
+    cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,

@@ -2,13 +2,13 @@
 import argparse
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import DictAction
 from rich.console import Console
 
-from sssd.analysis.tables import Grid, study_tables
+from sssd.analysis.tables import study_tables
 from sssd.errors import UserError
 from sssd.studies.results import ResultsFile
 from sssd.studies.runner import StudyRunner
@@ -66,8 +66,15 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def run(runner: StudyRunner,
         seeds: Sequence[int] | None = None,
-        runs: Sequence[str] | None = None) -> int:
+        runs: Sequence[str] | None = None,
+        names: Mapping[str, str] | None = None) -> int:
     """Run a study and print its tables.
+
+    Args:
+        runner: The study's runner.
+        seeds: Only these seeds.
+        runs: Only the runs of these names.
+        names: Other names for some runs in the tables.
 
     Returns:
         The exit status: 0, or 130 after an interruption.
@@ -84,7 +91,7 @@ def run(runner: StudyRunner,
     if not jobs:
         console.print(f'Nothing to run: {runner.results.path} holds it all.',
                       soft_wrap=True, highlight=False)
-    show(console, runner.spec, runner.results)
+    show(console, runner.spec, runner.results, names=names)
     return 0
 
 
@@ -95,17 +102,9 @@ def _interrupt(*_) -> None:
 def show(console: Console,
          spec: StudySpec,
          results: ResultsFile,
-         markdown: bool = False) -> None:
-    """Print the tables of a results file."""
-    for table in tables(spec, results):
-        if markdown:
-            print(table.to_markdown())
-        else:
-            console.print(table.to_rich())
-
-
-def tables(spec: StudySpec, results: ResultsFile) -> list[Grid]:
-    """The tables of a results file.
+         markdown: bool = False,
+         names: Mapping[str, str] | None = None) -> None:
+    """Print the tables of a results file.
 
     Raises:
         UserError: If it holds no results yet.
@@ -114,4 +113,8 @@ def tables(spec: StudySpec, results: ResultsFile) -> list[Grid]:
     if not entries:
         raise UserError(f'{results.path} holds no results yet: run the study '
                         'first, or name another file with --results')
-    return study_tables(entries, spec.name, spec.compare)
+    for table in study_tables(entries, spec.name, spec.compare, names):
+        if markdown:
+            print(table.to_markdown())
+        else:
+            console.print(table.to_rich())

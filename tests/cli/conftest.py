@@ -1,0 +1,126 @@
+"""A tiny RetinaNet on a tiny data set, and a way to run commands on it."""
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+CONFIG = '''
+default_scope = 'mmdet'
+custom_imports = dict(imports=['sssd'])
+randomness = dict(seed=0)
+env_cfg = dict(mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0))
+log_level = 'INFO'
+norm = dict(type='BN', requires_grad=True)
+model = dict(
+    type='RetinaNet',
+    data_preprocessor=dict(
+        type='DetDataPreprocessor', mean=[123.7, 116.3, 103.5], std=[58.4, 57.1, 57.4], bgr_to_rgb=True,
+        pad_size_divisor=32),
+    backbone=dict(
+        type='ResNet', depth=18, base_channels=8, num_stages=4, out_indices=(1, 2, 3), norm_cfg=norm,
+        style='pytorch'),
+    neck=dict(type='FPN', in_channels=[16, 32, 64], out_channels=16, num_outs=3),
+    bbox_head=dict(
+        type='RetinaHead', num_classes={num_classes}, in_channels=16, stacked_convs=1, feat_channels=16,
+        anchor_generator=dict(
+            type='AnchorGenerator', octave_base_scale=4, scales_per_octave=1, ratios=[1.0], strides=[8, 16, 32]),
+        bbox_coder=dict(type='DeltaXYWHBBoxCoder'),
+        loss_cls=dict(type='FocalLoss', use_sigmoid=True, loss_weight=1.0),
+        loss_bbox=dict(type='L1Loss', loss_weight=1.0)),
+    train_cfg=dict(
+        assigner=dict(type='MaxIoUAssigner', pos_iou_thr=0.5, neg_iou_thr=0.4, min_pos_iou=0, ignore_iof_thr=-1),
+        sampler=dict(type='PseudoSampler'), allowed_border=-1, pos_weight=-1, debug=False),
+    test_cfg=dict(
+        nms_pre=100, min_bbox_size=0, score_thr=0.0, nms=dict(type='nms', iou_threshold=0.5), max_per_img=10))
+load = [dict(type='LoadImageFromFile'), dict(type='LoadAnnotations', with_bbox=True)]
+resize = [dict(type='Resize', scale=(64, 64), keep_ratio=True)]
+meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor')
+data = dict(
+    type='CocoDataset', data_root={root!r}, ann_file='annotations.json', data_prefix=dict(img='images/'),
+    metainfo=dict(classes={classes!r}))
+train_dataloader = dict(
+    batch_size=2, num_workers=0, sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(data, pipeline=load + resize + [dict(type='PackDetInputs')]))
+test_dataloader = dict(
+    batch_size=1, num_workers=0, sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(data, test_mode=True, pipeline=load + resize + [dict(type='PackDetInputs', meta_keys=meta_keys)]))
+test_evaluator = dict(type='CocoMetric', ann_file={ann_file!r}, metric='bbox')
+test_cfg = dict(type='TestLoop')
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.001))
+param_scheduler = []
+default_hooks = dict(
+    logger=dict(type='LoggerHook', interval=1), checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=2),
+    visualization=dict(type='DetVisualizationHook'))
+log_processor = dict(by_epoch=False)
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends)
+'''
+
+
+@dataclass(frozen=True)
+class Job:
+    """A config file and the folder that its training writes in."""
+
+    config: Path
+    work_dir: Path
+
+    @property
+    def checkpoint(self):
+        """The checkpoint after the two iterations of the config."""
+        return self.work_dir / 'iter_2.pth'
+
+
+def write_job(folder, coco, num_classes=None, extra=''):
+    """Write the tiny config over a data set; ``extra`` is appended to it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    config = folder / 'tiny.py'
+    text = CONFIG.replace('{num_classes}', str(num_classes or len(coco.classes)))
+    for name, value in (('root', f'{coco.root}/'), ('ann_file', str(coco.ann_file)), ('classes', coco.classes)):
+        text = text.replace('{%s!r}' % name, repr(value))
+    config.write_text(text + extra)
+    return Job(config, folder / 'work')
+
+
+def run_command(*command, cwd, **env):
+    """Run a command in another process; returns it with its output as text."""
+    settings = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', PYTHON=sys.executable, **env)
+    return subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=cwd, env=settings,
+                          timeout=300, check=False)
+
+
+@pytest.fixture
+def run_tool(repo_root, tmp_path):
+    """Run a script of ``tools/``: ``run_tool('train.py', config, ...)``."""
+    def run(name, *args, **env):
+        script = repo_root / 'tools' / name
+        start = [sys.executable, script] if name.endswith('.py') else [script]
+        return run_command(*start, *args, cwd=tmp_path, **env)
+    return run
+
+
+@pytest.fixture
+def make_job(tmp_path, tiny_coco):
+    """The function :func:`write_job` over the tiny data set."""
+    def make(name='job', **kwargs):
+        return write_job(tmp_path / name, tiny_coco, **kwargs)
+    return make
+
+
+@pytest.fixture
+def job(make_job):
+    """A tiny training that has not run yet."""
+    return make_job()
+
+
+@pytest.fixture(scope='session')
+def trained(tmp_path_factory, make_tiny_coco, repo_root):
+    """A tiny training of two iterations that ``tools/train.py`` did; once for all tests."""
+    folder = tmp_path_factory.mktemp('trained')
+    job = write_job(folder, make_tiny_coco(folder / 'coco'))
+    done = run_command(sys.executable, repo_root / 'tools/train.py', job.config, '--work-dir', job.work_dir, cwd=folder)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return job

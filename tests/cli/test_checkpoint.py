@@ -1,0 +1,107 @@
+"""A checkpoint of another model is refused before it is used."""
+from collections import OrderedDict
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch import nn
+
+from sssd.cli import extract
+from sssd.cli._checkpoint import CheckpointGuard, compare, weights_of
+from sssd.errors import UserError
+
+
+def _net(width=4, depth=1):
+    layers = [nn.Sequential(nn.Conv2d(3, width, 1), nn.BatchNorm2d(width))]
+    layers += [nn.Conv2d(width, width, 1) for _ in range(depth)]
+    return nn.ModuleDict({str(i): layer for i, layer in enumerate(layers)})
+
+
+def _pair():
+    return nn.ModuleDict(dict(student=_net(), teacher=_net()))
+
+
+def _load(model, state_dict, strict=True):
+    guard = CheckpointGuard('weights.pth', strict)
+    guard.after_load_checkpoint(SimpleNamespace(model=model), dict(state_dict=state_dict))
+
+
+def test_weights_of_the_same_model_pass():
+    source, target = _net(), _net()
+    _load(target, source.state_dict())
+    _load(target, {f'module.{key}': value for key, value in source.state_dict().items()})
+
+
+def test_a_deeper_models_weights_are_refused_although_nothing_is_missing():
+    mismatch = compare(_net(depth=1), _net(depth=2).state_dict())
+    assert mismatch.missing == [] and mismatch.shapes == []
+    assert mismatch.unexpected == ['2.weight', '2.bias']
+    with pytest.raises(UserError, match=r'weights.pth .* 2 keys of it are unknown to the model \(first: 2.weight'):
+        _load(_net(depth=1), _net(depth=2).state_dict())
+
+
+def test_other_shapes_are_shown():
+    with pytest.raises(UserError, match=r'0\.0\.weight \(8, 3, 1, 1\) instead of \(4, 3, 1, 1\)') as caught:
+        _load(_net(4), _net(8).state_dict())
+    assert '\n' not in str(caught.value)
+
+
+def test_missing_keys_are_counted_and_the_first_are_named():
+    state_dict = _net(depth=1).state_dict()
+    with pytest.raises(UserError, match=r'4 keys of the model are missing in it \(first: 1.weight, 1.bias'):
+        _load(_net(depth=2), {key: value for key, value in state_dict.items() if key.startswith('0')})
+
+
+def test_missing_counters_of_batch_norm_do_not_matter():
+    state_dict = OrderedDict(
+        (key, value) for key, value in _net().state_dict().items() if 'num_batches_tracked' not in key)
+    _load(_net(), state_dict)
+
+
+def test_a_pair_of_student_and_teacher_on_a_plain_model_is_told_the_way_out():
+    with pytest.raises(UserError, match='a student and a teacher.*python -m sssd extract weights.pth OUT.pth'):
+        _load(_net(), _pair().state_dict())
+
+
+def test_a_start_may_fit_in_part_but_not_in_nothing():
+    _load(_net(depth=2), _net(depth=1).state_dict(), strict=False)
+    with pytest.raises(UserError, match='not of the model'):
+        _load(_net(), _pair().state_dict(), strict=False)
+
+
+def test_a_model_that_renames_keys_while_loading_is_judged_by_the_result():
+    class Renaming(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.student = _net()
+
+        def _load_from_state_dict(self, state_dict, *args):
+            for key in [key for key in state_dict if not key.startswith('student.')]:
+                state_dict[f'student.{key}'] = state_dict.pop(key)
+            super()._load_from_state_dict(state_dict, *args)
+
+    _load(Renaming(), _net().state_dict())
+
+
+def test_weights_of_a_bare_state_dict_are_itself():
+    state_dict = _net().state_dict()
+    assert list(weights_of(state_dict)) == list(state_dict)
+
+
+@pytest.mark.parametrize('part', ['teacher', 'student'])
+def test_extract_writes_one_part_that_a_plain_model_loads(tmp_path, part):
+    pair = _pair()
+    source, out = tmp_path / 'pair.pth', tmp_path / 'out' / 'plain.pth'
+    torch.save(dict(meta={}, state_dict=pair.state_dict()), source)
+    assert extract.main([str(source), str(out), '--part', part]) == 0
+    written, plain = torch.load(out, weights_only=True), _net()
+    _load(plain, written['state_dict'])
+    assert torch.equal(plain['0'][0].weight, pair[part]['0'][0].weight)
+
+
+def test_extract_refuses_a_checkpoint_without_the_part(tmp_path):
+    source, out = tmp_path / 'plain.pth', tmp_path / 'out.pth'
+    torch.save(dict(state_dict=_net().state_dict()), source)
+    with pytest.raises(UserError, match='plain.pth has no weights of a teacher'):
+        extract.main([str(source), str(out)])
+    assert not out.exists()

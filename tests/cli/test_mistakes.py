@@ -1,0 +1,98 @@
+"""Mistakes in the arguments of training and testing: one sentence each, before anything is built."""
+import pytest
+
+from sssd.cli import test as test_command
+from sssd.cli import train
+from sssd.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def _in_tmp_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv('LOCAL_RANK', raising=False)
+
+
+def _train(job, *args):
+    with pytest.raises(UserError) as caught:
+        train.main([str(job.config), '--work-dir', str(job.work_dir), *args])
+    text = str(caught.value)
+    assert '\n' not in text
+    return text
+
+
+@pytest.mark.parametrize('option, said', [
+    ('foo', "got 'foo', which is not of the form key=value"),
+    ('=3', "got '=3', which is not of the form key=value"),
+    ('a=[1,2', 'a bracket is not closed'),
+    ('vis_backends.7.type=x', 'Index 7 exceeds the length'),
+    ('model.bbox_head.num_classes.x=1', 'num_classes'),
+])
+def test_options_that_do_not_fit(job, option, said):
+    text = _train(job, '--cfg-options', option)
+    assert '--cfg-options' in text and said in text
+
+
+def test_a_config_that_is_not_there():
+    with pytest.raises(UserError, match='config file nowhere.py does not exist'):
+        train.main(['nowhere.py'])
+
+
+@pytest.mark.parametrize('text, said', [
+    ('model = dict(', 'cannot be read'),
+    ("_base_ = ['gone.py']", 'gone.py'),
+    ('x = undefined_name', 'undefined_name'),
+])
+def test_a_config_that_cannot_be_read(tmp_path, text, said):
+    config = tmp_path / 'broken.py'
+    config.write_text(text)
+    with pytest.raises(UserError, match='config file .*broken.py cannot be read') as caught:
+        train.main([str(config)])
+    assert said in str(caught.value)
+
+
+def test_amp_without_a_gpu(job, monkeypatch):
+    monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: False)
+    assert '--amp needs a GPU' in _train(job, '--amp')
+
+
+def test_scaling_the_learning_rate_without_its_batch_size(job, make_job):
+    assert 'needs auto_scale_lr.base_batch_size' in _train(job, '--auto-scale-lr')
+    half = make_job('half', extra='auto_scale_lr = dict(enable=False)\n')
+    assert 'tiny.py does not set' in _train(half, '--auto-scale-lr')
+
+
+def test_a_checkpoint_that_is_not_there(job):
+    assert 'checkpoint gone.pth does not exist' in _train(job, '--resume', 'gone.pth')
+    assert 'checkpoint away.pth does not exist' in _train(job, '--cfg-options', 'load_from=away.pth')
+    with pytest.raises(UserError, match='checkpoint gone.pth does not exist'):
+        test_command.main([str(job.config), 'gone.pth'])
+
+
+def test_a_newest_checkpoint_that_is_gone(job):
+    job.work_dir.mkdir()
+    (job.work_dir / 'last_checkpoint').write_text('moved/iter_9.pth')
+    text = _train(job, '--resume')
+    assert 'last_checkpoint names moved/iter_9.pth, which does not exist' in text
+
+
+def test_launchers_that_cannot_work_here(job, monkeypatch):
+    monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: False)
+    monkeypatch.delenv('MASTER_ADDR', raising=False)
+    assert 'tools/dist_train.sh' in _train(job, '--launcher', 'pytorch')
+    assert '--launcher slurm needs GPUs' in _train(job, '--launcher', 'slurm')
+
+
+def test_data_that_is_not_there(job):
+    text = _train(job, '--cfg-options', 'train_dataloader.dataset.ann_file=gone.json')
+    assert 'gone.json' in text
+
+
+def test_an_output_that_is_no_pickle(job):
+    with pytest.raises(UserError, match='--out results.json has to end in .pkl'):
+        test_command.main([str(job.config), 'any.pth', '--out', 'results.json'])
+
+
+def test_drawing_without_the_hook(job, trained):
+    job.config.write_text(job.config.read_text().replace("visualization=dict(type='DetVisualizationHook')", ''))
+    with pytest.raises(UserError, match='need the visualization hook, which .*tiny.py does not have'):
+        test_command.main([str(job.config), str(trained.checkpoint), '--show-dir', 'shown'])

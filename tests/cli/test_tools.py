@@ -1,0 +1,97 @@
+"""The scripts of tools/ on a tiny detector: real runs of a few iterations."""
+import json
+import pickle
+import re
+import socket
+
+import pytest
+import torch
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return str(probe.getsockname()[1])
+
+
+def _iterations(done):
+    """The iterations that a training logged."""
+    return [int(number) for number in re.findall(r'Iter\(train\) +\[ *(\d+)/', done.stdout)]
+
+
+def _scalars(folder):
+    """The lines of the newest scalars.json under a work directory."""
+    newest = max(folder.glob('*/vis_data/scalars.json'), key=lambda path: path.stat().st_mtime)
+    return [json.loads(line) for line in newest.read_text().splitlines()]
+
+
+def test_train_writes_a_checkpoint_of_finite_weights(trained):
+    checkpoint = torch.load(trained.checkpoint, map_location='cpu', weights_only=False)
+    assert checkpoint['meta']['iter'] == 2
+    assert all(value.isfinite().all() for value in checkpoint['state_dict'].values())
+    losses = [line['loss'] for line in _scalars(trained.work_dir) if 'loss' in line]
+    assert len(losses) == 2 and all(loss > 0 for loss in losses)
+
+
+def test_train_goes_on_from_a_checkpoint(run_tool, trained, tmp_path):
+    done = run_tool('train.py', trained.config, '--work-dir', tmp_path / 'more', '--resume', trained.checkpoint,
+                    '--cfg-options', 'train_cfg.max_iters=4')
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert _iterations(done) == [3, 4]
+    assert (tmp_path / 'more' / 'iter_4.pth').is_file()
+
+
+def test_test_evaluates_and_writes_predictions(run_tool, trained, tmp_path):
+    out = tmp_path / 'predictions.pkl'
+    done = run_tool('test.py', trained.config, trained.checkpoint, '--work-dir', tmp_path / 'test', '--out', out)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert re.search(r'coco/bbox_mAP: \d\.\d+', done.stdout)
+    predictions = pickle.loads(out.read_bytes())
+    assert len(predictions) == 6
+    assert {'bboxes', 'scores', 'labels'} <= set(predictions[0]['pred_instances'])
+
+
+def test_test_draws_with_test_time_augmentation(run_tool, trained, tmp_path):
+    done = run_tool('test.py', trained.config, trained.checkpoint, '--work-dir', tmp_path / 'test', '--tta',
+                    '--show-dir', 'shown')
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert 'coco/bbox_mAP' in done.stdout
+    assert len(list(tmp_path.glob('test/*/shown/*.png'))) == 6
+
+
+@pytest.mark.parametrize('command', ['test', 'resume'])
+def test_a_checkpoint_of_another_model_is_refused_before_it_is_used(run_tool, trained, tmp_path, command):
+    deeper = ('--work-dir', tmp_path / 'work', '--cfg-options', 'model.backbone.depth=34')
+    if command == 'test':
+        done = run_tool('test.py', trained.config, trained.checkpoint, *deeper)
+    else:
+        done = run_tool('train.py', trained.config, '--resume', trained.checkpoint, *deeper)
+    assert done.returncode == 2
+    assert 'Traceback' not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith(f'sssd: error: checkpoint {trained.checkpoint} is not of the model in the config')
+    assert 'backbone.layer1.2.conv1.weight' in last
+    assert 'Iter(' not in done.stdout
+
+
+def test_two_processes_train_on_a_machine_without_gpus(run_tool, job):
+    done = run_tool('dist_train.sh', job.config, '2', '--work-dir', job.work_dir, PORT=_free_port(),
+                    CUDA_VISIBLE_DEVICES='-1')
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert _iterations(done) == [1, 2]
+    assert "backend='gloo'" in done.stdout and re.search(r'GPU number: 2', done.stdout)
+    assert job.checkpoint.is_file()
+
+
+def test_two_processes_test_on_a_machine_without_gpus(run_tool, trained, tmp_path):
+    done = run_tool('dist_test.sh', trained.config, trained.checkpoint, '2', '--work-dir', tmp_path / 'test',
+                    PORT=_free_port(), CUDA_VISIBLE_DEVICES='-1')
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert re.search(r'Iter\(test\) \[3/3\] .*coco/bbox_mAP', done.stdout)
+
+
+@pytest.mark.parametrize('script, usage', [('dist_train.sh', 'CONFIG NPROC'), ('dist_test.sh', 'CHECKPOINT NPROC')])
+def test_launchers_say_how_they_are_used(run_tool, script, usage):
+    done = run_tool(script)
+    assert done.returncode == 2
+    assert usage in done.stderr
