@@ -25,7 +25,7 @@ class EMATeacherHook(Hook):
     """
 
     def __init__(self, alpha=None) -> None:
-        self.alpha = build_schedule(alpha or dict(type='StepAtDecay', start=0.99, end=0.9))
+        self.alpha = build_schedule(dict(type='StepAtDecay', start=0.99, end=0.9) if alpha is None else alpha)
 
     def before_train(self, runner) -> None:
         """Make the teacher equal to the student, buffers included, at iteration 0."""

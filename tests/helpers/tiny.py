@@ -1,5 +1,6 @@
 """Tiny real mmdet detectors, batches of random images, and a Runner over batches in memory."""
 import uuid
+from operator import itemgetter
 
 import torch
 from mmdet.structures import DetDataSample
@@ -183,8 +184,8 @@ def state_of(module):
 
 def make_runner(model, data, work_dir, iterations, hooks=(), accumulate=1, lr=0.05, **options):
     """A Runner on the CPU; ``data`` is a list of batches, or a dataloader's config."""
-    loader = data if isinstance(data, dict) else DataLoader(data, batch_size=None)
-    default_hooks = dict(logger=None, visualization=None, checkpoint=None, **options.pop('default_hooks', {}))
+    loader = data if isinstance(data, dict) else DataLoader(data, batch_size=1, collate_fn=itemgetter(0))
+    default_hooks = {**dict(logger=None, checkpoint=None), **options.pop('default_hooks', {})}
     return Runner(
         model=model, work_dir=str(work_dir), train_dataloader=loader, custom_hooks=list(hooks),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=10**6),
