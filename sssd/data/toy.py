@@ -1,6 +1,6 @@
 """The embedded data set: made on the spot, nothing downloaded, the same on every run.
 
-Five classes told apart by shape alone; object sizes over a decade; see ``toy_scene.py``.
+Five classes told apart by shape, with a hint of colour; object sizes over a decade; see ``toy_scene.py``.
 Layout under ``root``::
 
     images/train/000000.jpg ...   all training images
@@ -30,7 +30,7 @@ from .json_io import write_json
 from .toy_scene import MAX_SIZE, MIN_SIZE, MIN_VISIBLE, draw_scene
 from .toy_shapes import CLASSES
 
-VERSION = 1
+VERSION = 2
 METAINFO = dict(classes=CLASSES)
 _DESCRIPTION = 'sssd toy data set: shapes'
 _SPLITS = ('train', 'val')

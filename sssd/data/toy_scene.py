@@ -7,12 +7,14 @@ import numpy as np
 
 from .toy_shapes import CLASSES, DISTRACTORS, class_outline, distractor_outline, fit_box
 
-MIN_SIZE, MAX_SIZE = 0.045, 0.55  # sqrt(box area) over sqrt(image area)
+MIN_SIZE, MAX_SIZE = 0.07, 0.75  # sqrt(box area) over sqrt(image area)
 MIN_VISIBLE = 0.4  # share of an object's pixels that stays visible
 EMPTY_SHARE = 0.03  # share of images without any object
-AREA_BUDGET = 0.55  # boxes of one image together, over the image area
-_MARGIN = 112  # pixels around the image in which a shape's full area is counted
+AREA_BUDGET = 0.7  # boxes of one image together, over the image area
+_MARGIN = 160  # pixels around the image in which a shape's full area is counted
 _SUBPIXEL = 4  # fractional bits of cv2's coordinates
+COLOUR_CUE = 0.75  # share of the objects in their class's range of hues; any shape may have any colour
+_HUE_SPREAD = 14.0  # standard deviation of a class's hues, degrees
 
 
 @dataclass
@@ -58,10 +60,10 @@ def draw_scene(rng: np.random.Generator) -> Tuple[np.ndarray, List[ToyObject]]:
     """
     height, width = (192, 256) if rng.random() < 0.75 else (256, 192)
     image = _background(rng, height, width)
-    for _ in range(rng.integers(2, 8)):
+    for _ in range(rng.integers(1, 5)):
         shape = _place(_random_distractor(rng, height, width), None, rng, height, width, [])
         if shape is not None:
-            _paint(image, shape.outline, rng, soft=rng.random() < 0.4)
+            _paint(image, shape, rng, soft=rng.random() < 0.4)
 
     shapes: List[_Shape] = []
     for outline, label in _plan(rng, height, width):
@@ -69,7 +71,7 @@ def draw_scene(rng: np.random.Generator) -> Tuple[np.ndarray, List[ToyObject]]:
         if shape is not None:
             shapes.append(shape)
     for shape in shapes:
-        _paint(image, shape.outline, rng)
+        _paint(image, shape, rng)
     objects = [_annotate(shape, height, width) for shape in shapes if shape.label is not None]
     return _camera(image, rng), objects
 
@@ -87,7 +89,7 @@ def _plan(rng, height: int, width: int) -> list:
         points = fit_box(class_outline(CLASSES[label], rng), size * np.sqrt(height * width))
         depth = np.log(size) + rng.normal(0, 0.7)  # large ones tend to lie below
         plan.append((depth, points, label))
-    for _ in range(rng.integers(0, 5)):
+    for _ in range(rng.integers(0, 3)):
         plan.append((rng.uniform(-3.0, -0.6), _random_distractor(rng, height, width), None))
     plan.sort(key=lambda item: -item[0])
     return [(points, label) for _, points, label in plan]
@@ -159,7 +161,7 @@ def _mix(texture: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarr
 
 
 def _background(rng, height: int, width: int) -> np.ndarray:
-    first, second = rng.uniform(20, 235, (2, 3))
+    first, second = rng.uniform(30, 225, (2, 1)) + rng.normal(0, 18, (2, 3))  # mostly grey
     second = first + (second - first) * rng.uniform(0.25, 0.8)
     kind = rng.integers(3)
     if kind == 0:
@@ -181,8 +183,17 @@ def _contrast_colour(around: np.ndarray, contrast: float, rng) -> np.ndarray:
     return max(options, key=lambda colour: np.linalg.norm(colour - around))
 
 
-def _paint(image: np.ndarray, outline: np.ndarray, rng, soft: bool = False) -> None:
-    """Fill an outline in place, in a colour and texture of its own; ``soft`` blurs its edge."""
+def _hue_colour(label: Optional[int], rng) -> np.ndarray:
+    """A saturated colour, BGR in 0..255: in the class's range of hues, or of any class for a distractor."""
+    index = int(rng.integers(len(CLASSES))) if label is None else label
+    hue = (index * 360 / len(CLASSES) + rng.normal(0, _HUE_SPREAD)) % 360
+    pixel = np.array([[[hue, rng.uniform(0.35, 1.0), rng.uniform(0.35, 1.0)]]], np.float32)
+    return cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0].astype(float) * 255
+
+
+def _paint(image: np.ndarray, shape: _Shape, rng, soft: bool = False) -> None:
+    """Fill a shape in place, in a colour and texture of its own; ``soft`` blurs its edge."""
+    outline = shape.outline
     size = float(np.sqrt(np.prod(outline.max(0) - outline.min(0))))
     blur = max(1.0, 0.12 * size) if soft else 0.0
     pad = int(3 * blur) + 2
@@ -192,7 +203,10 @@ def _paint(image: np.ndarray, outline: np.ndarray, rng, soft: bool = False) -> N
     height, width = region.shape[:2]
     around = region.reshape(-1, 3).mean(0)
     contrast = np.exp(rng.uniform(np.log(25), np.log(60 if soft else 200)))
-    fill = _fill(rng, height, width, around, contrast, size)
+    first = _contrast_colour(around, contrast, rng)
+    if not soft and rng.random() < COLOUR_CUE:
+        first = _hue_colour(shape.label, rng)
+    fill = _fill(rng, height, width, first, contrast, size)
 
     points = [np.round((outline - low) * 2 ** _SUBPIXEL).astype(np.int32)]
     alpha = np.zeros((height, width), np.uint8)
@@ -208,8 +222,9 @@ def _paint(image: np.ndarray, outline: np.ndarray, rng, soft: bool = False) -> N
         region += edge[..., None].astype(np.float32) / 255 * (colour.astype(np.float32) - region)
 
 
-def _fill(rng, height: int, width: int, around, contrast: float, size: float) -> np.ndarray:
-    first = _contrast_colour(around, contrast, rng)
+def _fill(rng, height: int, width: int, first: np.ndarray, contrast: float, size: float) -> np.ndarray:
+    """Texture of one shape, (height, width, 3) float32, in and about the colour ``first``."""
+    contrast = min(contrast, 80.0)
     second = first + rng.normal(size=3) * (0.35 * contrast + 8)
     kind = rng.integers(4)
     if kind == 0:

@@ -1,4 +1,4 @@
-"""Outlines of the toy data set: five classes told apart by shape, and shapes of no class.
+"""Outlines of the toy data set: five classes of shapes, and shapes of no class.
 
 An outline is an ``(N, 2)`` float array of x, y around the origin, of no particular size;
 :func:`fit_box` gives it its size.
