@@ -4,6 +4,7 @@ from operator import itemgetter
 
 import torch
 from mmdet.structures import DetDataSample
+from mmengine.config import ConfigDict
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
@@ -97,7 +98,7 @@ def sampler(number, fraction, add_gt):
 def faster_rcnn(**changes):
     """Config of a Faster R-CNN that keeps at most 12 proposals an image."""
     proposals = dict(nms_pre=50, max_per_img=12, nms=dict(type='nms', iou_threshold=0.7), min_bbox_size=0)
-    return {**dict(
+    return ConfigDict({**dict(
         type='FasterRCNN', backbone=backbone((0, 1, 2, 3)), neck=neck([16, 32, 64, 128], 5), rpn_head=rpn_head(),
         roi_head=roi_head(),
         train_cfg=dict(
@@ -106,7 +107,7 @@ def faster_rcnn(**changes):
             rcnn=dict(assigner=MAX_IOU, sampler=sampler(16, 0.25, True), pos_weight=-1, debug=False)),
         test_cfg=dict(
             rpn=dict(proposals, max_per_img=5),
-            rcnn=dict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=10))), **changes}
+            rcnn=dict(score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=10))), **changes})
 
 
 DETECTORS = dict(retinanet=retinanet, fcos=fcos, faster_rcnn=faster_rcnn)
