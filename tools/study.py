@@ -1,3 +1,9 @@
+#!/usr/bin/env python3
+"""Run a study: the same as ``python -m sssd study``."""
+import sys
+
 from sssd.cli.study import main
 from sssd.errors import run_cli
-raise SystemExit(run_cli(main))
+
+if __name__ == '__main__':
+    sys.exit(run_cli(main))

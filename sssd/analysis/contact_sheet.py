@@ -13,6 +13,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
 from mmcv import imread
 from mmdet.apis import inference_detector, init_detector
 from mmdet.registry import DATASETS
@@ -24,6 +25,8 @@ from sssd.errors import UserError
 from .style import colour, plt, styled
 
 GROUND_TRUTH = 'ground truth'
+#: A light rim, so that a box shows on any ground.
+HALO = [Stroke(linewidth=3, foreground='white', alpha=0.7), Normal()]
 MANY = 3  # objects from which on an image is as good as any other
 
 
@@ -201,7 +204,7 @@ def _draw_boxes(axes: Axes, image: np.ndarray, boxes: Boxes) -> None:
                                               scores):
         axes.add_patch(
             Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, linewidth=1.5,
-                      edgecolor=colour(label)))
+                      edgecolor=colour(label), path_effects=HALO))
         if score is not None:
             axes.text(
                 x1, max(y1 - 1, 0), f'{score:.2f}', fontsize=6,

@@ -5,6 +5,7 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
 
 from sssd.errors import UserError
 
@@ -82,6 +83,7 @@ def _draw_ap(axes: Axes, runs: Mapping[str, Sequence[Curves]]) -> None:
                     marker='o',
                     alpha=1 if len(seeds) == 1 else SEVERAL)
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
 
 
 def _draw_term(axes: Axes, runs: Mapping[str, Sequence[Curves]],
@@ -101,6 +103,8 @@ def _draw_term(axes: Axes, runs: Mapping[str, Sequence[Curves]],
                     marker='.' if len(curves[term].steps) == 1 else '',
                     alpha=1 if len(seeds) == 1 else SEVERAL)
     axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_formatter('{x:g}')
 
 
 def _legend(figure: Figure, axes: Axes,

@@ -26,6 +26,8 @@ METRICS = {
 SINGLE_MODEL = 'model'
 ROLES = ('teacher', 'student')
 NOT_CURVES = ('step', 'iter', 'epoch')
+#: A curve that is 1 wherever the run was evaluated.
+EVALUATED = 'evaluated'
 
 
 class Curve(NamedTuple):
@@ -91,7 +93,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
 
     MMEngine's default gives validation lines an epoch for a step, which is
     always 0 in iteration-based training; such a line belongs to the last
-    iteration logged before it.
+    iteration logged before it.  Only training lines have the key ``iter``.
     """
     last = 0
     for line in path.read_text().splitlines():
@@ -107,6 +109,8 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
             for name, value in record.items() if name not in NOT_CURVES
             and isinstance(value, (int, float)) and math.isfinite(value)
         }
+        if 'iter' not in record:
+            values[EVALUATED] = 1.
         yield last, values
 
 
@@ -127,6 +131,9 @@ def metric_of(name: str) -> tuple[str, str] | None:
 def history(curves: Curves) -> dict[str, list[dict[str, float]]]:
     """Every evaluation of a run, by role.
 
+    Where a model detected nothing at all, mmdet logs an evaluation without
+    any metric; its AP is 0.
+
     Returns:
         For each role the evaluations in order, each with ``iter`` and the
         metrics in percent; a metric that COCO could not compute (no objects
@@ -141,6 +148,12 @@ def history(curves: Curves) -> dict[str, list[dict[str, float]]]:
         for step, value in zip(*curve):
             row = rows.setdefault(role, {}).setdefault(step, {'iter': step})
             row[short] = None if value < 0 else round(100 * value, 2)
+    evaluated = curves[EVALUATED].steps if EVALUATED in curves else []
+    if evaluated and not rows:
+        rows[SINGLE_MODEL] = {}
+    for by_step in rows.values():
+        for step in evaluated:
+            by_step.setdefault(step, {'iter': step, 'AP': 0., 'AP50': 0.})
     return {
         role: [by_step[step] for step in sorted(by_step)]
         for role, by_step in sorted(rows.items())

@@ -1,5 +1,5 @@
 """Tables of a study's results, for the terminal and in Markdown."""
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
 
@@ -40,12 +40,15 @@ class Grid:
         return '\n'.join([*head, *lines, *tail]) + '\n'
 
 
-def result_table(entries: Sequence[dict], title: str = '') -> Grid:
+def result_table(entries: Sequence[dict],
+                 title: str = '',
+                 names: Mapping[str, str] | None = None) -> Grid:
     """One row per run: AP of student and teacher, AP50 and seconds.
 
     Args:
         entries: Entries of a results file.
         title: The table's title.
+        names: Other names for some runs.
 
     Returns:
         The table; over several seeds a cell is mean and sample standard
@@ -58,7 +61,7 @@ def result_table(entries: Sequence[dict], title: str = '') -> Grid:
     for run in dict.fromkeys(entry['run'] for entry in entries):
         of_run = [entry for entry in entries if entry['run'] == run]
         grid.rows.append(
-            (run, str(len(of_run)),
+            ((names or {}).get(run, run), str(len(of_run)),
              spread([_metric(entry, 'AP', 'student') for entry in of_run]),
              spread([_metric(entry, 'AP', 'teacher') for entry in of_run]),
              spread([_metric(entry, 'AP50', deployed(entry))
@@ -169,9 +172,10 @@ def _share_cells(share: Share) -> list[str]:
 
 def study_tables(entries: Sequence[dict],
                  title: str = '',
-                 compare: dict[str, str] | None = None) -> list[Grid]:
-    """All tables of a study."""
-    tables = [result_table(entries, title), share_table(entries, compare)]
+                 compare: dict[str, str] | None = None,
+                 names: Mapping[str, str] | None = None) -> list[Grid]:
+    """All tables of a study; ``names`` are other names for some runs."""
+    tables = [result_table(entries, title, names), share_table(entries, compare)]
     return [table for table in tables if table is not None]
 
 

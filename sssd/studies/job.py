@@ -1,16 +1,15 @@
 """One run of a study: its command, its work directory and how far it is."""
 import json
 import os
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
 from sssd.analysis.scalars import history, read_curves
 
+from .checkpoints import complete_checkpoints, last_checkpoint
 from .spec import RunSpec, fingerprint, load_config, option_arguments
 
-CHECKPOINT = re.compile(r'(?:iter|epoch)_(\d+)\.pth$')
 STATE = 'study_run.json'
 LOG = 'study_run.log'
 
@@ -63,26 +62,9 @@ class Job:
             words = words.replace(str(root), 'WORK_DIR')
         return words
 
-    def checkpoints(self) -> list[tuple[int, Path]]:
-        """Its complete checkpoints, (iteration or epoch, path), oldest first.
-
-        The file ``last_checkpoint`` is written after a checkpoint is, so a
-        later one may be half written and does not count.
-        """
-        mark = self.work_dir / 'last_checkpoint'
-        if not mark.is_file():
-            return []
-        found = sorted((int(match[1]), path)
-                       for path in self.work_dir.glob('*.pth')
-                       for match in [CHECKPOINT.match(path.name)] if match)
-        last = CHECKPOINT.match(Path(mark.read_text().strip()).name)
-        end = int(last[1]) if last else 0
-        return [(number, path) for number, path in found if number <= end]
-
     def last_checkpoint(self) -> Path | None:
         """The newest of its complete checkpoints."""
-        found = self.checkpoints()
-        return found[-1][1] if found else None
+        return last_checkpoint(self.work_dir)
 
     def resume_point(self) -> Path | None:
         """The checkpoint to go on from.
@@ -90,7 +72,7 @@ class Job:
         One at the very end does not count: a run that stopped there lacks
         its last evaluation, and nothing would evaluate it.
         """
-        found = [path for number, path in self.checkpoints()
+        found = [path for number, path in complete_checkpoints(self.work_dir)
                  if number < self.length]
         return found[-1] if found else None
 

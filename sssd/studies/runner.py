@@ -79,17 +79,29 @@ class StudyRunner:
         """The jobs still to do: shared starts where needed, then runs."""
         todo = []
         for seed in (self.spec.seeds if seeds is None else seeds):
-            start = self._start_job(seed)
             missing = [
-                job for run in self.spec.select(runs)
-                if not self.is_done(job := self._job(run, seed, start))
+                job for job in self.all_jobs([seed], runs)
+                if not self.is_done(job)
             ]
-            needs_start = any(job.start is not None for job in missing)
-            if needs_start and not (start.is_finished()
-                                    and self.is_done(start)):
-                todo.append(start)
+            starts = [job.start for job in missing if job.start is not None]
+            if starts and not (starts[0].is_finished()
+                               and self.is_done(starts[0])):
+                todo.append(starts[0])
             todo += missing
         return todo
+
+    def all_jobs(self, seeds: Sequence[int],
+                 runs: Sequence[str] | None = None) -> list[Job]:
+        """The jobs of these seeds and runs, done or not, without starts."""
+        jobs = []
+        for seed in seeds:
+            start = None
+            if self.spec.start is not None:
+                start = self._job(self.spec.start, seed, None)
+            jobs += [
+                self._job(run, seed, start) for run in self.spec.select(runs)
+            ]
+        return jobs
 
     def is_done(self, job: Job) -> bool:
         """Whether the results file holds this very job."""
@@ -109,11 +121,6 @@ class StudyRunner:
         from sssd.data.toy import make_toy
         with directory_lock(Path(settings['root']).parent):
             make_toy(**settings)
-
-    def _start_job(self, seed: int) -> Job | None:
-        if self.spec.start is None:
-            return None
-        return self._job(self.spec.start, seed, None)
 
     def _job(self, run, seed: int, start: Job | None) -> Job:
         return make_job(

@@ -39,6 +39,22 @@ def test_evaluation_that_logs_its_epoch_belongs_to_the_iteration_before(tmp_path
     assert [row['iter'] for row in history(read_curves(tmp_path))['teacher']] == [50, 100]
 
 
+def test_evaluation_without_any_detection_counts_as_zero(tmp_path, write_log):
+    # What mmdet logs then: the times only, or the other role's metrics only.
+    write_log(tmp_path, '20260101_000000', [
+        train(50, 2.), evaluation(50, 0.1, 0.2), train(100, 1.),
+        {'teacher/coco/bbox_mAP': 0.25, 'time': 0.1, 'step': 100}, train(150, 9.),
+        {'data_time': 0.1, 'time': 0.1, 'step': 150}])
+    found = history(read_curves(tmp_path))
+    assert [(row['iter'], row['AP']) for row in found['student']] == [(50, 10), (100, 0), (150, 0)]
+    assert [(row['iter'], row['AP']) for row in found['teacher']] == [(50, 20), (100, 25), (150, 0)]
+
+
+def test_run_that_never_detected_anything(tmp_path, write_log):
+    write_log(tmp_path, '20260101_000000', [train(50, 2.), {'time': 0.1, 'step': 0}])
+    assert history(read_curves(tmp_path)) == {'model': [{'iter': 50, 'AP': 0., 'AP50': 0.}]}
+
+
 def test_files_with_the_start_s_name(tmp_path, write_log):
     write_log(tmp_path, '20260101_000000', [train(10, 2.)], name='20260101_000000.json')
     assert read_curves(tmp_path)['loss'] == ([10], [2.])

@@ -1,11 +1,14 @@
 """A study runs what is missing, keeps what is done, goes on where it stopped."""
 import json
+import os
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from sssd.errors import UserError
 from sssd.studies.results import ResultsFile
+from sssd.studies.watch import Reporter
 
 
 def entries():
@@ -135,3 +138,25 @@ def test_data_of_an_unknown_type_is_an_error(study):
     spec.data = {'type': 'imagenet', 'root': 'data'}
     with pytest.raises(UserError, match='imagenet'):
         study.runner(spec).run(seeds=[0])
+
+
+class Impatient(Reporter):
+    """Somebody who presses Ctrl-C as soon as the run is under way."""
+
+    def tick(self, status):
+        if Path('work/seed0/all/pid').exists():
+            raise KeyboardInterrupt
+
+
+def test_interruption_ends_the_process_and_keeps_its_time(study):
+    spec = study.load()
+    spec.runs['all'].cfg_options['stub.sleep'] = 60
+    runner = study.runner(spec)
+    runner.reporter = Impatient(Console(file=study.output))
+    with pytest.raises(KeyboardInterrupt):
+        runner.run(seeds=[0], runs=['all'])
+    pid = int(Path('work/seed0/all/pid').read_text())
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    state = json.loads(Path('work/seed0/all/study_run.json').read_text())
+    assert 0 < state['attempts'][0]['seconds'] < 30 and not state['finished']

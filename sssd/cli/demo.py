@@ -1,0 +1,95 @@
+"""Command: the supervised baseline and SED side by side, on a CPU."""
+import argparse
+import shutil
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from sssd.analysis.scalars import read_curves
+from sssd.cli.study import run
+from sssd.errors import UserError
+from sssd.studies.results import ResultsFile
+from sssd.studies.runner import StudyRunner
+from sssd.studies.spec import load_spec
+from sssd.studies.watch import Reporter
+
+SPEC = 'configs/quickstart/study.py'
+#: The study's runs that the demo shows, and how.
+SHOWN = {'few': 'supervised', 'sed': 'SED'}
+NAMES = {'start': 'shared start', **SHOWN}
+CURVES, SHEET, RESULTS = 'curves.png', 'contact_sheet.png', 'results.json'
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Train both, then show a table, the curves and some detections."""
+    args = parse_args(argv)
+    if not Path(SPEC).is_file():
+        raise UserError(f'there is no {SPEC} here: call the demo in the root '
+                        'directory of a checkout of sssd')
+    spec = load_spec(SPEC, quick=args.quick)
+    work_dir = Path(args.work_dir or f'work_dirs/demo{"_quick" * args.quick}')
+    if args.fresh:
+        remove_runs(work_dir)
+    console = Console()
+    runner = StudyRunner(spec, ResultsFile(work_dir / RESULTS, spec.name),
+                         work_dir, reporter=Reporter(console))
+    before = len(runner.results.entries())
+    status = run(runner, spec.seeds[:1], list(SHOWN), NAMES)
+    if status != 0:
+        return status
+    changed = len(runner.results.entries()) > before
+    for path in draw(runner, redraw=changed):
+        console.print(str(path), highlight=False, soft_wrap=True)
+    return 0
+
+
+def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        prog='python -m sssd demo',
+        description='Train a supervised baseline and SED from the same start, '
+        'on the same labelled images of a toy data set and for the same '
+        'number of iterations. A second call shows what the first one made.')
+    parser.add_argument(
+        '--quick', action='store_true',
+        help='a few iterations only: checks that all works')
+    parser.add_argument(
+        '--work-dir', help='default: work_dirs/demo, or work_dirs/demo_quick')
+    parser.add_argument(
+        '--fresh', action='store_true', help='remove what is there and train')
+    return parser.parse_args(argv)
+
+
+def remove_runs(work_dir: Path) -> None:
+    """Remove what the demo made in its work directory, and nothing else."""
+    for path in work_dir.glob('seed*'):
+        shutil.rmtree(path)
+    for name in (RESULTS, CURVES, SHEET):
+        (work_dir / name).unlink(missing_ok=True)
+
+
+def draw(runner: StudyRunner, redraw: bool) -> list[Path]:
+    """Draw what is missing.
+
+    Args:
+        runner: The demo's study, run.
+        redraw: Draw the figures although they are there.
+
+    Returns:
+        The paths of both figures.
+    """
+    curves, sheet = runner.work_dir / CURVES, runner.work_dir / SHEET
+    if redraw or not (curves.is_file() and sheet.is_file()):
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')  # of what mmdet would like to have
+            from sssd.analysis.contact_sheet import contact_sheet
+            from sssd.analysis.curves import plot_curves
+        jobs = {SHOWN[job.run.name]: job
+                for job in runner.all_jobs(runner.spec.seeds[:1], list(SHOWN))}
+        plot_curves({title: [read_curves(job.work_dir)]
+                     for title, job in jobs.items()}, curves, 'Quick start')
+        contact_sheet({title: (job.run.config, job.last_checkpoint())
+                       for title, job in jobs.items()}, sheet)
+    return [curves, sheet]

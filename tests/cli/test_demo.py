@@ -1,0 +1,56 @@
+"""The demo from end to end, with real training of a few iterations."""
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+from matplotlib.image import imread
+
+from sssd.cli import demo
+from sssd.errors import run_cli
+
+
+def test_outside_a_checkout(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(demo.main, ['--quick']) == 2
+    assert 'root directory of a checkout' in capsys.readouterr().err
+
+
+def test_fresh_removes_only_what_the_demo_made(tmp_path):
+    for name in ('seed0/few/iter_1.pth', 'results.json', 'curves.png', 'notes.txt'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    demo.remove_runs(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ['notes.txt']
+
+
+@pytest.mark.slow
+def test_quick_demo_and_its_second_call(repo_root, tmp_path):
+    shutil.copytree(repo_root / 'configs', tmp_path / 'configs')
+    spec = tmp_path / 'configs' / 'quickstart' / 'study.py'
+    with spec.open('a') as handle:
+        handle.write("data = dict(type='toy', root='data/toy', num_train=24, num_val=8, "
+                     'num_labeled=8)\n')
+    command = [sys.executable, '-m', 'sssd', 'demo', '--quick', '--work-dir', 'here']
+    path = os.pathsep.join(filter(None, [str(repo_root), os.environ.get('PYTHONPATH')]))
+    settings = dict(cwd=tmp_path, capture_output=True, text=True,
+                    env=dict(os.environ, PYTHONPATH=path))
+    done = subprocess.run(command, **settings)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert 'supervised' in done.stdout and 'here/contact_sheet.png' in done.stdout
+    entries = {entry['run']: entry
+               for entry in json.loads((tmp_path / 'here/results.json').read_text())['runs']}
+    assert list(entries) == ['start', 'few', 'sed']
+    for entry in entries.values():
+        assert entry['metrics']['teacher']['iter'] == 2
+        assert 0 <= entry['metrics']['student']['AP'] <= 100
+    assert 'load_from=here/seed0/start/iter_2.pth' in entries['sed']['command']
+    figures = [tmp_path / 'here' / name for name in ('curves.png', 'contact_sheet.png')]
+    assert all(imread(figure).std() > 0 for figure in figures)
+
+    made = [figure.stat().st_mtime_ns for figure in figures]
+    again = subprocess.run(command, **settings)
+    assert again.returncode == 0 and 'Nothing to run' in again.stdout
+    assert [figure.stat().st_mtime_ns for figure in figures] == made

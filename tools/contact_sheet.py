@@ -1,0 +1,9 @@
+#!/usr/bin/env python3
+"""Show detections side by side: `python tools/contact_sheet.py NAME=WORK_DIR ...`."""
+import sys
+
+from sssd.cli.contact_sheet import main
+from sssd.errors import run_cli
+
+if __name__ == '__main__':
+    sys.exit(run_cli(main))
