@@ -3,21 +3,18 @@
 A config needs only ``custom_imports = dict(imports=['sssd'])``.
 """
 from importlib import import_module
-from importlib.util import find_spec
 
 from sssd.compat import check_stack, trust_checkpoint_types
 
 __version__ = '0.1.0'
 
-REGISTERING = ('sssd.data', 'sssd.hooks', 'sssd.losses', 'sssd.views', 'sssd.detectors',
-               'sssd.evaluation')
+REGISTERING = ('sssd.data', 'sssd.hooks', 'sssd.losses', 'sssd.views', 'sssd.detectors')
 
 
 def register_all_modules() -> None:
     """Import every subpackage that adds something to a registry."""
     for name in REGISTERING:
-        if find_spec(name) is not None:
-            import_module(name)
+        import_module(name)
 
 
 if check_stack() == 'official releases':

@@ -10,6 +10,7 @@ COMMANDS = {
     'test': 'evaluate a checkpoint',
     'extract': "take the teacher's or the student's detector out of a checkpoint",
     'split': 'split a COCO data set into labelled and unlabelled images',
+    'toy': 'draw the toy data set; nothing is downloaded',
     'demo': 'train and compare on a toy data set, on the CPU',
     'study': 'run a set of configs and collect their results',
 }
