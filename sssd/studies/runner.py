@@ -1,5 +1,6 @@
 """Running a study: every run with every seed, each in its own process."""
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -179,6 +180,7 @@ class StudyRunner:
                                      stdin=subprocess.DEVNULL,
                                      stdout=log,
                                      stderr=subprocess.STDOUT,
+                                     start_new_session=True,
                                      env=environment)
         attempt = state['attempts'][-1]
         try:
@@ -199,14 +201,14 @@ class StudyRunner:
 
 
 def _stop(child: subprocess.Popen) -> None:
-    """End a process that still runs."""
+    """End a process that still runs, its data loader's workers with it."""
     if child.poll() is not None:
         return
-    child.terminate()
+    os.killpg(child.pid, signal.SIGTERM)
     try:
         child.wait(timeout=10)
     except subprocess.TimeoutExpired:
-        child.kill()
+        os.killpg(child.pid, signal.SIGKILL)
         child.wait()
 
 

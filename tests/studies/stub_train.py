@@ -7,6 +7,7 @@ unless it resumes.  AP grows with the iteration, the seed and `stub.bonus`.
 import argparse
 import json
 import os
+import subprocess
 import time
 from pathlib import Path
 
@@ -29,8 +30,10 @@ log = args.work_dir / f'start{starts}' / 'vis_data' / 'scalars.json'
 log.parent.mkdir(parents=True)
 (args.work_dir / 'arguments.txt').open('a').write(
     f'resume={args.resume and args.resume.name} load_from={config.get("load_from")}\n')
-(args.work_dir / 'pid').write_text(str(os.getpid()))
-time.sleep(config.stub.get('sleep', 0))
+if config.stub.get('sleep'):
+    worker = subprocess.Popen(['sleep', str(config.stub.sleep)])
+    (args.work_dir / 'pids').write_text(f'{os.getpid()} {worker.pid}')
+    time.sleep(config.stub.sleep)
 for step in range(first + 1, config.train_cfg.max_iters + 1):
     if step == config.stub.fail_at and not args.resume:
         raise SystemExit('the stub fails as asked')
