@@ -3,13 +3,14 @@ data_root = 'data/toy/'
 classes = ('disc', 'square', 'triangle', 'star', 'cross')
 metainfo = dict(classes=classes)
 scale = (192, 192)
+jitter = (0.8, 1.0)  # as (1333, 640) to (1333, 800) is to (1333, 800)
 branch_field = ['sup', 'unsup_teacher', 'unsup_student']
 meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
 
 sup_transforms = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
-    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='RandomResize', scale=scale, ratio_range=jitter, keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
 ]
@@ -27,7 +28,7 @@ strong_pipeline = [
 unsup_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadEmptyAnnotations'),
-    dict(type='Resize', scale=scale, keep_ratio=True),
+    dict(type='RandomResize', scale=scale, ratio_range=jitter, keep_ratio=True),
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='MultiBranch',
