@@ -2,6 +2,7 @@
 """The draw of s, the number of halvings of the scaled view."""
 import random
 
+from mmengine.dist import broadcast_object_list
 from mmengine.hooks import Hook
 
 from sssd.errors import UserError
@@ -24,10 +25,17 @@ class ScaleDrawHook(Hook):
             raise UserError(f'ScaleDrawHook: max_shift is {max_shift}, but S counts halvings and is at least 1; set '
                             'lambda_s=0 to train without scale consistency.')
         self.max_shift = max_shift
+        self.seed = None
+
+    def before_train(self, runner) -> None:
+        """Take the seed of rank 0; with ``diff_rank_seed`` every rank has another one."""
+        seeds = [runner.seed]
+        broadcast_object_list(seeds)
+        self.seed = seeds[0]
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Set the model's ``shift``."""
-        unwrap(runner.model).shift = draw(runner.seed, runner.iter, self.max_shift)
+        unwrap(runner.model).shift = draw(self.seed, runner.iter, self.max_shift)
 
 
 def draw(seed: int, iteration: int, max_shift: int) -> int:

@@ -5,12 +5,15 @@ from operator import itemgetter
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
+from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from torch.utils.data import DataLoader
 
 from sssd.registry import MODELS
+
+MMLogger.get_instance('tiny', log_level='ERROR')  # or mmengine lists every weight that it initialises
 
 CLASSES = 3
 GN = dict(type='GN', num_groups=4, requires_grad=True)
@@ -53,7 +56,7 @@ def fcos_head(**changes):
 
 def retinanet(**head):
     """Config of a RetinaNet; ``head`` changes its head."""
-    return dict(
+    return ConfigDict(
         type='RetinaNet', backbone=backbone((1, 2, 3)), neck=neck([32, 64, 128], 4), bbox_head=retina_head(**head),
         train_cfg=dict(assigner=MAX_IOU, sampler=dict(type='PseudoSampler'), allowed_border=-1, pos_weight=-1,
                        debug=False),
@@ -62,7 +65,7 @@ def retinanet(**head):
 
 def fcos(**head):
     """Config of an FCOS; ``head`` changes its head."""
-    return dict(
+    return ConfigDict(
         type='FCOS', backbone=backbone((1, 2, 3)), neck=neck([32, 64, 128], 4), bbox_head=fcos_head(**head),
         test_cfg=dict(nms_pre=100, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=20))
 

@@ -29,6 +29,7 @@ def test_s_is_a_function_of_seed_and_iteration():
     hook, found = ScaleDrawHook(max_shift=3), {}
     for seed in (0, 1):
         runner = fake_runner(seed)
+        hook.before_train(runner)
         for runner.iter in range(40):
             torch.rand(3)
             hook.before_train_iter(runner, runner.iter)

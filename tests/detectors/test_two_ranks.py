@@ -1,0 +1,67 @@
+"""Two ranks with half the batch each step as one rank with the whole batch does."""
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+import two_ranks
+
+SCRIPT = Path(two_ranks.__file__)
+TOLERANCE = 1e-5
+
+
+@pytest.fixture(scope='module')
+def ranks(tmp_path_factory, repo_root):
+    """What each of two processes found."""
+    folder = tmp_path_factory.mktemp('ranks')
+    paths = os.pathsep.join([str(repo_root), str(SCRIPT.parent)])
+    env = dict(os.environ, PYTHONPATH=paths, OMP_NUM_THREADS='1', GLOO_SOCKET_IFNAME='lo')
+    processes = [subprocess.Popen(
+        [sys.executable, str(SCRIPT), str(folder / 'meet'), str(rank), '2', str(folder / f'{rank}.pt')],
+        env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for rank in range(2)]
+    try:
+        for process in processes:
+            _, errors = process.communicate(timeout=300)
+            assert process.returncode == 0, errors
+    finally:
+        for process in processes:
+            process.kill()
+    return [torch.load(folder / f'{rank}.pt') for rank in range(2)]
+
+
+def largest_gap(first, second):
+    return max((first[name] - second[name]).abs().max().item() for name in first)
+
+
+def update_and_gap(case, ranks):
+    """How far one rank moves the weights, and how far two ranks end from there."""
+    torch.manual_seed(0)
+    before = {name: value.clone() for name, value in two_ranks.build(case).student.state_dict().items()}
+    alone = two_ranks.step(case, 0, 1)
+    return largest_gap(before, alone), largest_gap(alone, ranks[0][case])
+
+
+@pytest.mark.parametrize('case', ['retinanet', 'fcos', 'retinanet_foreground'])
+def test_half_the_batch_twice_is_the_whole_batch(case, ranks):
+    update, gap = update_and_gap(case, ranks)
+    assert update > 100 * TOLERANCE
+    assert gap < TOLERANCE
+
+
+@pytest.mark.parametrize('case', ['plain_head', 'own_counts'])
+def test_counts_of_each_rank_give_another_step(case, ranks):
+    _, gap = update_and_gap(case, ranks)
+    assert gap > 5 * TOLERANCE
+
+
+@pytest.mark.parametrize('case', sorted(two_ranks.CASES))
+def test_ranks_agree_after_the_step(case, ranks):
+    assert largest_gap(ranks[0][case], ranks[1][case]) == 0
+
+
+def test_ranks_draw_the_same_s_though_their_seeds_differ(ranks):
+    first, second = (found['s'] for found in ranks)
+    assert first['draws'] == second['draws'] and len(set(first['draws'])) == 3
+    assert first['seed'] != second['seed']
