@@ -30,7 +30,7 @@ from .json_io import write_json
 from .toy_scene import MAX_SIZE, MIN_SIZE, MIN_VISIBLE, draw_scene
 from .toy_shapes import CLASSES
 
-VERSION = 2
+VERSION = 3
 METAINFO = dict(classes=CLASSES)
 _DESCRIPTION = 'sssd toy data set: shapes'
 _SPLITS = ('train', 'val')

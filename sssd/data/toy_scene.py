@@ -13,8 +13,8 @@ EMPTY_SHARE = 0.03  # share of images without any object
 AREA_BUDGET = 0.7  # boxes of one image together, over the image area
 _MARGIN = 160  # pixels around the image in which a shape's full area is counted
 _SUBPIXEL = 4  # fractional bits of cv2's coordinates
-COLOUR_CUE = 0.75  # share of the objects in their class's range of hues; any shape may have any colour
-_HUE_SPREAD = 14.0  # standard deviation of a class's hues, degrees
+COLOUR_CUE = 0.9  # share of the objects in their class's range of hues; any shape may have any colour
+_HUE_SPREAD = 10.0  # standard deviation of a class's hues, degrees
 
 
 @dataclass
@@ -184,9 +184,9 @@ def _contrast_colour(around: np.ndarray, contrast: float, rng) -> np.ndarray:
 
 
 def _hue_colour(label: Optional[int], rng) -> np.ndarray:
-    """A saturated colour, BGR in 0..255: in the class's range of hues, or of any class for a distractor."""
-    index = int(rng.integers(len(CLASSES))) if label is None else label
-    hue = (index * 360 / len(CLASSES) + rng.normal(0, _HUE_SPREAD)) % 360
+    """A saturated colour, BGR in 0..255: in the class's range of hues, any hue for a distractor."""
+    hue = rng.uniform(0, 360) if label is None else label * 360 / len(CLASSES) + rng.normal(0, _HUE_SPREAD)
+    hue %= 360
     pixel = np.array([[[hue, rng.uniform(0.35, 1.0), rng.uniform(0.35, 1.0)]]], np.float32)
     return cv2.cvtColor(pixel, cv2.COLOR_HSV2BGR)[0, 0].astype(float) * 255
 
