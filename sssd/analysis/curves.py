@@ -13,6 +13,7 @@ from .scalars import Curves, history, loss_terms
 from .style import colour, plt, styled
 
 LINES = {'teacher': '-', 'student': '--', 'model': '-'}
+ROUND = (1, 2, 5, 10)  # ticks at multiples of these
 SEVERAL = 0.55  # opacity of a line where a run has several seeds
 
 
@@ -59,6 +60,7 @@ def _layout(terms: int) -> tuple[Figure, Axes, list[Axes]]:
     columns = -(-terms // rows)
     figure = plt.figure(
         figsize=(5.2 + 2.6 * columns, 2.3 * rows + 0.6), layout='constrained')
+    figure.get_layout_engine().set(w_pad=0.09, h_pad=0.06)
     widths = [1.9] + [1] * columns
     grid = figure.add_gridspec(rows, columns + 1, width_ratios=widths)
     small = [
@@ -83,7 +85,7 @@ def _draw_ap(axes: Axes, runs: Mapping[str, Sequence[Curves]]) -> None:
                     marker='o',
                     alpha=1 if len(seeds) == 1 else SEVERAL)
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=ROUND))
 
 
 def _draw_term(axes: Axes, runs: Mapping[str, Sequence[Curves]],
@@ -103,7 +105,7 @@ def _draw_term(axes: Axes, runs: Mapping[str, Sequence[Curves]],
                     marker='.' if len(curves[term].steps) == 1 else '',
                     alpha=1 if len(seeds) == 1 else SEVERAL)
     axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(4, steps=ROUND))
     axes.yaxis.set_major_formatter('{x:g}')
 
 
