@@ -81,7 +81,7 @@ class DenseView(View):
                quality: Optional[Tensor] = None) -> Level:
         """One level; ``quality`` is FCOS's and ATSS's centerness, a part of the score."""
         logits = to_rows(scores, head.cls_out_channels)
-        if getattr(head.loss_cls, 'activated', False):
+        if getattr(getattr(head, 'loss_cls', None), 'activated', False):
             logits = logits.logit(eps=1e-6)
         if quality is not None:
             logits = joint_logit(logits, to_rows(quality, 1))
@@ -173,12 +173,10 @@ def check_head(head: nn.Module, unit: Optional[str]) -> None:
         UserError: Naming the head's type.
     """
     name = type(head).__name__
-    for attribute in ('prior_generator', 'cls_out_channels', 'num_base_priors', 'loss_cls', 'in_channels'):
+    for attribute in ('prior_generator', 'cls_out_channels', 'in_channels'):
         require(hasattr(head, attribute), f'{name} is no anchor or point head in mmdet\'s sense (it has no '
                 f'{attribute}), so its cells cannot be paired over scales; use an AnchorHead or AnchorFreeHead.')
-    require(unit is not None, f'The unit of {name}\'s boxes is not known, and in a wrong one two scales cannot be '
-            'compared; give it as views=[dict(type=\'DenseView\', box_unit=\'strides\' or \'pixels\' or \'deltas\')].')
-    require(isinstance(head.num_base_priors, int),
+    require(len(set(head.prior_generator.num_base_priors)) == 1,
             f'{name} has another number of anchors at each level, so its levels cannot be paired over scales.')
     require(getattr(head, 'use_sigmoid_cls', True),
             f'{name} scores its anchors by a softmax; the dense view takes sigmoid scores (use_sigmoid=True).')
@@ -186,16 +184,17 @@ def check_head(head: nn.Module, unit: Optional[str]) -> None:
     require(any(b == 2 * a for a, b in zip(strides, strides[1:])),
             f'{name} has strides {strides}: no two levels differ by a factor of 2, so no scale pair exists.')
     _check_outputs(head, unit)
+    require(unit is not None, f'The unit of {name}\'s boxes is not known, and in a wrong one two scales cannot be '
+            'compared; give it as views=[dict(type=\'DenseView\', box_unit=\'strides\' or \'pixels\' or \'deltas\')].')
 
 
 @torch.no_grad()
-def _check_outputs(head: nn.Module, unit: str) -> None:
+def _check_outputs(head: nn.Module, unit: Optional[str]) -> None:
     """Run the head once on zeros and look at what comes out; its state is not touched."""
-    name, priors, mode = type(head).__name__, head.num_base_priors, head.training
-    strides = [stride[0] for stride in head.prior_generator.strides]
+    name, priors, mode = type(head).__name__, head.prior_generator.num_base_priors[0], head.training
     reference = next(head.parameters())
-    feats = tuple(reference.new_zeros(1, head.in_channels, *(2 * [max(1, int(2 * max(strides) // stride))]))
-                  for stride in strides)
+    # Eight cells a side: a deformable convolution wants its kernel covered.
+    feats = tuple(reference.new_zeros(1, head.in_channels, 8, 8) for _ in head.prior_generator.strides)
     head.eval()
     outputs = forward_as_in_training(head, feats)
     head.train(mode)
