@@ -35,11 +35,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     console = Console()
     runner = StudyRunner(spec, ResultsFile(work_dir / RESULTS, spec.name),
                          work_dir, reporter=Reporter(console))
-    before = len(runner.results.entries())
+    before = runner.results.entries()
     status = run(runner, spec.seeds[:1], list(SHOWN), NAMES)
     if status != 0:
         return status
-    changed = len(runner.results.entries()) > before
+    changed = runner.results.entries() != before
     for path in draw(runner, redraw=changed):
         console.print(str(path), highlight=False, soft_wrap=True)
     return 0

@@ -10,6 +10,7 @@ from matplotlib.image import imread
 
 from sssd.cli import demo
 from sssd.errors import run_cli
+from sssd.studies.results import ResultsFile
 
 
 def test_outside_a_checkout(tmp_path, monkeypatch, capsys):
@@ -24,6 +25,24 @@ def test_fresh_removes_only_what_the_demo_made(tmp_path):
         (tmp_path / name).touch()
     demo.remove_runs(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ['notes.txt']
+
+
+@pytest.mark.parametrize('seconds, redraws', [(1., False), (2., True)])
+def test_figures_are_drawn_anew_when_a_result_was_replaced(
+        tmp_path, monkeypatch, repo_root, seconds, redraws):
+    monkeypatch.chdir(repo_root)
+    results = ResultsFile(tmp_path / 'results.json')
+    results.put({'run': 'few', 'seed': 0, 'seconds': 1.})
+
+    def replace(*_):
+        results.put({'run': 'few', 'seed': 0, 'seconds': seconds})
+        return 0
+
+    asked = []
+    monkeypatch.setattr(demo, 'run', replace)
+    monkeypatch.setattr(demo, 'draw', lambda runner, redraw: asked.append(redraw) or [])
+    assert demo.main(['--quick', '--work-dir', str(tmp_path)]) == 0
+    assert asked == [redraws]
 
 
 @pytest.mark.slow
