@@ -1,3 +1,13 @@
-# BCCD: blood cells, three classes, 292 training images. `data_root` and `labeled` are options, for instance
-# --cfg-options data_root=/somewhere/bccd/ labeled=splits/trainval.1@5
-_base_ = '../quickstart/retinanet_sed.py'
+_base_ = [
+    '../_base_/models/retinanet_r18_gn_small.py', '../_base_/datasets/bccd_semi.py', '../_base_/schedules/small.py',
+    '../_base_/sed_from_scratch.py', '../_base_/default_runtime.py'
+]
+detector = _base_.model
+detector.bbox_head.num_classes = 3
+model = dict(
+    _delete_=True,
+    type='sssd.SED',
+    detector=detector,
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor', data_preprocessor=detector.data_preprocessor),
+    scale_loss=_base_.unsupervised_loss,
+    distill_loss=_base_.unsupervised_loss)

@@ -23,6 +23,7 @@ class SoftLoss:
         target: ``'soft'``, the target's probabilities as they are, or ``'hard'``, its most likely class where that
             scores at least ``threshold`` and background elsewhere (Table 4).
         threshold: Score from which a hard target is an object.
+        temperature: Divides the logits of a soft distillation target; below 1 it sharpens. 1 as in Eq. 3.
         box_weight: Factor on the regression part; 1 as in the equations.
         box_rows: ``'valid'`` averages the regression part over all valid rows; ``'foreground'`` weights each row
             by the target's probability of being an object, since boxes of background rows were never supervised.
@@ -35,14 +36,16 @@ class SoftLoss:
     """
 
     def __init__(self, reweight: Optional[dict] = None, target: str = 'soft', threshold: float = 0.7,
-                 box_weight: float = 1.0, box_rows: str = 'valid', class_boxes: str = 'probability') -> None:
+                 temperature: float = 1.0, box_weight: float = 1.0, box_rows: str = 'valid', class_boxes: str = 'probability') -> None:
         for key, value, known in (('target', target, ('soft', 'hard')),
                                   ('box_rows', box_rows, ('valid', 'foreground')),
                                   ('class_boxes', class_boxes, ('probability', 'argmax', 'all'))):
             if value not in known:
                 raise UserError(f'SoftLoss: {key} is {value!r}; use one of {", ".join(known)}.')
         self.reweight = LOSSES.build(reweight or dict(type='Histogram'))
-        self.target, self.threshold = target, threshold
+        if temperature <= 0:
+            raise UserError(f'SoftLoss: temperature is {temperature}, but it divides logits and must be above 0.')
+        self.target, self.threshold, self.temperature = target, threshold, temperature
         self.box_weight, self.box_rows, self.class_boxes = box_weight, box_rows, class_boxes
 
     def distill(self, student, teacher) -> Tuple[Tensor, Tensor]:
@@ -56,7 +59,9 @@ class SoftLoss:
             Classification and regression part, two scalars.
         """
         target = teacher.logits.detach()
-        labels = self.hard_labels(target, teacher.activation) if self.target == 'hard' else target
+        labels = target / self.temperature
+        if self.target == 'hard':
+            labels = self.hard_labels(target, teacher.activation)
         score = self.classification(labels, student.logits, student.valid, student.activation)
         weights = probabilities(target, teacher.activation)
         return score, self.regression(teacher.boxes.detach(), student.boxes, weights, student)

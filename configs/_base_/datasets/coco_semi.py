@@ -17,16 +17,16 @@ weak_geometry = [
 # The paper names these four and leaves their strengths to an appendix; the strengths are ours.
 strong_pipeline = [
     dict(type='sssd.ColorJitter', prob=0.8),
-    dict(type='RandomGrayscale', prob=0.2, keep_channels=True),
+    dict(type='mmcv.RandomGrayscale', prob=0.2, keep_channels=True, channel_weights=(0.114, 0.587, 0.299)),
     dict(type='sssd.GaussianBlur', prob=0.5),
-    dict(type='RandomErasing', n_patches=(1, 5), ratio=(0.05, 0.2)),  # Cutout
+    dict(type='CutOut', n_holes=(1, 5), cutout_ratio=[(0.05, 0.05), (0.1, 0.1), (0.2, 0.2)], fill_in=(104, 116, 124)),
     pack,
 ]
 sup_transforms = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
     *weak_geometry,
-    dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2)),
+    dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
 ]
 sup_pipeline = [*sup_transforms, dict(type='MultiBranch', branch_field=branch_field, sup=pack)]
 # For runs on labels alone, whose batches have one branch.
