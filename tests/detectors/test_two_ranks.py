@@ -23,7 +23,7 @@ def ranks(tmp_path_factory, repo_root):
         env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for rank in range(2)]
     try:
         for process in processes:
-            _, errors = process.communicate(timeout=300)
+            _, errors = process.communicate(timeout=600)
             assert process.returncode == 0, errors
     finally:
         for process in processes:

@@ -48,7 +48,8 @@ def test_ssd():
     refuse(with_head(dict(
         type='SSDHead', num_classes=3, in_channels=(32,) * 4, bbox_coder=tiny.DELTAS,
         anchor_generator=dict(type='SSDAnchorGenerator', scale_major=False, input_size=96, strides=STRIDES,
-                              ratios=([2], [2, 3], [2, 3], [2]), min_sizes=[8, 16, 32, 64], max_sizes=[16, 32, 64, 96]))), 'SSDHead')
+                              ratios=([2], [2, 3], [2, 3], [2]), min_sizes=[8, 16, 32, 64],
+                              max_sizes=[16, 32, 64, 96]))), 'SSDHead')
 
 
 def test_a_softmax_over_anchors():
