@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/retinanet_r18_gn_small.py', '../_base_/datasets/bccd_semi.py', '../_base_/schedules/small.py',
-    '../_base_/sed_from_scratch.py', '../_base_/default_runtime.py'
+    '../_base_/sed_from_scratch.py', '../_base_/small_runtime.py'
 ]
 detector = _base_.model
 detector.bbox_head.num_classes = 3

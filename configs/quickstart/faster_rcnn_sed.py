@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/faster_rcnn_r18_gn_small.py', '../_base_/datasets/toy_semi.py', '../_base_/schedules/small.py',
-    '../_base_/sed.py', '../_base_/default_runtime.py'
+    '../_base_/sed.py', '../_base_/small_runtime.py'
 ]
 detector = _base_.model
 model = dict(

@@ -9,4 +9,3 @@ optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.05),
     clip_grad=dict(max_norm=10, norm_type=2))
-default_hooks = dict(checkpoint=dict(interval=250))
