@@ -56,7 +56,7 @@ def fcos_head(**changes):
 
 def retinanet(**head):
     """Config of a RetinaNet; ``head`` changes its head."""
-    return ConfigDict(
+    return dict(
         type='RetinaNet', backbone=backbone((1, 2, 3)), neck=neck([32, 64, 128], 4), bbox_head=retina_head(**head),
         train_cfg=dict(assigner=MAX_IOU, sampler=dict(type='PseudoSampler'), allowed_border=-1, pos_weight=-1,
                        debug=False),
@@ -65,7 +65,7 @@ def retinanet(**head):
 
 def fcos(**head):
     """Config of an FCOS; ``head`` changes its head."""
-    return ConfigDict(
+    return dict(
         type='FCOS', backbone=backbone((1, 2, 3)), neck=neck([32, 64, 128], 4), bbox_head=fcos_head(**head),
         test_cfg=dict(nms_pre=100, score_thr=0.05, nms=dict(type='nms', iou_threshold=0.5), max_per_img=20))
 
@@ -118,7 +118,7 @@ DETECTORS = dict(retinanet=retinanet, fcos=fcos, faster_rcnn=faster_rcnn)
 
 def sed_config(detector, **options):
     """Config of an SED over a detector's config."""
-    return dict(dict(type='sssd.SED', detector=detector, data_preprocessor=PREPROCESSOR), **options)
+    return dict(dict(type='sssd.SED', detector=ConfigDict(detector), data_preprocessor=PREPROCESSOR), **options)
 
 
 def build_sed(detector, seed=0, **options):

@@ -183,6 +183,19 @@ def test_hard_targets_are_cross_entropy_with_pseudo_labels(activation):
     close(score, np.mean(rows))
 
 
+@pytest.mark.parametrize('activation', ['sigmoid', 'softmax'])
+def test_a_temperature_divides_the_targets_logits_of_eq_3_alone(activation):
+    student, teacher = make_views(activation)
+    sharp = SoftLoss(reweight=MEAN, temperature=0.5)
+    score, box = sharp.distill(student, teacher)
+    sharpened = PredictionView(teacher.logits * 2, teacher.boxes, teacher.valid, activation)
+    plain = SoftLoss(reweight=MEAN)
+    close(score, mean_kl(chances(sharpened), chances(student), student.valid.numpy(), activation))
+    assert box == plain.distill(student, teacher)[1] and sharp.scale(student, teacher) == plain.scale(student, teacher)
+    with pytest.raises(UserError, match='temperature is 0'):
+        SoftLoss(temperature=0)
+
+
 def test_scale_consistency_is_soft_whatever_the_target():
     full, small = make_views()
     soft, hard = SoftLoss(), SoftLoss(target='hard', threshold=0.1)
