@@ -1,0 +1,241 @@
+"""The configs: every one loads and builds, those of the paper hold its values, the quick-start ones train."""
+import ast
+import copy
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+import tiny
+import torch
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import HOOKS, PARAM_SCHEDULERS, TRANSFORMS, init_default_scope
+from mmengine.runner import Runner
+from mmengine.visualization import Visualizer
+
+from sssd.registry import DATA_SAMPLERS, MODELS
+
+CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+FILES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py'))
+
+
+@lru_cache(maxsize=None)
+def read(name):
+    """A config, parsed once; do not change it."""
+    return Config.fromfile(str(CONFIGS / name))
+
+
+def is_training(name):
+    """Whether a file configures a training, by what it says itself: no base and no study."""
+    names = {target.id for node in ast.parse((CONFIGS / name).read_text()).body if isinstance(node, ast.Assign)
+             for target in node.targets if isinstance(target, ast.Name)}
+    return '_base_' in names and not name.startswith('_base_')
+
+
+MODEL_FILES = [name for name in FILES if is_training(name)]
+PAPER = [name for name in MODEL_FILES if name.startswith('sed/')]
+QUICK = [name for name in MODEL_FILES if name.startswith('quickstart/')]
+
+
+def build(name):
+    """The model of a config, and the config. Weights stay random: nothing is downloaded."""
+    cfg = copy.deepcopy(read(name))
+    init_default_scope(cfg.default_scope)
+    return MODELS.build(cfg.model), cfg
+
+
+def pipelines(node):
+    """All pipelines below a node of a config, those of branches included."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if key == 'pipeline':
+                yield value
+            yield from pipelines(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            yield from pipelines(value)
+
+
+def transform(pipeline, kind):
+    """The one transform of this type."""
+    found, = [step for step in pipeline if step['type'] == kind]
+    return found
+
+
+@pytest.mark.parametrize('name', FILES)
+def test_a_config_loads(name):
+    assert len(read(name)) > 0
+
+
+@pytest.mark.parametrize('name', MODEL_FILES)
+def test_a_training_builds(name):
+    model, cfg = build(name)
+    assert hasattr(model, 'student') and hasattr(model, 'teacher')
+    Visualizer.get_instance('configs')  # a hook asks for the present one
+    hooks = [HOOKS.build(hook) for hook in [*cfg.custom_hooks, *cfg.default_hooks.values()]]
+    assert all(isinstance(hook, Hook) for hook in hooks)
+    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    for scheduler in cfg.param_scheduler:
+        PARAM_SCHEDULERS.build(scheduler, default_args=dict(optimizer=optim_wrapper))
+        assert scheduler.end <= cfg.train_cfg.max_iters
+    assert cfg.train_cfg.val_interval <= cfg.train_cfg.max_iters
+    for pipeline in pipelines([cfg.train_dataloader, cfg.val_dataloader]):
+        assert all(callable(TRANSFORMS.build(step)) for step in pipeline)
+
+
+@pytest.mark.parametrize('name', MODEL_FILES)
+def test_batches_and_data_sets_fit_their_sampler(name):
+    cfg = read(name)
+    init_default_scope(cfg.default_scope)
+    loader = cfg.train_dataloader
+    leaves = loader.dataset.get('datasets', [loader.dataset])
+    assert all(DATASETS.get(leaf.type) is not None for leaf in leaves)
+    assert DATA_SAMPLERS.get(loader.sampler.type) is not None
+    if 'source_ratio' in loader.sampler:
+        assert loader.sampler.batch_size == loader.batch_size and len(loader.sampler.source_ratio) == len(leaves)
+        assert transform(leaves[0].pipeline, 'MultiBranch').branch_field == transform(
+            leaves[1].pipeline, 'MultiBranch').branch_field
+    else:
+        assert len(leaves) == 1 and transform(leaves[0].pipeline, 'MultiBranch').branch_field == ['sup']
+
+
+@pytest.mark.parametrize('name', MODEL_FILES)
+def test_geometry_is_drawn_before_the_views_part(name):
+    colours = {'ColorJitter', 'GaussianBlur', 'RandomGrayscale', 'RandomErasing', 'CutOut', 'PackDetInputs'}
+    for pipeline in pipelines(read(name).train_dataloader):
+        branch = transform(pipeline, 'MultiBranch')
+        assert pipeline[-1] is branch
+        for part in ('unsup_teacher', 'unsup_student'):
+            steps = branch.get(part, [])
+            assert {step['type'].split('.')[-1] for step in steps} <= colours
+
+
+def test_the_paper_s_detectors_are_all_there():
+    for name in ('faster-rcnn_r50_fpn', 'retinanet_r50_fpn', 'retinanet_r18_fpn', 'fcos_r50_fpn_gn-head'):
+        for kind in ('sed', 'supervised'):
+            assert f'sed/{name}_{kind}_180k_coco-10p.py' in PAPER
+
+
+@pytest.mark.parametrize('name', PAPER)
+def test_values_of_the_paper(name):
+    cfg = read(name)
+    detector, optimizer = cfg.model.detector, cfg.optim_wrapper.optimizer
+    long, supervised = '_270k_' in name, '_supervised_' in name
+    assert optimizer.type == 'SGD' and (optimizer.momentum, optimizer.weight_decay) == (0.9, 1e-4)
+    assert optimizer.lr == (0.02 if long or (supervised and 'faster-rcnn' in name) else 0.01)
+    assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == (270000 if long else 180000)
+    assert detector.backbone.frozen_stages == 1 and detector.backbone.norm_eval
+    assert detector.backbone.init_cfg.type == 'Pretrained'
+    assert detector.backbone.init_cfg.checkpoint == f'torchvision://resnet{detector.backbone.depth}'
+    assert detector.data_preprocessor.pad_size_divisor == 64
+    assert cfg.model.data_preprocessor.data_preprocessor == detector.data_preprocessor
+    assert cfg.val_cfg.type == 'TeacherStudentValLoop' and cfg.train_cfg.val_interval == 10000
+    hooks = {hook.type: hook for hook in cfg.custom_hooks}
+    assert hooks['sssd.EMATeacherHook'].alpha == dict(type='StepAtDecay', start=0.99, end=0.9)
+    if not supervised:
+        assert hooks['sssd.ScaleDrawHook'].max_shift == 1
+
+
+@pytest.mark.parametrize('name', PAPER)
+def test_views_of_the_paper(name):
+    cfg = read(name)
+    for pipeline in pipelines(cfg.train_dataloader):
+        resize = transform(pipeline, 'RandomResize')
+        assert resize.scale == [(1333, 640), (1333, 800)] and resize.keep_ratio
+        assert transform(pipeline, 'RandomFlip').prob == 0.5
+    assert transform(cfg.val_dataloader.dataset.pipeline, 'Resize').scale == (1333, 800)
+    if '_supervised_' not in name:
+        strong = transform(cfg.train_dataloader.dataset.datasets[1].pipeline, 'MultiBranch').unsup_student
+        words = ' '.join(step['type'].lower() for step in strong)
+        assert all(word in words for word in ('colorjitter', 'grayscale', 'gaussianblur'))
+        assert 'erasing' in words or 'cutout' in words
+
+
+def label_files(cfg):
+    """Annotation files of the sources of a training, None for a source that has none."""
+    dataset = cfg.train_dataloader.dataset
+    return [leaf.get('ann_file') for leaf in dataset.get('datasets', [dataset])]
+
+
+@pytest.mark.parametrize('name', PAPER)
+def test_labels(name):
+    files = label_files(read(name))
+    if 'coco-full' in name:
+        assert files == ['annotations/instances_train2017.json', None]
+        assert read(name).train_dataloader.dataset.datasets[1].type == 'sssd.ImageFolder'
+    else:
+        stem = f'annotations/instances_train2017.1@{10 if "coco-10p" in name else 5}'
+        assert files == [stem + '.json', stem + '-unlabeled.json'][:len(files)]
+
+
+def test_the_fold_comes_from_the_environment(monkeypatch):
+    monkeypatch.setenv('FOLD', '4')
+    cfg = Config.fromfile(str(CONFIGS / 'sed/faster-rcnn_r50_fpn_sed_180k_coco-5p.py'))
+    stem = 'annotations/instances_train2017.4@5'
+    assert label_files(cfg) == [stem + '.json', stem + '-unlabeled.json']
+
+
+@pytest.mark.parametrize('name', [name for name in PAPER if '_sed_180k_coco-10p' in name])
+def test_the_stem_and_the_first_stage_are_frozen(name):
+    model, _ = build(name)
+    backbone = model.train().student.backbone
+    frozen = [backbone.conv1, backbone.bn1, backbone.layer1]
+    assert not any(value.requires_grad for module in frozen for value in module.parameters())
+    assert all(value.requires_grad for value in backbone.layer2.parameters())
+    assert not any(part.training for part in backbone.modules() if isinstance(part, torch.nn.BatchNorm2d))
+
+
+@pytest.mark.parametrize('name', QUICK)
+def test_a_quickstart_training_step(name):
+    model, cfg = build(name)
+    model.init_weights()
+    hooks = {hook['type']: hook for hook in cfg.custom_hooks}
+    supervised = 'sssd.ScaleDrawHook' not in hooks
+    if supervised:
+        model.lambda_s = model.lambda_d = 0.0
+    losses = tiny.losses_of(model.train(), tiny.make_batch(size=(96, 128), branches=not supervised))
+    unsupervised = [key for key in losses if '_loss_scale_' in key or '_loss_distill_' in key]
+    assert len(unsupervised) == (0 if supervised else 4 * len(model.views))
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert all(torch.isfinite(value.grad).all() for value in model.student.parameters() if value.grad is not None)
+    assert all(value.grad is None for value in model.teacher.parameters())
+
+
+def test_a_split_of_coco_goes_through_the_pipelines(tmp_path, make_tiny_coco):
+    """The data part of a paper config, on a tiny data set in COCO's place."""
+    data = make_tiny_coco(tmp_path)
+    cfg = copy.deepcopy(read('sed/retinanet_r18_fpn_sed_180k_coco-10p.py'))
+    init_default_scope(cfg.default_scope)
+    loader = cfg.train_dataloader
+    for leaf in loader.dataset.datasets:
+        leaf.update(data_root=str(data.root), ann_file=data.ann_file.name, data_prefix=dict(img='images'),
+                    metainfo=data.metainfo)
+    loader.update(num_workers=0, persistent_workers=False)
+    batch = next(iter(Runner.build_dataloader(loader, seed=0)))
+    # A branch has None in the place of an image of the other source.
+    branches = {name: [image for image in images if image is not None] for name, images in batch['inputs'].items()}
+    assert {name: len(images) for name, images in branches.items()} == dict(sup=2, unsup_teacher=2, unsup_student=2)
+    for weak, strong in zip(branches['unsup_teacher'], branches['unsup_student']):
+        assert weak.shape == strong.shape and 640 <= min(weak.shape[-2:]) <= 800
+
+
+@pytest.mark.parametrize('options', [
+    {'custom_hooks.0.lambda_d': 0.0},
+    {'model.scale_loss.type': 'SoftLoss', 'model.scale_loss.reweight.type': 'Mean'},
+    {'model.distill_loss.type': 'SoftLoss', 'model.distill_loss.target': 'hard'},
+    {'custom_hooks.1.max_shift': 2, 'model.data_preprocessor.data_preprocessor.pad_size_divisor': 128},
+    {'custom_hooks.2.alpha.type': 'Cosine', 'custom_hooks.2.alpha.start': 0.996},
+    {'custom_hooks.2.alpha': 0.95},
+])
+def test_ablations_are_options(options):
+    """The options that docs/reproduction.md names for the paper's ablations."""
+    cfg = copy.deepcopy(read('sed/retinanet_r18_fpn_sed_180k_coco-10p.py'))
+    cfg.merge_from_dict(options)
+    init_default_scope(cfg.default_scope)
+    for hook in cfg.custom_hooks:
+        HOOKS.build(hook)
+    if any(key.startswith('model') for key in options):
+        assert MODELS.build(cfg.model).views
