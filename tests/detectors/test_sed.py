@@ -133,7 +133,7 @@ def test_the_detectors_config_is_left_as_it_was():
     """FCOS takes the type out of the config of its last layer."""
     config = tiny.fcos(cls_predictor_cfg=dict(type='NormedConv2d'))
     before = copy.deepcopy(config)
-    MODELS.build(dict(type='SED', detector=config))
+    MODELS.build(dict(type='sssd.SED', detector=config))
     assert config == before
 
 

@@ -14,7 +14,7 @@ STRIDES = [8, 16, 32, 64]
 
 def refuse(config, words):
     with pytest.raises(UserError, match=words) as caught:
-        MODELS.build(dict(type='SED', detector=config, data_preprocessor=tiny.PREPROCESSOR))
+        MODELS.build(dict(type='sssd.SED', detector=config, data_preprocessor=tiny.PREPROCESSOR))
     assert str(caught.value).endswith('.')
 
 
@@ -75,9 +75,9 @@ def test_a_detector_without_known_heads():
 
 def test_an_empty_list_of_views():
     with pytest.raises(UserError, match='give `views`'):
-        MODELS.build(dict(type='SED', detector=tiny.retinanet(), views=[], data_preprocessor=tiny.PREPROCESSOR))
+        MODELS.build(dict(type='sssd.SED', detector=tiny.retinanet(), views=[], data_preprocessor=tiny.PREPROCESSOR))
 
 
 def test_other_options_of_sed():
     with pytest.raises(UserError, match="scale_view is 'tiny'"):
-        MODELS.build(dict(type='SED', detector=tiny.retinanet(), scale_view='tiny'))
+        MODELS.build(dict(type='sssd.SED', detector=tiny.retinanet(), scale_view='tiny'))
