@@ -69,8 +69,8 @@ class SED(SemiBaseDetector):
             raise UserError(f'SED: scale_view is {scale_view!r}; use strong (the default) or weak.')
         self.scale_view = scale_view
         self.views: List[View] = build_views(self.student, views)
-        self.scale_loss = LOSSES.build(scale_loss or dict(type='SoftLoss'))
-        self.distill_loss = LOSSES.build(distill_loss or dict(type='SoftLoss'))
+        self.scale_losses = nn.ModuleDict({view.name: build_loss(scale_loss) for view in self.views})
+        self.distill_losses = nn.ModuleDict({view.name: build_loss(distill_loss) for view in self.views})
         self.lambda_s, self.lambda_d, self.shift = lambda_s, lambda_d, 1
 
     def init_weights(self) -> None:
@@ -119,14 +119,15 @@ class SED(SemiBaseDetector):
                 full = self.run(self.student, batch, branch)
             small = self.run(self.student, shrink(batch, self.shift), branch, 2**self.shift)
             for view in self.views:
-                terms = self.scale_loss.scale(*view.scale_pair(full, small, self.shift))
+                terms = self.scale_losses[view.name].scale(*view.scale_pair(full, small, self.shift))
                 losses.update(named(view, 'scale', self.lambda_s, terms))
         if self.lambda_d > 0:
             with torch.no_grad():
                 weak = self.run(self.teacher, inputs['unsup_teacher'], samples['unsup_teacher'])
             for view in self.views:
                 with_grad, target = view.distill_pair(strong, weak)
-                losses.update(named(view, 'distill', self.lambda_d, self.distill_loss.distill(with_grad, target)))
+                terms = self.distill_losses[view.name].distill(with_grad, target)
+                losses.update(named(view, 'distill', self.lambda_d, terms))
                 health[f'{view.name}_teacher_above_half'] = share_above_half(target)
         return losses, health
 
@@ -142,6 +143,11 @@ class SED(SemiBaseDetector):
         metas = [dict(sample.metainfo, img_shape=tuple(side / factor for side in sample.img_shape[:2]))
                  for sample in samples]
         return Pass(detector, detector.extract_feat(inputs), metas, tuple(inputs.shape[-2:]))
+
+
+def build_loss(config: Optional[dict]) -> nn.Module:
+    """An unsupervised loss from its config; None is :class:`~sssd.losses.SoftLoss` with its defaults."""
+    return LOSSES.build(dict(config or dict(type='SoftLoss')))
 
 
 def shrink(images: Tensor, shift: int) -> Tensor:

@@ -6,7 +6,7 @@ Every class here is called with the divergences, the score distances g and the v
 """
 import torch
 from mmengine.dist import all_reduce, get_world_size
-from torch import Tensor
+from torch import Tensor, nn
 
 from sssd.errors import UserError
 from sssd.registry import LOSSES
@@ -25,17 +25,18 @@ def mean_over_ranks(value: Tensor, sync: bool) -> Tensor:
     return value
 
 
-class Reweight:
-    """Base of the weights.
+class Reweight(nn.Module):
+    """Base of the weights: modules, so that what they remember is in the checkpoint.
 
     Args:
         sync: Whether counts are taken over all ranks instead of each rank's own rows.
     """
 
     def __init__(self, sync: bool = False) -> None:
+        super().__init__()
         self.sync = sync
 
-    def __call__(self, divergence: Tensor, distance: Tensor, valid: Tensor) -> Tensor:
+    def forward(self, divergence: Tensor, distance: Tensor, valid: Tensor) -> Tensor:
         """Weights (N,) of the rows; invalid rows get 0."""
         valid = valid.to(divergence.dtype)
         return self.weights(divergence.detach(), distance.detach(), valid)
@@ -57,8 +58,7 @@ class Histogram(Reweight):
 
     Args:
         bins: M.
-        momentum: Running average over iterations of the counts, as in GHM; 0 takes each batch on its own.
-            The running counts are not part of a checkpoint.
+        momentum: Running average of the counts over calls, as in GHM; 0 takes each batch on its own.
         sync: Whether counts are summed over ranks.
     """
 
@@ -69,7 +69,8 @@ class Histogram(Reweight):
         if not 0 <= momentum < 1:
             raise UserError(f'Histogram: momentum is {momentum}, but it must lie in [0, 1); 0 switches it off.')
         self.bins, self.momentum = bins, momentum
-        self._running = None
+        if momentum > 0:
+            self.register_buffer('running', torch.zeros(bins))
 
     def weights(self, divergence: Tensor, distance: Tensor, valid: Tensor) -> Tensor:
         """Weights (N,) of Eq. 5: ``1 / (M R_idx(g))``."""
@@ -81,11 +82,10 @@ class Histogram(Reweight):
 
     def _average(self, counts: Tensor) -> Tensor:
         """Running counts of the bins in use; a bin that holds no row now keeps its last value."""
-        if self._running is None:
-            self._running = counts
-        old = torch.where(self._running > 0, self._running, counts)
-        self._running = torch.where(counts > 0, self.momentum * old + (1 - self.momentum) * counts, old)
-        return self._running
+        counts = counts.to(self.running)
+        old = torch.where(self.running > 0, self.running, counts)
+        self.running = torch.where(counts > 0, self.momentum * old + (1 - self.momentum) * counts, old)
+        return self.running
 
 
 @LOSSES.register_module()

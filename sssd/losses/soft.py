@@ -3,7 +3,7 @@
 from typing import Optional, Tuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sssd.errors import UserError
 from sssd.losses.distances import SIGMOID, box_distance, kl_divergence, probabilities, score_distance
@@ -15,8 +15,8 @@ HARD_LOGIT = 30.0
 
 
 @LOSSES.register_module()
-class SoftLoss:
-    """Eq. 2 and 3 over rows; one object serves every view of a detector.
+class SoftLoss(nn.Module):
+    """Eq. 2 and 3 over rows; every view of a detector has one of its own.
 
     Args:
         reweight: Config of the weights of the classification part; default :class:`Histogram` with 30 bins.
@@ -36,12 +36,14 @@ class SoftLoss:
     """
 
     def __init__(self, reweight: Optional[dict] = None, target: str = 'soft', threshold: float = 0.7,
-                 temperature: float = 1.0, box_weight: float = 1.0, box_rows: str = 'valid', class_boxes: str = 'probability') -> None:
+                 temperature: float = 1.0, box_weight: float = 1.0, box_rows: str = 'valid',
+                 class_boxes: str = 'probability') -> None:
         for key, value, known in (('target', target, ('soft', 'hard')),
                                   ('box_rows', box_rows, ('valid', 'foreground')),
                                   ('class_boxes', class_boxes, ('probability', 'argmax', 'all'))):
             if value not in known:
                 raise UserError(f'SoftLoss: {key} is {value!r}; use one of {", ".join(known)}.')
+        super().__init__()
         self.reweight = LOSSES.build(reweight or dict(type='Histogram'))
         if temperature <= 0:
             raise UserError(f'SoftLoss: temperature is {temperature}, but it divides logits and must be above 0.')

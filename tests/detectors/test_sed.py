@@ -189,7 +189,7 @@ def test_which_view_is_x_in_eq_2(scale_view, branch):
     images, samples = data['inputs'][branch], data['data_samples'][branch]
     full = model.run(model.student, images, samples)
     small = model.run(model.student, shrink(images, 1), samples, 2)
-    expected = model.scale_loss.scale(*model.views[0].scale_pair(full, small, 1))
+    expected = model.scale_losses[model.views[0].name].scale(*model.views[0].scale_pair(full, small, 1))
     torch.testing.assert_close([losses['bbox_loss_scale_cls'], losses['bbox_loss_scale_bbox']], list(expected))
 
 
