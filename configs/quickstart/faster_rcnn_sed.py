@@ -1,10 +1,12 @@
 _base_ = [
     '../_base_/models/faster_rcnn_r18_gn_small.py', '../_base_/datasets/toy_semi.py', '../_base_/schedules/small.py',
-    '../_base_/sed.py', '../_base_/small_runtime.py'
+    '../_base_/sed_from_scratch.py', '../_base_/small_runtime.py'
 ]
 detector = _base_.model
 model = dict(
     _delete_=True,
     type='sssd.SED',
     detector=detector,
-    data_preprocessor=dict(type='MultiBranchDataPreprocessor', data_preprocessor=detector.data_preprocessor))
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor', data_preprocessor=detector.data_preprocessor),
+    scale_loss=_base_.unsupervised_loss,
+    distill_loss=_base_.unsupervised_loss)

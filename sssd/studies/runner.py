@@ -115,13 +115,16 @@ class StudyRunner:
             return
         settings = dict(self.spec.data)
         kind = settings.pop('type', None)
-        if kind != 'toy':
-            raise UserError(f'the study {self.spec.name} asks for data of '
-                            f"the type {kind!r}: the one that can be made "
-                            "here is 'toy'")
+        from sssd.data.splits import make_splits
         from sssd.data.toy import make_toy
-        with directory_lock(Path(settings['root']).parent):
-            make_toy(**settings)
+        makers = {'toy': (make_toy, 'root'), 'splits': (make_splits, 'out_dir')}
+        if kind not in makers:
+            raise UserError(f'the study {self.spec.name} asks for data of '
+                            f'the type {kind!r}: those that can be made '
+                            f'here are {" and ".join(makers)}')
+        make, place = makers[kind]
+        with directory_lock(Path(settings[place]).parent):
+            make(**settings)
 
     def _job(self, run, seed: int, start: Job | None) -> Job:
         return make_job(

@@ -1,0 +1,10 @@
+# The baseline: the labelled images alone, with the same moving average.
+_base_ = './retinanet_sed.py'
+custom_hooks = [
+    dict(type='sssd.LambdaScheduleHook', lambda_s=0.0, lambda_d=0.0),
+    dict(type='sssd.EMATeacherHook', alpha=_base_.alpha),
+]
+train_dataloader = dict(
+    batch_size=4,
+    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
+    dataset=dict(_delete_=True, **{**_base_.train_dataloader.dataset.datasets[0], 'pipeline': _base_.sup_only_pipeline}))
