@@ -14,7 +14,7 @@ from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
-MODELS = Registry('model', parent=MMENGINE_MODELS, scope='sssd', locations=['sssd.detectors'])
+MODELS = Registry('model', parent=MMENGINE_MODELS, scope='sssd', locations=['sssd.detectors', 'sssd.guides'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='sssd', locations=['sssd.hooks'])
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='sssd', locations=['sssd.cli'])
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='sssd', locations=['sssd.data'])

@@ -1,0 +1,74 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""The cells of a whole pyramid in one row, and which of them a box covers.
+
+Maps (n, C, h_p, w_p) of P levels become (n, C, K) with K the number of all cells, level after level, row by row. Boxes
+are pooled from them and written into them by one product over all images, levels and boxes.
+"""
+from dataclasses import dataclass
+from typing import List, Sequence, Tuple
+
+import torch
+from torch import Tensor
+
+from sssd.guides.labels import BoxLabels, host_tensor
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Where the cells of a pyramid lie.
+
+    Attributes:
+        shapes: (h, w) of every level.
+        corners: (K, 4), x1 y1 x2 y2 of every cell in pixels.
+        on_level: (P, K), which cells belong to which level.
+    """
+    shapes: Tuple[Tuple[int, int], ...]
+    corners: Tensor
+    on_level: Tensor
+
+    @classmethod
+    def of(cls, features: Sequence[Tensor], strides: Sequence[Tuple[int, int]]) -> 'Cells':
+        """Cells of maps (n, C, h_p, w_p) whose cells are strides (w, h) pixels wide and high."""
+        device = features[0].device
+        shapes = tuple(tuple(level.shape[-2:]) for level in features)
+        counts = [height * width for height, width in shapes]
+        # For each level: cells before it, cells in it, cells in a row of it, pixels of a cell.
+        table = host_tensor([[sum(counts[:level]), counts[level], shapes[level][1], *strides[level]]
+                             for level in range(len(shapes))], device)
+        levels = torch.arange(len(shapes), device=device)
+        level = levels.repeat_interleave(table[:, 1], output_size=sum(counts))
+        begin, _, row, step_x, step_y = table[level].unbind(1)
+        index = torch.arange(sum(counts), device=device) - begin
+        left, top = (index % row) * step_x, torch.div(index, row, rounding_mode='floor') * step_y
+        corners = torch.stack([left, top, left + step_x, top + step_y], dim=1)
+        return cls(shapes, corners.to(features[0].dtype), level == levels[:, None])
+
+    def covered(self, labels: BoxLabels) -> Tensor:
+        """Which cells every valid box overlaps on every level, (n, P, m, K).
+
+        So a box covers at least one cell of every level, however small it is; an empty slot covers none.
+        """
+        x1, y1, x2, y2 = labels.boxes[..., None].unbind(2)
+        left, top, right, bottom = self.corners.unbind(1)
+        inside = (x1 < right) & (x2 > left) & (y1 < bottom) & (y2 > top) & labels.valid[..., None]
+        return inside[:, None] & self.on_level[None, :, None]
+
+    def join(self, features: Sequence[Tensor]) -> Tensor:
+        """Maps (n, C, h_p, w_p) as one row of cells (n, C, K)."""
+        return torch.cat([level.flatten(2) for level in features], dim=2)
+
+    def split(self, row: Tensor) -> List[Tensor]:
+        """A row of cells (n, C, K) as maps (n, C, h_p, w_p)."""
+        parts = row.split([height * width for height, width in self.shapes], dim=2)
+        return [part.unflatten(2, shape) for part, shape in zip(parts, self.shapes)]
+
+
+def pool(row: Tensor, covered: Tensor) -> Tensor:
+    """Mean over the cells that a box covers: (n, C, K) and (n, P, m, K) to (n, P, m, C); 0 where it covers none."""
+    weight = covered.to(row.dtype)
+    return torch.einsum('nck,npmk->npmc', row, weight) / weight.sum(-1, keepdim=True).clamp(min=1)
+
+
+def render(vectors: Tensor, covered: Tensor) -> Tensor:
+    """Write vectors (n, P, m, C) into the cells they cover (n, P, m, K), overlaps add up: (n, C, K)."""
+    return torch.einsum('npmc,npmk->nck', vectors, covered.to(vectors.dtype))

@@ -1,0 +1,54 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""The label encoder: descriptors of the boxes of an image to one embedding each, by a small PointNet."""
+import torch
+from torch import Tensor, nn
+
+from sssd.guides.layers import point_layers
+
+LOCAL, WIDE, HIDDEN = 64, (128, 1024), (512, 256)
+
+
+def masked_max(points: Tensor, valid: Tensor) -> Tensor:
+    """Largest value of every channel over the valid boxes of an image, (n, m, d) and (n, m) to (n, d)."""
+    return points.masked_fill(~valid[..., None], float('-inf')).amax(1)
+
+
+class LearnedTransform(nn.Module):
+    """Multiplies every box's vector by a d x d matrix made from all boxes of its image.
+
+    The spatial transformer of PointNet without its identity shortcut.
+
+    Args:
+        size: d.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.points = point_layers(size, LOCAL, *WIDE)
+        self.matrix = nn.Sequential(*point_layers(WIDE[-1], *HIDDEN), nn.Linear(HIDDEN[-1], size * size))
+
+    def forward(self, points: Tensor, valid: Tensor) -> Tensor:
+        """(n, m, d) and the mask (n, m) of boxes that are no padding to (n, m, d)."""
+        matrix = self.matrix(masked_max(self.points(points), valid))
+        return torch.bmm(points, matrix.unflatten(1, (points.shape[2], points.shape[2])))
+
+
+class LabelEncoder(nn.Module):
+    """Transform, 64, transform, then 128 and 1024; the largest over the image joins each box's 64; down to the end.
+
+    Args:
+        size: Width of a descriptor, 4 and the number of classes.
+        channels: Width of an embedding.
+    """
+
+    def __init__(self, size: int, channels: int) -> None:
+        super().__init__()
+        self.first, self.local = LearnedTransform(size), point_layers(size, LOCAL)
+        self.second, self.wide = LearnedTransform(LOCAL), point_layers(LOCAL, *WIDE)
+        self.narrow = point_layers(LOCAL + WIDE[-1], HIDDEN[0], channels)
+
+    def forward(self, descriptors: Tensor, valid: Tensor) -> Tensor:
+        """Descriptors (n, m, size) and the mask (n, m) of slots that are no padding to embeddings (n, m, channels)."""
+        local = self.second(self.local(self.first(descriptors, valid)), valid)
+        image = masked_max(self.wide(local), valid)
+        return self.narrow(torch.cat([local, image[:, None].expand(-1, local.shape[1], -1)], dim=2))
