@@ -1,5 +1,6 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """The unsupervised losses of SED: scale consistency (Eq. 2) and self-distillation (Eq. 3), re-weighted (Eq. 5)."""
+from dataclasses import replace
 from typing import Optional, Tuple
 
 import torch
@@ -21,7 +22,7 @@ class SoftLoss(nn.Module):
     Args:
         reweight: Config of the weights of the classification part; default :class:`Histogram` with 30 bins.
         target: ``'soft'``, the target's probabilities as they are, or ``'hard'``, its most likely class where that
-            scores at least ``threshold`` and background elsewhere (Table 4).
+            scores at least ``threshold`` and background elsewhere, with boxes for these objects alone (Table 4).
         threshold: Score from which a hard target is an object.
         temperature: Divides the logits of a soft distillation target; below 1 it sharpens. 1 as in Eq. 3.
         box_weight: Factor on the regression part; 1 as in the equations.
@@ -61,12 +62,14 @@ class SoftLoss(nn.Module):
             Classification and regression part, two scalars.
         """
         target = teacher.logits.detach()
+        probability, boxed = probabilities(target, teacher.activation), student
         labels = target / self.temperature
         if self.target == 'hard':
             labels = self.hard_labels(target, teacher.activation)
+            is_object = foreground(probability, teacher.activation).amax(1) >= self.threshold
+            boxed = replace(student, valid=student.valid & is_object)
         score = self.classification(labels, student.logits, student.valid, student.activation)
-        weights = probabilities(target, teacher.activation)
-        return score, self.regression(teacher.boxes.detach(), student.boxes, weights, student)
+        return score, self.regression(teacher.boxes.detach(), student.boxes, probability, boxed)
 
     def scale(self, full, small) -> Tuple[Tensor, Tensor]:
         """Eq. 2: both directions of the KL, each with a detached target, and ``|| R(X) - R(X^) ||``.
@@ -114,7 +117,7 @@ class SoftLoss(nn.Module):
         is_object = score >= self.threshold
         hard = torch.full_like(target, -HARD_LOGIT)
         if activation == SIGMOID:
-            return hard.scatter(1, label, torch.where(is_object, HARD_LOGIT, -HARD_LOGIT))
+            return hard.scatter(1, label, torch.where(is_object, HARD_LOGIT, -HARD_LOGIT).to(hard))
         background = torch.full_like(label, target.shape[1] - 1)
         return hard.scatter(1, torch.where(is_object, label, background), HARD_LOGIT)
 

@@ -196,6 +196,16 @@ def test_a_temperature_divides_the_targets_logits_of_eq_3_alone(activation):
         SoftLoss(temperature=0)
 
 
+@pytest.mark.parametrize('activation', ['sigmoid', 'softmax'])
+def test_hard_targets_have_boxes_for_objects_alone(activation):
+    student, teacher = make_views(activation, rows=200)
+    _, box = SoftLoss(target='hard', threshold=0.6).distill(student, teacher)
+    rows = [norm(a, b) for a, b, p, counted in zip(
+        boxes_of(student), boxes_of(teacher), chances(teacher), student.valid) if counted and p[:3].max() >= 0.6]
+    assert 0 < len(rows) < 200
+    close(box, np.mean(rows))
+
+
 def test_scale_consistency_is_soft_whatever_the_target():
     full, small = make_views()
     soft, hard = SoftLoss(), SoftLoss(target='hard', threshold=0.1)
