@@ -1,0 +1,80 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""A detector's own losses on given features, with targets that are assigned once."""
+from collections import deque
+from contextlib import contextmanager
+from typing import Iterator, List, Sequence, Tuple
+
+from torch import Tensor, nn
+
+from sssd.errors import UserError
+
+
+@contextmanager
+def on_features(detector: nn.Module, features: Sequence[Tensor]) -> Iterator[None]:
+    """Within it, the detector's methods work on these features, whatever images they are given."""
+    detector.extract_feat = lambda batch_inputs: features
+    try:
+        yield
+    finally:
+        del detector.extract_feat
+
+
+class SharedTargets:
+    """Keeps what a detector's heads assign and sample in one pass, and gives it out again in another.
+
+    Assignment belongs to the labels, not to the features: two passes over the same images are compared on the same
+    targets, and the random samplers of RPN and RoI head are asked once. The second stage of the later pass thus works
+    on the proposals sampled in the earlier one.
+
+    mmdet has no seam for that, so within :meth:`recorded` and :meth:`replayed` the methods concerned (``get_targets``
+    of every head, ``sample`` of the RoI head's samplers) are overlaid on the instances, and never else.
+
+    Args:
+        detector: Any mmdet detector; its feature maps have the same shapes in both passes.
+
+    Raises:
+        UserError: If a dense head assigns its targets elsewhere than in ``get_targets``.
+    """
+
+    def __init__(self, detector: nn.Module) -> None:
+        self.methods = assigning_methods(detector)
+        self.kept = [deque() for _ in self.methods]
+
+    @contextmanager
+    def recorded(self) -> Iterator[None]:
+        """Within it, everything that is assigned is kept."""
+        def keep(method, kept):
+            def call(*args, **kwargs):
+                kept.append(method(*args, **kwargs))
+                return kept[-1]
+            return call
+        with self._overlaid(keep):
+            yield
+
+    @contextmanager
+    def replayed(self) -> Iterator[None]:
+        """Within it, what was kept is given out in the order of its making, and nothing is assigned anew."""
+        with self._overlaid(lambda method, kept: lambda *args, **kwargs: kept.popleft()):
+            yield
+
+    @contextmanager
+    def _overlaid(self, make) -> Iterator[None]:
+        for (owner, name), kept in zip(self.methods, self.kept):
+            setattr(owner, name, make(getattr(owner, name), kept))
+        try:
+            yield
+        finally:
+            for owner, name in self.methods:
+                delattr(owner, name)
+
+
+def assigning_methods(detector: nn.Module) -> List[Tuple[object, str]]:
+    """Owner and name of every method that assigns or samples targets."""
+    for part in ('bbox_head', 'rpn_head'):
+        head = getattr(detector, part, None)
+        if head is not None and not hasattr(head, 'get_targets'):
+            raise UserError(f'{type(head).__name__} assigns its targets by itself, so a guided detector cannot share '
+                            'them; take a head with get_targets, such as RetinaHead, FCOSHead or RPNHead.')
+    found = [(module, 'get_targets') for module in detector.modules() if hasattr(module, 'get_targets')]
+    samplers = getattr(getattr(detector, 'roi_head', None), 'bbox_sampler', None) or []
+    return found + [(sampler, 'sample') for sampler in (samplers if isinstance(samplers, list) else [samplers])]
