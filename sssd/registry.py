@@ -8,19 +8,15 @@ config may mix modules of mmdet and of this package.
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.registry import LOOPS as MMENGINE_LOOPS
-from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='sssd', locations=['sssd.detectors', 'sssd.guides'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='sssd', locations=['sssd.hooks'])
-LOOPS = Registry('loop', parent=MMENGINE_LOOPS, scope='sssd', locations=['sssd.cli'])
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='sssd', locations=['sssd.data'])
 DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='sssd', locations=['sssd.data'])
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='sssd', locations=['sssd.data'])
-METRICS = Registry('metric', parent=MMENGINE_METRICS, scope='sssd', locations=['sssd.evaluation'])
 
 VIEWS = Registry('prediction view', scope='sssd', locations=['sssd.views'])
 SCHEDULES = Registry('schedule', scope='sssd', locations=['sssd.schedules'])
