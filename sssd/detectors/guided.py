@@ -61,7 +61,7 @@ class GuidedDetector(BaseDetector):
             raise UserError(f'GuidedDetector: predict_on is {predict_on!r}; use student (the default) or guide.')
         self.detector = MMDET_MODELS.build(copy.deepcopy(detector))
         shape = pyramid_of(self.detector)
-        self.guide = MODELS.build({'type': 'LGD', **(guide or {}), **shape})
+        self.guide = MODELS.build({'type': 'LGD', '_scope_': 'sssd', **(guide or {}), **shape})
         self.adapter = conv_stack(shape['channels'])
         self.distance = LOSSES.build({'type': 'FeatureDistance', **(distance or {})})
         self.lambda_, self.student_grad, self.predict_on = lambda_, student_grad, predict_on
