@@ -80,7 +80,7 @@ def test_classes_orientations_and_empty_images(scenes):
 
 
 def test_colour_alone_does_not_tell_the_class(scenes):
-    """A nearest-mean classifier on the colour in the middle of a box is wrong for many."""
+    """Colour is a hint (COLOUR_CUE): a nearest-mean classifier on it does well, and is still wrong for one in eight."""
     colours, labels = [], []
     for image, objects in scenes:
         for thing in objects:
@@ -90,7 +90,7 @@ def test_colour_alone_does_not_tell_the_class(scenes):
     colours, labels = np.array(colours), np.array(labels)
     means = np.array([colours[labels == label].mean(0) for label in range(len(CLASSES))])
     guess = np.linalg.norm(colours[:, None] - means, axis=2).argmin(1)
-    assert np.mean(guess == labels) < 0.8
+    assert 0.4 < np.mean(guess == labels) < 0.875
 
 
 def test_boxes_lie_inside_and_objects_stay_visible(scenes):
