@@ -8,7 +8,7 @@ from sssd.errors import EXIT_USER_ERROR, run_cli
 COMMANDS = {
     'train': 'train a detector from a config',
     'test': 'evaluate a checkpoint',
-    'extract': "take the teacher's or the student's detector out of a checkpoint",
+    'extract': 'take the plain detector out of a checkpoint',
     'split': 'split a COCO data set into labelled and unlabelled images',
     'toy': 'draw the toy data set; nothing is downloaded',
     'demo': 'train and compare on a toy data set, on the CPU',

@@ -4,6 +4,7 @@ import copy
 from functools import lru_cache
 from pathlib import Path
 
+import guided
 import pytest
 import tiny
 import torch
@@ -16,6 +17,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
 from sssd.registry import DATA_SAMPLERS, MODELS
+from sssd.schedules import Progress
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 FILES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py'))
@@ -36,7 +38,8 @@ def is_training(name):
 
 MODEL_FILES = [name for name in FILES if is_training(name)]
 PAPER = [name for name in MODEL_FILES if name.startswith('sed/')]
-QUICK = [name for name in MODEL_FILES if name.startswith('quickstart/')]
+GUIDED = [name for name in MODEL_FILES if name.endswith(('_sssd.py', '_lgd.py'))]
+QUICK = [name for name in MODEL_FILES if name.startswith('quickstart/') and name not in GUIDED]
 
 
 def build(name):
@@ -72,7 +75,8 @@ def test_a_config_loads(name):
 @pytest.mark.parametrize('name', MODEL_FILES)
 def test_a_training_builds(name):
     model, cfg = build(name)
-    assert hasattr(model, 'student') and hasattr(model, 'teacher')
+    parts = ('detector', 'guide') if name in GUIDED else ('student', 'teacher')
+    assert all(hasattr(model, part) for part in parts)
     Visualizer.get_instance('configs')  # a hook asks for the present one
     hooks = [HOOKS.build(hook) for hook in [*cfg.custom_hooks, *cfg.default_hooks.values()]]
     assert all(isinstance(hook, Hook) for hook in hooks)
@@ -97,11 +101,13 @@ def test_batches_and_data_sets_fit_their_sampler(name):
         assert loader.sampler.batch_size == loader.batch_size and len(loader.sampler.source_ratio) == len(leaves)
         assert transform(leaves[0].pipeline, 'MultiBranch').branch_field == transform(
             leaves[1].pipeline, 'MultiBranch').branch_field
+    elif name in GUIDED:
+        assert len(leaves) == 1 and leaves[0].pipeline[-1].type == 'PackDetInputs'
     else:
         assert len(leaves) == 1 and transform(leaves[0].pipeline, 'MultiBranch').branch_field == ['sup']
 
 
-@pytest.mark.parametrize('name', MODEL_FILES)
+@pytest.mark.parametrize('name', [name for name in MODEL_FILES if name not in GUIDED])
 def test_geometry_is_drawn_before_the_views_part(name):
     colours = {'ColorJitter', 'GaussianBlur', 'RandomGrayscale', 'RandomErasing', 'CutOut', 'PackDetInputs'}
     for pipeline in pipelines(read(name).train_dataloader):
@@ -202,6 +208,32 @@ def test_a_quickstart_training_step(name):
     total.backward()
     assert all(torch.isfinite(value.grad).all() for value in model.student.parameters() if value.grad is not None)
     assert all(value.grad is None for value in model.teacher.parameters())
+
+
+@pytest.mark.parametrize('name', GUIDED)
+def test_a_guided_training_step(name):
+    model, cfg = build(name)
+    model.init_weights()
+    losses = tiny.losses_of(model.train(), guided.batch((*tiny.BOXES, ())))
+    assert cfg.model.distance.kind == model.distance.kind == ('mse' if name.endswith('_lgd.py') else 'js')
+    hook, = cfg.custom_hooks
+    hook = HOOKS.build(hook)
+    first, middle, last = (hook.schedules['lambda_'](Progress(iteration, 1500, lr, 1.0))
+                           for iteration, lr in ((0, 0.1), (500, 1.0), (1200, 0.1)))
+    assert (first, middle, last) == ((0, 1, 1) if name.endswith('_lgd.py') else (0, 75, 100))
+    total, _ = model.parse_losses(losses)
+    total.backward()
+    assert all(value.grad is not None and torch.isfinite(value.grad).all() for value in model.parameters())
+
+
+def test_the_paper_s_stepwise_hooks():
+    """configs/_base_/sssd.py: off and frozen until 20k, the student attached from 30k, lambda by the learning rate."""
+    weights, freeze = (HOOKS.build(copy.deepcopy(hook)) for hook in read('_base_/sssd.py').custom_hooks)
+    at = {key: [weights.schedules[key](Progress(iteration, 180000, lr, 1.0)) for iteration, lr in (
+        (500, 0.5), (19999, 1.0), (20000, 1.0), (29999, 1.0), (30000, 1.0), (119999, 1.0), (120000, 0.1))]
+          for key in ('lambda_', 'student_grad')}
+    assert at['lambda_'] == [0, 0, 75, 75, 75, 75, 100] and at['student_grad'] == [0, 0, 0, 0, 1, 1, 1]
+    assert freeze.until == 20000
 
 
 def test_a_split_of_coco_goes_through_the_pipelines(tmp_path, make_tiny_coco):

@@ -15,6 +15,8 @@ from sssd.errors import UserError
 SHOWN = 3
 COUNTER = 'num_batches_tracked'
 PARTS = ('student.', 'teacher.')
+#: Parts of a guided detector, the plain one first.
+GUIDED = ('detector.', 'guide.', 'adapter.')
 
 
 @dataclass
@@ -123,11 +125,12 @@ class CheckpointGuard(Hook):
 
     def _remedy(self, state_dict, model):
         """What to do about a checkpoint that does not fit."""
-        theirs = all(key.startswith(PARTS) for key in state_dict)
-        ours = any(key.startswith(PARTS) for key in model.state_dict())
-        if theirs and not ours:
-            return ('it holds a student and a teacher, so test it with the config of its training, or take one out '
-                    f'with `python -m sssd extract {self.filename} OUT.pth`')
+        for parts, held in ((PARTS, 'a student and a teacher'), (GUIDED, 'a detector and its label side')):
+            theirs = all(key.startswith(parts) for key in state_dict)
+            ours = any(key.startswith(parts) for key in model.state_dict())
+            if theirs and not ours:
+                return (f'it holds {held}, so test it with the config of its training, or take a plain detector out '
+                        f'with `python -m sssd extract {self.filename} OUT.pth`')
         return 'use the config it was trained with, or another checkpoint'
 
 

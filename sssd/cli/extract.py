@@ -1,13 +1,13 @@
-"""Take one detector, teacher or student, out of a checkpoint that holds both."""
+"""Take the plain detector out of a checkpoint: teacher or student of a pair, or a detector without its guide."""
 import argparse
 import os
 from collections import OrderedDict
-from typing import Optional, Sequence
+from typing import Optional, Sequence, Tuple
 
 import torch
 from mmengine.runner import CheckpointLoader
 
-from sssd.cli._checkpoint import weights_of
+from sssd.cli._checkpoint import GUIDED, weights_of
 from sssd.cli._config import require_file
 from sssd.errors import UserError
 
@@ -16,9 +16,12 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd extract``."""
     parser = argparse.ArgumentParser(
         prog='sssd extract', description='Write the weights of one part of a checkpoint, for a plain detector.')
-    parser.add_argument('checkpoint', help='checkpoint of a student and a teacher')
+    parser.add_argument('checkpoint', help='checkpoint of a student and a teacher, or of a guided detector')
     parser.add_argument('out', help='file to write')
-    parser.add_argument('--part', choices=['teacher', 'student'], default='teacher')
+    parser.add_argument(
+        '--part', choices=['teacher', 'student', 'detector'],
+        help='default: detector if the checkpoint is of a guided detector, else teacher; the label side is left out '
+        'of each')
     return parser.parse_args(argv)
 
 
@@ -28,17 +31,34 @@ def extract(weights: OrderedDict, part: str) -> OrderedDict:
     return OrderedDict((key[len(prefix):], value) for key, value in weights.items() if key.startswith(prefix))
 
 
+def is_guided(weights: OrderedDict) -> bool:
+    """Whether weights are those of a guided detector: every key is of the detector or of its label side."""
+    return any(key.startswith(GUIDED[0]) for key in weights) and all(key.startswith(GUIDED) for key in weights)
+
+
+def plain_part(weights: OrderedDict, part: Optional[str] = None) -> Tuple[str, OrderedDict]:
+    """The name of a part and its weights, those of one plain detector: no label side is left in them.
+
+    Args:
+        weights: Weights of the whole checkpoint.
+        part: ``'teacher'``, ``'student'`` or ``'detector'``; None takes the detector of a guided one, else the teacher.
+    """
+    part = part or ('detector' if is_guided(weights) else 'teacher')
+    taken = extract(weights, part)
+    return part, extract(taken, 'detector') if is_guided(taken) else taken
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Write the file; returns the exit status."""
     args = parse_args(argv)
     require_file(args.checkpoint, 'checkpoint')
     checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
-    weights = extract(weights_of(checkpoint), args.part)
+    part, weights = plain_part(weights_of(checkpoint), args.part)
     if not weights:
-        raise UserError(f'checkpoint {args.checkpoint} has no weights of a {args.part}: it is not of a model with '
-                        'a student and a teacher, so use it as it is.')
+        raise UserError(f'checkpoint {args.checkpoint} has no weights of a {part}: leave --part out if it is of a '
+                        'guided detector, and if it is of a plain one use it as it is.')
     meta = {key: checkpoint['meta'][key] for key in ('dataset_meta',) if key in checkpoint.get('meta', {})}
     os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
     torch.save(dict(meta=meta, state_dict=weights), args.out)
-    print(f'wrote {args.out}: {len(weights)} tensors of the {args.part}')
+    print(f'wrote {args.out}: {len(weights)} tensors of the {part}')
     return 0

@@ -11,7 +11,7 @@ from sssd.schedules import build_schedule
 
 @HOOKS.register_module()
 class LambdaScheduleHook(Hook):
-    """Sets loss weights of the model, such as ``lambda_s`` and ``lambda_d``, before every iteration, and logs them.
+    """Sets loss weights of the model, such as ``lambda_s`` or ``lambda_``, before every iteration, and logs them.
 
     Args:
         burn_in: Iterations at the start in which all of them are 0: training by labels alone.
@@ -33,7 +33,7 @@ class LambdaScheduleHook(Hook):
         for name in self.schedules:
             if not hasattr(model, name):
                 raise UserError(f'LambdaScheduleHook: {type(model).__name__} has no weight {name!r}; SED has '
-                                'lambda_s and lambda_d.')
+                                'lambda_s and lambda_d, GuidedDetector lambda_ and student_grad.')
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Set and log the values of this iteration."""

@@ -2,8 +2,11 @@
 from collections import OrderedDict
 from types import SimpleNamespace
 
+import guided
 import pytest
+import tiny
 import torch
+from mmdet.registry import MODELS
 from torch import nn
 
 from sssd.cli import extract
@@ -105,3 +108,54 @@ def test_extract_refuses_a_checkpoint_without_the_part(tmp_path):
     with pytest.raises(UserError, match='plain.pth has no weights of a teacher'):
         extract.main([str(source), str(out)])
     assert not out.exists()
+
+
+def _guided(tmp_path, **parts):
+    """A guided Faster R-CNN, and the file of a checkpoint that holds it."""
+    model = guided.build(tiny.faster_rcnn())
+    path = tmp_path / 'guided.pth'
+    weights = model.state_dict() if not parts else {
+        f'{part}.{key}': value + shift for part, shift in parts.items() for key, value in model.state_dict().items()}
+    torch.save(dict(meta=dict(dataset_meta=dict(classes=('a',))), state_dict=weights), path)
+    return model, path
+
+
+def test_a_guided_checkpoint_becomes_a_plain_detector(tmp_path):
+    """Nothing of the label side is in it: the same modules, and the same detections to the last bit."""
+    model, source = _guided(tmp_path)
+    out = tmp_path / 'plain.pth'
+    assert extract.main([str(source), str(out)]) == 0
+    written = torch.load(out, weights_only=True)
+    plain = MODELS.build(tiny.faster_rcnn(type='mmdet.FasterRCNN')).eval()
+    assert set(written['state_dict']) == set(plain.state_dict())
+    assert written['meta']['dataset_meta']['classes'] == ('a',)
+    plain.load_state_dict(written['state_dict'], strict=True)
+    assert [name for name, _ in plain.named_modules()] == [name for name, _ in model.detector.named_modules()]
+    data = model.eval().data_preprocessor(guided.batch(), False)
+    with torch.no_grad():
+        expected, found = (one.predict(data['inputs'], [sample.clone() for sample in data['data_samples']])
+                           for one in (model, plain))
+    for mine, theirs in zip(expected, found):
+        assert len(mine.pred_instances) > 0
+        assert torch.equal(mine.pred_instances.bboxes, theirs.pred_instances.bboxes)
+        assert torch.equal(mine.pred_instances.scores, theirs.pred_instances.scores)
+
+
+def test_a_pair_of_guided_detectors_becomes_a_plain_one(tmp_path):
+    model, source = _guided(tmp_path, student=0, teacher=1)
+    for part, shift in (('teacher', 1), ('student', 0)):
+        name, weights = extract.plain_part(weights_of(torch.load(source)), part)
+        assert name == part and set(weights) == set(model.detector.state_dict())
+        assert torch.equal(weights['backbone.conv1.weight'], model.detector.backbone.conv1.weight + shift)
+
+
+def test_extract_refuses_a_part_that_a_guided_checkpoint_has_not(tmp_path):
+    _, source = _guided(tmp_path)
+    with pytest.raises(UserError, match='no weights of a student: leave --part out if it is of a guided detector'):
+        extract.main([str(source), str(tmp_path / 'out.pth'), '--part', 'student'])
+
+
+def test_a_guided_checkpoint_on_a_plain_model_is_told_the_way_out():
+    state = nn.ModuleDict(dict(detector=_net(), guide=_net(), adapter=_net())).state_dict()
+    with pytest.raises(UserError, match='a detector and its label side.*python -m sssd extract weights.pth OUT.pth'):
+        _load(_net(), state)

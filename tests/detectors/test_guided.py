@@ -1,4 +1,6 @@
 """The guided wrapper around RetinaNet, FCOS and Faster R-CNN."""
+import copy
+
 import guided
 import pytest
 import tiny
@@ -37,6 +39,17 @@ def test_a_real_step_moves_every_part(model, boxes):
     expected = heads | {'detector.backbone', 'detector.neck', 'adapter.0', 'guide.refine'}
     assert expected <= moved
     assert boxes == 'empty' or {'guide.encode', 'guide.appearance', 'guide.attention'} <= moved
+
+
+@pytest.mark.parametrize('boxes, options', [
+    ('mixed', {}), ('empty', {}), ('mixed', dict(lambda_=0.0, student_grad=0.0))])
+def test_every_parameter_has_a_gradient(model, boxes, options):
+    for name, value in options.items():
+        setattr(model, name, value)
+    total, _ = model.parse_losses(tiny.losses_of(model, guided.batch(BATCHES[boxes])))
+    total.backward()
+    assert [name for name, value in model.named_parameters() if value.grad is None] == []
+    assert all(torch.isfinite(value.grad).all() for value in model.parameters())
 
 
 def test_both_passes_have_the_same_targets(model):
@@ -79,6 +92,15 @@ def test_targets_are_assigned_once_and_nothing_is_left_behind(model):
     assert all({'get_targets', 'sample', 'extract_feat'}.isdisjoint(vars(owner)) for owner in [detector, *owners])
 
 
+def test_a_failing_pass_leaves_nothing_behind():
+    detector = guided.build(tiny.retinanet()).detector
+    targets = SharedTargets(detector)
+    with pytest.raises(ZeroDivisionError), targets.recorded(), on_features(detector, ()):
+        assert 'extract_feat' in vars(detector) and 'get_targets' in vars(detector.bbox_head)
+        raise ZeroDivisionError
+    assert 'extract_feat' not in vars(detector) and 'get_targets' not in vars(detector.bbox_head)
+
+
 def gradients_of_the_distance(model):
     """Largest gradient of L_distill alone in each part; None where there is none."""
     losses = tiny.losses_of(model, guided.batch())
@@ -94,6 +116,79 @@ def gradients_of_the_distance(model):
 def test_the_distance_moves_the_student_and_never_the_guide(model):
     found = gradients_of_the_distance(model)
     assert found['student'] > 0 and found['adapter'] > 0 and found['guide'] is None
+
+
+def test_a_detached_student_leaves_the_distance_to_the_adapter(model):
+    model.student_grad = 0.0
+    found = gradients_of_the_distance(model)
+    assert found['student'] is None and found['adapter'] > 0 and found['guide'] is None
+
+
+def test_lambda_weighs_the_distance_and_the_share_is_of_the_whole():
+    model = guided.build(tiny.fcos())
+    for model.lambda_ in (0.0, 2.0, 75.0):
+        losses = tiny.losses_of(model, guided.batch())
+        torch.testing.assert_close(losses['loss_distill'], model.lambda_ * losses['distill_distance'])
+        total, logged = model.parse_losses(losses)
+        torch.testing.assert_close(losses['distill_share'], (losses['loss_distill'] / total).detach())
+        assert {'distill_share', 'distill_distance', 'guide_loss_cls', 'loss_cls'} <= set(logged)
+    assert 0.01 < losses['distill_share'] < 0.99 and losses['distill_distance'] > 1e-4
+
+
+@pytest.mark.parametrize('distance', [dict(kind='mse'), dict(kind='kl'), dict(kind='js', root='cell')], ids=str)
+def test_lgd_and_others_are_options(distance):
+    model = guided.build(tiny.retinanet(), distance=distance, lambda_=1.0,
+                         guide=dict(context=True, detach=True, query='label'))
+    total, _ = model.parse_losses(tiny.losses_of(model, guided.batch(BATCHES['mixed'])))
+    total.backward()
+    assert all(value.grad is not None and torch.isfinite(value.grad).all() for value in model.parameters())
+
+
+def detections(model, data):
+    model.eval()
+    with torch.no_grad():
+        out = model(**model.data_preprocessor(copy.deepcopy(data), False), mode='predict')
+    return [(sample.pred_instances.bboxes, sample.pred_instances.scores) for sample in out]
+
+
+def test_inference_is_the_plain_detector(model):
+    plain = model.detector
+    found = detections(model, guided.batch())
+    alone = plain.eval()
+    data = model.data_preprocessor(guided.batch(), False)
+    with torch.no_grad():
+        expected = alone.predict(data['inputs'], data['data_samples'])
+    for (boxes, scores), sample in zip(found, expected):
+        assert torch.equal(boxes, sample.pred_instances.bboxes)
+        assert torch.equal(scores, sample.pred_instances.scores)
+
+
+def test_inference_does_not_run_the_label_side():
+    model = guided.build(tiny.retinanet())
+    model.guide = model.adapter = None
+    assert len(detections(model, guided.batch())) == 2
+
+
+def test_the_label_guided_teacher_sees_the_labels():
+    model = guided.build(tiny.retinanet(), predict_on='guide')
+    model.detector.bbox_head.test_cfg['score_thr'] = 0.0
+    first = detections(model, guided.batch())
+    data = guided.batch()
+    data['data_samples'][0].gt_instances = data['data_samples'][0].gt_instances[:1]
+    second = detections(model, data)
+    assert not torch.equal(first[0][1], second[0][1])
+    torch.testing.assert_close(first[1][1], second[1][1])
+    del data['data_samples'][0].gt_instances
+    with pytest.raises(UserError, match='needs the labels'):
+        detections(model, data)
+
+
+def test_channels_classes_and_strides_come_from_the_detector():
+    found = {name: guided.build(make()).guide for name, make in tiny.DETECTORS.items()}
+    strides = [(stride, stride) for stride in (4, 8, 16, 32, 64)]
+    assert found['faster_rcnn'].strides == strides and found['retinanet'].strides == strides[1:]
+    assert {guide.num_classes for guide in found.values()} == {tiny.CLASSES}
+    assert {guide.refine[0].in_channels for guide in found.values()} == {32}
 
 
 def test_refusals():
