@@ -94,7 +94,7 @@ def test_the_order_of_the_changes_varies(image, monkeypatch):
         calls = []
         for name in ('brightness', 'contrast', 'saturation', 'hue'):
             monkeypatch.setattr(ColorJitter, f'_{name}', staticmethod(
-                lambda img, amount, name=name: calls.append(name) or img))
+                lambda img, amount, name=name, calls=calls: calls.append(name) or img))
         ColorJitter(prob=1)(dict(img=image))
         assert len(set(calls)) == len(calls) == 4
         orders.add(tuple(calls))

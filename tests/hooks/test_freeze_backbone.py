@@ -19,7 +19,8 @@ UNTIL = 2
 def with_batch_norm():
     """A tiny RetinaNet whose backbone has BatchNorm in training mode and a frozen stem."""
     detector = tiny.retinanet()
-    detector['backbone'].update(norm_cfg=dict(type='BN', requires_grad=True), norm_eval=False, frozen_stages=0, zero_init_residual=False)
+    detector['backbone'].update(
+        norm_cfg=dict(type='BN', requires_grad=True), norm_eval=False, frozen_stages=0, zero_init_residual=False)
     return detector
 
 
