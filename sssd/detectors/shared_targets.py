@@ -44,6 +44,7 @@ class SharedTargets:
     def recorded(self) -> Iterator[None]:
         """Within it, everything that is assigned is kept."""
         def keep(method, kept):
+            """The method, with its result kept."""
             def call(*args, **kwargs):
                 kept.append(method(*args, **kwargs))
                 return kept[-1]

@@ -18,7 +18,7 @@ pack = dict(type='PackDetInputs', meta_keys=meta_keys)
 sup_pipeline = sup_transforms + [dict(type='MultiBranch', branch_field=branch_field, sup=pack)]
 # For runs on labels alone, whose batches have one branch.
 sup_only_pipeline = sup_transforms + [dict(type='MultiBranch', branch_field=['sup'], sup=pack)]
-# Milder than the paper's: here colour tells classes apart, and small objects vanish under its blur.
+# Milder than the paper's, on the guess that here colour tells classes apart and small objects vanish under its blur.
 strong_pipeline = [
     dict(type='sssd.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.2, hue=0.02, prob=0.8),
     dict(type='sssd.GaussianBlur', sigma=(0.1, 1.0), prob=0.3),
