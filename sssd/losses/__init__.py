@@ -1,9 +1,10 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Losses on tensors alone: they know neither detectors nor runners."""
+from sssd.losses.balanced import BalancedSoftLoss
 from sssd.losses.distances import box_distance, kl_divergence, probabilities, score_distance
 from sssd.losses.feature_distances import FeatureDistance
 from sssd.losses.reweight import OHEM, Focal, Histogram, Reweight
 from sssd.losses.soft import SoftLoss
 
-__all__ = ['FeatureDistance', 'Focal', 'Histogram', 'OHEM', 'Reweight', 'SoftLoss', 'box_distance', 'kl_divergence',
-           'probabilities', 'score_distance']
+__all__ = ['BalancedSoftLoss', 'FeatureDistance', 'Focal', 'Histogram', 'OHEM', 'Reweight', 'SoftLoss', 'box_distance',
+           'kl_divergence', 'probabilities', 'score_distance']

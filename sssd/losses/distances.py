@@ -33,11 +33,14 @@ def kl_divergence(target: Tensor, pred: Tensor, activation: str) -> Tensor:
         Tensor (N,), in nats, not negative up to rounding.
     """
     if activation == SIGMOID:
-        rows = target.sigmoid() * (target - pred) + F.softplus(pred) - F.softplus(target)
-    else:
-        log_target = target.log_softmax(-1)
-        rows = log_target.exp() * (log_target - pred.log_softmax(-1))
-    return rows.sum(-1)
+        return bernoulli_divergence(target, pred).sum(-1)
+    log_target = target.log_softmax(-1)
+    return (log_target.exp() * (log_target - pred.log_softmax(-1))).sum(-1)
+
+
+def bernoulli_divergence(target: Tensor, pred: Tensor) -> Tensor:
+    """KL(target || pred) of every row and class of a sigmoid head, logits (N, C) twice to (N, C)."""
+    return target.sigmoid() * (target - pred) + F.softplus(pred) - F.softplus(target)
 
 
 def score_distance(target: Tensor, pred: Tensor, activation: str) -> Tensor:
