@@ -75,7 +75,7 @@ def test_a_config_loads(name):
 @pytest.mark.parametrize('name', MODEL_FILES)
 def test_a_training_builds(name):
     model, cfg = build(name)
-    parts = ('detector', 'guide') if name in GUIDED else ('student', 'teacher')
+    parts = ('detector', 'guidance') if name in GUIDED else ('student', 'teacher')
     assert all(hasattr(model, part) for part in parts)
     Visualizer.get_instance('configs')  # a hook asks for the present one
     hooks = [HOOKS.build(hook) for hook in [*cfg.custom_hooks, *cfg.default_hooks.values()]]
@@ -215,7 +215,7 @@ def test_a_guided_training_step(name):
     model, cfg = build(name)
     model.init_weights()
     losses = tiny.losses_of(model.train(), guided.batch((*tiny.BOXES, ())))
-    assert cfg.model.distance.kind == model.distance.kind == ('mse' if name.endswith('_lgd.py') else 'js')
+    assert cfg.model.distance.kind == model.guidance.distance.kind == ('mse' if name.endswith('_lgd.py') else 'js')
     hook, = cfg.custom_hooks
     hook = HOOKS.build(hook)
     first, middle, last = (hook.schedules['lambda_'](Progress(iteration, 1500, lr, 1.0))

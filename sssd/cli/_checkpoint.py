@@ -16,7 +16,7 @@ SHOWN = 3
 COUNTER = 'num_batches_tracked'
 PARTS = ('student.', 'teacher.')
 #: Parts of a guided detector, the plain one first.
-GUIDED = ('detector.', 'guide.', 'adapter.')
+GUIDED = ('detector.', 'guidance.')
 
 
 @dataclass

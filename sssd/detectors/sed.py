@@ -12,7 +12,7 @@ from mmdet.structures import SampleList
 from torch import Tensor, nn
 
 from sssd.errors import UserError
-from sssd.losses import probabilities
+from sssd.losses import probabilities, total_of
 from sssd.registry import LOSSES, MODELS
 from sssd.views import Pass, View, build_views
 
@@ -179,10 +179,3 @@ def share_above_half(rows) -> Tensor:
         probability = probability[:, :-1]
     confident = (probability.amax(1) > 0.5) & rows.valid if len(probability) else rows.valid
     return confident.sum() / rows.valid.sum().clamp(min=1)
-
-
-def total_of(losses: dict) -> Tensor:
-    """Sum of all loss terms, as the optimiser sees it, without gradient."""
-    terms = [value if isinstance(value, Tensor) else sum(part.mean() for part in value)
-             for name, value in losses.items() if 'loss' in name]
-    return sum(term.detach().mean() for term in terms)

@@ -4,6 +4,7 @@ from sssd.losses.distances import box_distance, kl_divergence, probabilities, sc
 from sssd.losses.feature_distances import FeatureDistance
 from sssd.losses.reweight import OHEM, Focal, Histogram, Reweight
 from sssd.losses.soft import SoftLoss
+from sssd.losses.totals import total_of
 
 __all__ = ['FeatureDistance', 'Focal', 'Histogram', 'OHEM', 'Reweight', 'SoftLoss', 'box_distance', 'kl_divergence',
-           'probabilities', 'score_distance']
+           'probabilities', 'score_distance', 'total_of']

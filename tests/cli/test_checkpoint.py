@@ -156,6 +156,6 @@ def test_extract_refuses_a_part_that_a_guided_checkpoint_has_not(tmp_path):
 
 
 def test_a_guided_checkpoint_on_a_plain_model_is_told_the_way_out():
-    state = nn.ModuleDict(dict(detector=_net(), guide=_net(), adapter=_net())).state_dict()
+    state = nn.ModuleDict(dict(detector=_net(), guidance=_net())).state_dict()
     with pytest.raises(UserError, match='a detector and its label side.*python -m sssd extract weights.pth OUT.pth'):
         _load(_net(), state)
