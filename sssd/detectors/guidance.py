@@ -62,8 +62,8 @@ class Guidance(BaseModule):
         self.guide = MODELS.build({'type': 'LGD', '_scope_': 'sssd', **(guide or {}), 'channels': channels,
                                    'num_classes': num_classes, 'strides': strides})
         if not guide_loss and any(value.requires_grad for value in self.guide.parameters()):
-            raise UserError(f'Guidance: with guide_loss=False nothing trains the guide {type(self.guide).__name__}; take '
-                            'guide_loss out, or freeze a trained guide, as LabelEnc(frozen=True) does.')
+            raise UserError(f'Guidance: nothing trains the guide {type(self.guide).__name__} with guide_loss=False; '
+                            'take guide_loss out, or freeze a trained guide, as LabelEnc(frozen=True) does.')
         self.adapter = conv_stack(channels)
         self.distance = LOSSES.build({'type': 'FeatureDistance', **(distance or {})})
         self.lambda_, self.student_grad, self.guide_loss = lambda_, student_grad, guide_loss
