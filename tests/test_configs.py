@@ -38,7 +38,9 @@ def is_training(name):
 
 MODEL_FILES = [name for name in FILES if is_training(name)]
 PAPER = [name for name in MODEL_FILES if name.startswith('sed/')]
-GUIDED = [name for name in MODEL_FILES if name.endswith(('_sssd.py', '_lgd.py'))]
+GUIDED = [name for name in MODEL_FILES if name.endswith(('_sssd.py', '_lgd.py', '_labelenc_step1.py', '_labelenc.py'))
+          and '_sed_' not in name]
+LABELENC = [name for name in GUIDED if '_labelenc' in name]
 QUICK = [name for name in MODEL_FILES if name.startswith('quickstart/') and name not in GUIDED]
 
 
@@ -75,7 +77,7 @@ def test_a_config_loads(name):
 @pytest.mark.parametrize('name', MODEL_FILES)
 def test_a_training_builds(name):
     model, cfg = build(name)
-    parts = ('detector', 'guide') if name in GUIDED else ('student', 'teacher')
+    parts = ('detector', 'guidance') if name in GUIDED else ('student', 'teacher')
     assert all(hasattr(model, part) for part in parts)
     Visualizer.get_instance('configs')  # a hook asks for the present one
     hooks = [HOOKS.build(hook) for hook in [*cfg.custom_hooks, *cfg.default_hooks.values()]]
@@ -208,14 +210,49 @@ def test_a_quickstart_training_step(name):
     total.backward()
     assert all(torch.isfinite(value.grad).all() for value in model.student.parameters() if value.grad is not None)
     assert all(value.grad is None for value in model.teacher.parameters())
+    assert (model.guidance is not None) == name.endswith('_sed_sssd.py')
+    if model.guidance is not None:
+        assert {'lambda_s', 'lambda_d', 'lambda_', 'student_grad'} == set(hooks['sssd.LambdaScheduleHook']) - {'type'}
+        assert all(torch.isfinite(value.grad).all() for value in model.guidance.parameters())
 
 
-@pytest.mark.parametrize('name', GUIDED)
+def test_the_guided_sed_has_the_weights_of_both_its_parts():
+    for kind in ('retinanet', 'fcos', 'faster_rcnn'):
+        both, sed, sssd = (read(f'quickstart/{kind}_{method}.py') for method in ('sed_sssd', 'sed', 'sssd'))
+        hook = dict(both.custom_hooks[0])
+        for single in (sed.custom_hooks[0], sssd.custom_hooks[0]):
+            assert all(hook[key] == value for key, value in single.items() if key != 'burn_in')
+        assert both.custom_hooks[1:] == sed.custom_hooks[1:]
+        assert both.model.guidance == dict(guide=sssd.model.guide, distance=sssd.model.distance)
+        assert {**both.model, 'guidance': None} == {**sed.model, 'guidance': None}
+
+
+@pytest.mark.parametrize('kind', ['retinanet', 'fcos', 'faster_rcnn'])
+def test_both_steps_of_labelenc_train(kind, tmp_path):
+    """Step 2 loads what step 1 saves, from where step 1 puts it."""
+    (first, cfg), (second, later) = (build(f'quickstart/{kind}_labelenc{step}.py') for step in ('_step1', ''))
+    step1, encoder = tmp_path / 'step1.pth', later.model.guide.init_cfg
+    assert encoder.checkpoint == f'work_dirs/{kind}_labelenc_step1/iter_{cfg.train_cfg.max_iters}.pth'
+    state = tiny.state_of(first)
+    torch.save(dict(state_dict=state), step1)
+    second.guidance.guide.init_cfg.update(checkpoint=str(step1))
+    for model, terms in ((first, True), (second, False)):
+        model.init_weights()
+        losses = tiny.losses_of(model.train(), guided.batch((*tiny.BOXES, ())))
+        assert any(key.startswith('guide_loss') for key in losses) == terms
+        assert (losses['loss_distill'] == 0) == terms
+        model.parse_losses(losses)[0].backward()
+        assert all(value.grad is not None for value in model.parameters() if value.requires_grad)
+    assert all(torch.equal(value, state[f'guidance.guide.{key}'])
+               for key, value in second.guidance.guide.state_dict().items())
+
+
+@pytest.mark.parametrize('name', [name for name in GUIDED if name not in LABELENC])
 def test_a_guided_training_step(name):
     model, cfg = build(name)
     model.init_weights()
     losses = tiny.losses_of(model.train(), guided.batch((*tiny.BOXES, ())))
-    assert cfg.model.distance.kind == model.distance.kind == ('mse' if name.endswith('_lgd.py') else 'js')
+    assert cfg.model.distance.kind == model.guidance.distance.kind == ('mse' if name.endswith('_lgd.py') else 'js')
     hook, = cfg.custom_hooks
     hook = HOOKS.build(hook)
     first, middle, last = (hook.schedules['lambda_'](Progress(iteration, 1500, lr, 1.0))

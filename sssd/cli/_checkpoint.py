@@ -14,9 +14,10 @@ from sssd.errors import UserError
 
 SHOWN = 3
 COUNTER = 'num_batches_tracked'
-PARTS = ('student.', 'teacher.')
+#: Parts of an SED, whose labelled branch may be guided.
+PARTS = ('student.', 'teacher.', 'guidance.')
 #: Parts of a guided detector, the plain one first.
-GUIDED = ('detector.', 'guide.', 'adapter.')
+GUIDED = ('detector.', 'guidance.')
 
 
 @dataclass

@@ -37,15 +37,14 @@ def is_guided(weights: OrderedDict) -> bool:
 
 
 def plain_part(weights: OrderedDict, part: Optional[str] = None) -> Tuple[str, OrderedDict]:
-    """The name of a part and its weights, those of one plain detector: no label side is left in them.
+    """The name of a part and its weights, those of one plain detector: no label side is in them.
 
     Args:
         weights: Weights of the whole checkpoint.
         part: ``'teacher'``, ``'student'`` or ``'detector'``; None takes the detector of a guided one, else the teacher.
     """
     part = part or ('detector' if is_guided(weights) else 'teacher')
-    taken = extract(weights, part)
-    return part, extract(taken, 'detector') if is_guided(taken) else taken
+    return part, extract(weights, part)
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

@@ -1,7 +1,8 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Training-time detectors: they hold mmdet detectors and change none of them."""
+from sssd.detectors.guidance import Guidance
 from sssd.detectors.guided import GuidedDetector
 from sssd.detectors.sed import SED
 from sssd.detectors.synced_heads import SyncedRetinaHead, SyncedRPNHead, SyncedTargets
 
-__all__ = ['GuidedDetector', 'SED', 'SyncedRPNHead', 'SyncedRetinaHead', 'SyncedTargets']
+__all__ = ['Guidance', 'GuidedDetector', 'SED', 'SyncedRPNHead', 'SyncedRetinaHead', 'SyncedTargets']

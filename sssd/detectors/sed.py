@@ -11,14 +11,15 @@ from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.structures import SampleList
 from torch import Tensor, nn
 
+from sssd.detectors.guidance import CarriesGuidance, build_guidance, own_losses
 from sssd.errors import UserError
-from sssd.losses import probabilities
+from sssd.losses import probabilities, total_of
 from sssd.registry import LOSSES, MODELS
 from sssd.views import Pass, View, build_views
 
 
 @MODELS.register_module()
-class SED(SemiBaseDetector):
+class SED(CarriesGuidance, SemiBaseDetector):
     """A student trained by labels, by its own predictions at half size, and by its moving average (Sec. 3).
 
     ``L = L_sup + (n_u / n_s) (lambda_s L_scale + lambda_d L_distill)``  (Eq. 1)
@@ -28,8 +29,12 @@ class SED(SemiBaseDetector):
     A batch without the unsupervised branches is trained by its labels alone, and so is every batch while both
     lambdas are 0: that is the supervised baseline, with a moving average of its own.
 
-    ``lambda_s``, ``lambda_d`` and ``shift`` are plain attributes that hooks set
-    (:class:`~sssd.hooks.LambdaScheduleHook`, :class:`~sssd.hooks.ScaleDrawHook`).
+    With ``guidance`` the labelled branch carries a label-guided teacher (SSSD, LGD, LabelEnc): L_sup is then the
+    L_total of :class:`~sssd.detectors.Guidance`. Student and teacher stay plain detectors; the moving average and the
+    predictions know nothing of it.
+
+    ``lambda_s``, ``lambda_d`` and ``shift``, with guidance also ``lambda_`` and ``student_grad``, are attributes that
+    hooks set (:class:`~sssd.hooks.LambdaScheduleHook`, :class:`~sssd.hooks.ScaleDrawHook`).
 
     Args:
         detector: Config of any mmdet detector; student and teacher are both made from it.
@@ -39,12 +44,13 @@ class SED(SemiBaseDetector):
         lambda_s: Weight of Eq. 2 until a hook sets another.
         lambda_d: Weight of Eq. 3 until a hook sets another.
         scale_view: ``'strong'`` or ``'weak'``: which view is X in Eq. 2.
+        guidance: Options of :class:`~sssd.detectors.Guidance`, ``dict()`` for its defaults; None is SED alone.
         semi_test_cfg: As in mmdet; ``predict_on`` is ``'teacher'`` by default.
         data_preprocessor: ``MultiBranchDataPreprocessor`` config.
         init_cfg: As in mmdet.
 
     Raises:
-        UserError: If a view refuses the detector, or an option is unknown.
+        UserError: If a view or the guidance refuses the detector, or an option is unknown.
     """
 
     def __init__(self,
@@ -55,6 +61,7 @@ class SED(SemiBaseDetector):
                  lambda_s: float = 1.0,
                  lambda_d: float = 1.0,
                  scale_view: str = 'strong',
+                 guidance: Optional[dict] = None,
                  semi_test_cfg: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None,
                  init_cfg: Optional[dict] = None) -> None:
@@ -72,6 +79,7 @@ class SED(SemiBaseDetector):
         self.scale_losses = nn.ModuleDict({view.name: build_loss(scale_loss) for view in self.views})
         self.distill_losses = nn.ModuleDict({view.name: build_loss(distill_loss) for view in self.views})
         self.lambda_s, self.lambda_d, self.shift = lambda_s, lambda_d, 1
+        self.guidance = None if guidance is None else build_guidance(self.student, guidance)
 
     def init_weights(self) -> None:
         """Initialise the student and copy it to the teacher, buffers included."""
@@ -92,12 +100,13 @@ class SED(SemiBaseDetector):
             multi_batch_data_samples: Their data samples by branch.
 
         Returns:
-            Loss terms; entries whose name has no ``loss`` in it are logged only.
+            Loss terms; entries whose name has no ``loss`` in it are logged only. ``unsup_over_sup`` is relative to
+            the student's own losses on the labelled images, with guidance or without.
         """
         losses = self.supervised_loss(multi_batch_inputs['sup'], multi_batch_data_samples['sup'])
         if 'unsup_student' not in multi_batch_inputs or not (self.lambda_s > 0 or self.lambda_d > 0):
             return losses
-        supervised = total_of(losses)
+        supervised = total_of(own_losses(losses, 'sup_'))
         ratio = len(multi_batch_inputs['unsup_student']) / len(multi_batch_inputs['sup'])
         unsupervised, health = self.unsupervised_losses(multi_batch_inputs, multi_batch_data_samples)
         unsupervised = {name: ratio * term for name, term in unsupervised.items()}
@@ -105,8 +114,12 @@ class SED(SemiBaseDetector):
         return {**losses, **unsupervised, **health}
 
     def supervised_loss(self, inputs: Tensor, samples: SampleList) -> dict:
-        """L_sup: the student's own losses on the labelled images, prefixed ``sup_``."""
-        return rename_loss_dict('sup_', self.student.loss(inputs, samples))
+        """L_sup: the student's own losses on the labelled images, and the guidance's if any, prefixed ``sup_``."""
+        if self.guidance is None:
+            losses = self.student.loss(inputs, samples)
+        else:
+            losses = self.guidance.loss(self.student, inputs, samples)
+        return rename_loss_dict('sup_', losses)
 
     def unsupervised_losses(self, inputs: Dict[str, Tensor], samples: Dict[str, SampleList]):
         """lambda_s L_scale and lambda_d L_distill over all views, and the share of confident teacher rows."""
@@ -179,10 +192,3 @@ def share_above_half(rows) -> Tensor:
         probability = probability[:, :-1]
     confident = (probability.amax(1) > 0.5) & rows.valid if len(probability) else rows.valid
     return confident.sum() / rows.valid.sum().clamp(min=1)
-
-
-def total_of(losses: dict) -> Tensor:
-    """Sum of all loss terms, as the optimiser sees it, without gradient."""
-    terms = [value if isinstance(value, Tensor) else sum(part.mean() for part in value)
-             for name, value in losses.items() if 'loss' in name]
-    return sum(term.detach().mean() for term in terms)

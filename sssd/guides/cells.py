@@ -43,15 +43,18 @@ class Cells:
         corners = torch.stack([left, top, left + step_x, top + step_y], dim=1)
         return cls(shapes, corners.to(features[0].dtype), level == levels[:, None])
 
-    def covered(self, labels: BoxLabels) -> Tensor:
-        """Which cells every valid box overlaps on every level, (n, P, m, K).
+    def overlapped(self, labels: BoxLabels) -> Tensor:
+        """Which cells every valid box overlaps, (n, m, K).
 
-        So a box covers at least one cell of every level, however small it is; an empty slot covers none.
+        So a box has at least one cell of every level, however small it is; an empty slot has none.
         """
         x1, y1, x2, y2 = labels.boxes[..., None].unbind(2)
         left, top, right, bottom = self.corners.unbind(1)
-        inside = (x1 < right) & (x2 > left) & (y1 < bottom) & (y2 > top) & labels.valid[..., None]
-        return inside[:, None] & self.on_level[None, :, None]
+        return (x1 < right) & (x2 > left) & (y1 < bottom) & (y2 > top) & labels.valid[..., None]
+
+    def covered(self, labels: BoxLabels) -> Tensor:
+        """The same level by level, (n, P, m, K)."""
+        return self.overlapped(labels)[:, None] & self.on_level[None, :, None]
 
     def join(self, features: Sequence[Tensor]) -> Tensor:
         """Maps (n, C, h_p, w_p) as one row of cells (n, C, K)."""

@@ -5,6 +5,7 @@ from sssd.losses.distances import box_distance, kl_divergence, probabilities, sc
 from sssd.losses.feature_distances import FeatureDistance
 from sssd.losses.reweight import OHEM, Focal, Histogram, Reweight
 from sssd.losses.soft import SoftLoss
+from sssd.losses.totals import total_of
 
 __all__ = ['BalancedSoftLoss', 'FeatureDistance', 'Focal', 'Histogram', 'OHEM', 'Reweight', 'SoftLoss', 'box_distance',
-           'kl_divergence', 'probabilities', 'score_distance']
+           'kl_divergence', 'probabilities', 'score_distance', 'total_of']

@@ -110,13 +110,11 @@ def test_extract_refuses_a_checkpoint_without_the_part(tmp_path):
     assert not out.exists()
 
 
-def _guided(tmp_path, **parts):
+def _guided(tmp_path):
     """A guided Faster R-CNN, and the file of a checkpoint that holds it."""
     model = guided.build(tiny.faster_rcnn())
     path = tmp_path / 'guided.pth'
-    weights = model.state_dict() if not parts else {
-        f'{part}.{key}': value + shift for part, shift in parts.items() for key, value in model.state_dict().items()}
-    torch.save(dict(meta=dict(dataset_meta=dict(classes=('a',))), state_dict=weights), path)
+    torch.save(dict(meta=dict(dataset_meta=dict(classes=('a',))), state_dict=model.state_dict()), path)
     return model, path
 
 
@@ -141,12 +139,19 @@ def test_a_guided_checkpoint_becomes_a_plain_detector(tmp_path):
         assert torch.equal(mine.pred_instances.scores, theirs.pred_instances.scores)
 
 
-def test_a_pair_of_guided_detectors_becomes_a_plain_one(tmp_path):
-    model, source = _guided(tmp_path, student=0, teacher=1)
-    for part, shift in (('teacher', 1), ('student', 0)):
-        name, weights = extract.plain_part(weights_of(torch.load(source)), part)
-        assert name == part and set(weights) == set(model.detector.state_dict())
-        assert torch.equal(weights['backbone.conv1.weight'], model.detector.backbone.conv1.weight + shift)
+@pytest.mark.parametrize('part', ['teacher', 'student'])
+def test_a_guided_sed_becomes_a_plain_detector(tmp_path, part):
+    model = tiny.build_sed(tiny.faster_rcnn(), guidance=dict())
+    torch.nn.init.constant_(model.teacher.roi_head.bbox_head.fc_cls.bias, 3.0)
+    source, out = tmp_path / 'pair.pth', tmp_path / 'plain.pth'
+    torch.save(dict(meta={}, state_dict=model.state_dict()), source)
+    assert extract.main([str(source), str(out), *(['--part', part] if part == 'student' else [])]) == 0
+    written = torch.load(out, weights_only=True)['state_dict']
+    plain = MODELS.build(tiny.faster_rcnn(type='mmdet.FasterRCNN'))
+    assert set(written) == set(plain.state_dict())
+    assert all(torch.equal(written[name], value) for name, value in getattr(model, part).state_dict().items())
+    with pytest.raises(UserError, match='a student and a teacher.*python -m sssd extract'):
+        _load(plain, model.state_dict())
 
 
 def test_extract_refuses_a_part_that_a_guided_checkpoint_has_not(tmp_path):
@@ -156,6 +161,6 @@ def test_extract_refuses_a_part_that_a_guided_checkpoint_has_not(tmp_path):
 
 
 def test_a_guided_checkpoint_on_a_plain_model_is_told_the_way_out():
-    state = nn.ModuleDict(dict(detector=_net(), guide=_net(), adapter=_net())).state_dict()
+    state = nn.ModuleDict(dict(detector=_net(), guidance=_net())).state_dict()
     with pytest.raises(UserError, match='a detector and its label side.*python -m sssd extract weights.pth OUT.pth'):
         _load(_net(), state)

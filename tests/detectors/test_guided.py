@@ -32,7 +32,7 @@ def test_a_real_step_moves_every_part(model, boxes):
     wrapper = tiny.sgd(model, lr=0.01)
     losses = model.train_step(guided.batch(BATCHES[boxes]), wrapper)
     assert all(torch.isfinite(value).all() for value in losses.values())
-    moved = {name.split('.')[0] + '.' + name.split('.')[1] for name, value in model.state_dict().items()
+    moved = {'.'.join(name.removeprefix('guidance.').split('.')[:2]) for name, value in model.state_dict().items()
              if not torch.equal(value, before[name])}
     heads = {part for part in ('detector.bbox_head', 'detector.rpn_head', 'detector.roi_head')
              if hasattr(model.detector, part.split('.')[1])}
@@ -54,7 +54,7 @@ def test_every_parameter_has_a_gradient(model, boxes, options):
 
 def test_both_passes_have_the_same_targets(model):
     """On equal features the guide's losses are the student's to the last bit, random samplers or not."""
-    model.guide = Identity()
+    model.guidance.guide = Identity()
     losses = tiny.losses_of(model, guided.batch(BATCHES['mixed']))
     names = [name for name in losses if f'guide_{name}' in losses]
     assert len(names) >= 2 and any('cls' in name for name in names) and any('bbox' in name for name in names)
@@ -110,7 +110,7 @@ def gradients_of_the_distance(model):
         found = [value.grad.abs().max().item() for value in part.parameters() if value.grad is not None]
         return max(found) if found else None
     return {name: largest(part) for name, part in dict(
-        student=model.detector, guide=model.guide, adapter=model.adapter).items()}
+        student=model.detector, guide=model.guidance.guide, adapter=model.guidance.adapter).items()}
 
 
 def test_the_distance_moves_the_student_and_never_the_guide(model):
@@ -165,7 +165,7 @@ def test_inference_is_the_plain_detector(model):
 
 def test_inference_does_not_run_the_label_side():
     model = guided.build(tiny.retinanet())
-    model.guide = model.adapter = None
+    model.guidance = None
     assert len(detections(model, guided.batch())) == 2
 
 
@@ -184,7 +184,7 @@ def test_the_label_guided_teacher_sees_the_labels():
 
 
 def test_channels_classes_and_strides_come_from_the_detector():
-    found = {name: guided.build(make()).guide for name, make in tiny.DETECTORS.items()}
+    found = {name: guided.build(make()).guidance.guide for name, make in tiny.DETECTORS.items()}
     strides = [(stride, stride) for stride in (4, 8, 16, 32, 64)]
     assert found['faster_rcnn'].strides == strides and found['retinanet'].strides == strides[1:]
     assert {guide.num_classes for guide in found.values()} == {tiny.CLASSES}

@@ -38,12 +38,12 @@ def largest_gap(first, second):
 def update_and_gap(case, ranks):
     """How far one rank moves the weights, and how far two ranks end from there."""
     torch.manual_seed(0)
-    before = {name: value.clone() for name, value in two_ranks.build(case).student.state_dict().items()}
+    before = two_ranks.trained(two_ranks.build(case))
     alone = two_ranks.step(case, 0, 1)
     return largest_gap(before, alone), largest_gap(alone, ranks[0][case])
 
 
-@pytest.mark.parametrize('case', ['retinanet', 'fcos', 'retinanet_foreground'])
+@pytest.mark.parametrize('case', ['retinanet', 'fcos', 'retinanet_foreground', 'retinanet_guided', 'fcos_guided'])
 def test_half_the_batch_twice_is_the_whole_batch(case, ranks):
     update, gap = update_and_gap(case, ranks)
     assert update > 100 * TOLERANCE

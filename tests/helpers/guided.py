@@ -1,7 +1,12 @@
 """Guided detectors over the tiny ones, and batches of labelled images as one branch."""
+import uuid
+from types import SimpleNamespace
+
 import tiny
 import torch
 from mmengine.config import ConfigDict
+from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
 
 from sssd.registry import MODELS
 
@@ -26,3 +31,10 @@ def batch(boxes=tiny.BOXES, seed=0):
     """A collated batch with one image for each entry of ``boxes``."""
     whole = tiny.make_batch(boxes, seed=seed, branches=False)
     return {key: branches['sup'] for key, branches in whole.items()}
+
+
+def fake_runner(model, iteration=0):
+    """What hooks need of a Runner, over SGD with momentum and weight decay."""
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=0.1))
+    return SimpleNamespace(model=model, optim_wrapper=wrapper, iter=iteration, max_iters=4,
+                           message_hub=MessageHub.get_instance(uuid.uuid4().hex))

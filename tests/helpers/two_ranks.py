@@ -30,6 +30,8 @@ CASES = dict(
     retinanet_foreground=(tiny.retinanet(**SYNCED_HEAD), {
         **losses(True), 'distill_loss': dict(type='SoftLoss', box_rows='foreground',
                                              reweight=dict(type='Focal', sync=True))}),
+    retinanet_guided=(tiny.retinanet(**SYNCED_HEAD), {**losses(True), 'guidance': dict(guide=dict(context=True))}),
+    fcos_guided=(tiny.fcos(), {**losses(True), 'guidance': dict(lambda_=1.0, distance=dict(kind='mse'))}),
     plain_head=(tiny.retinanet(), losses(True)),
     own_counts=(tiny.retinanet(**SYNCED_HEAD), losses(False)))
 
@@ -48,13 +50,18 @@ def build(case):
     return model
 
 
+def trained(model):
+    """State of what the optimizer moves: the student, and the guidance if there is one."""
+    return {name: value for name, value in tiny.state_of(model).items() if name.startswith(('student.', 'guidance.'))}
+
+
 def step(case, rank, world_size):
-    """Parameters of the student after one step of SGD with this rank's part of the batch."""
+    """Parameters of student and guidance after one step of SGD with this rank's part of the batch."""
     model = build(case)
     wrapper = tiny.sgd(model, lr=0.01)
     runs = MMDistributedDataParallel(model, broadcast_buffers=False) if world_size > 1 else model
     runs.train_step(tiny.part_of_batch(tiny.make_batch(**BATCH), rank, world_size), wrapper)
-    return tiny.state_of(model.student)
+    return trained(model)
 
 
 def draws():

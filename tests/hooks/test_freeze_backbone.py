@@ -1,13 +1,10 @@
 """The frozen backbone: nothing in it moves, then everything does; also under DDP and after a resume."""
-from types import SimpleNamespace
-
 import guided
 import pytest
 import tiny
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import MMDistributedDataParallel
-from mmengine.optim import OptimWrapper
 from torch import nn
 
 from sssd.errors import UserError
@@ -93,11 +90,6 @@ def test_no_trace_is_left(watched):
         'conv1.weight', 'bn1.weight', 'bn1.bias']
 
 
-def fake_runner(model, iteration=0):
-    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=0.1))
-    return SimpleNamespace(model=model, optim_wrapper=wrapper, iter=iteration)
-
-
 def test_ddp_without_a_search_for_unused_parameters(tmp_path, monkeypatch):
     """DDP raises in the next forward if a parameter was not reported; the distance is off in the freeze."""
     monkeypatch.setenv('GLOO_SOCKET_IFNAME', 'lo')
@@ -105,7 +97,7 @@ def test_ddp_without_a_search_for_unused_parameters(tmp_path, monkeypatch):
     try:
         inner = guided.build(with_batch_norm(), lambda_=0.0)
         model = MMDistributedDataParallel(inner, broadcast_buffers=False)
-        runner, hook, states = fake_runner(model), FreezeBackboneHook(UNTIL), [backbone_of(inner)]
+        runner, hook, states = guided.fake_runner(model), FreezeBackboneHook(UNTIL), [backbone_of(inner)]
         hook.before_train(runner)
         for runner.iter in range(4):
             hook.before_train_iter(runner, runner.iter)
@@ -120,7 +112,7 @@ def test_ddp_without_a_search_for_unused_parameters(tmp_path, monkeypatch):
 @pytest.mark.parametrize('iteration, frozen', [(UNTIL - 1, True), (UNTIL, False), (UNTIL + 5, False)])
 def test_right_after_a_resume(iteration, frozen):
     model = guided.build(with_batch_norm())
-    runner, hook, before = fake_runner(model, iteration), FreezeBackboneHook(UNTIL), backbone_of(model)
+    runner, hook, before = guided.fake_runner(model, iteration), FreezeBackboneHook(UNTIL), backbone_of(model)
     hook.before_train(runner)
     hook.before_train_iter(runner, 0)
     model.train_step(guided.batch(), runner.optim_wrapper)
@@ -129,7 +121,7 @@ def test_right_after_a_resume(iteration, frozen):
 
 def test_validation_and_errors_do_not_change_the_grad_mode():
     model = guided.build(with_batch_norm())
-    hook, runner = FreezeBackboneHook(UNTIL), fake_runner(model)
+    hook, runner = FreezeBackboneHook(UNTIL), guided.fake_runner(model)
     hook.before_train(runner)
     with torch.no_grad():
         model.detector.backbone(torch.rand(1, 3, 64, 64))
@@ -141,5 +133,5 @@ def test_validation_and_errors_do_not_change_the_grad_mode():
 
 def test_nothing_to_freeze_is_told():
     with pytest.raises(UserError, match='Linear has no backbone that trains'):
-        FreezeBackboneHook(UNTIL).before_train(fake_runner(nn.Linear(1, 1)))
-    FreezeBackboneHook(0).before_train(fake_runner(nn.Linear(1, 1)))
+        FreezeBackboneHook(UNTIL).before_train(guided.fake_runner(nn.Linear(1, 1)))
+    FreezeBackboneHook(0).before_train(guided.fake_runner(nn.Linear(1, 1)))

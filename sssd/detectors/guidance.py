@@ -1,0 +1,168 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""Self-distillation from labels: what a detector is given while it trains, beside itself."""
+from typing import List, Optional, Sequence, Tuple, Union
+
+import torch
+from mmdet.models.utils import rename_loss_dict
+from mmdet.structures import SampleList
+from mmengine.model import BaseModule
+from torch import Tensor, nn
+
+from sssd.detectors.shared_targets import SharedTargets, on_features
+from sssd.errors import UserError
+from sssd.guides import box_labels, conv_stack
+from sssd.losses import total_of
+from sssd.registry import LOSSES, MODELS
+
+#: What marks the terms of L_total that are not the detector's own.
+GUIDE, DISTILL = 'guide_', 'loss_distill'
+
+
+@MODELS.register_module()
+class Guidance(BaseModule):
+    """A teacher made from the labels, and the losses it adds to a detector's own (SSSD, Sec. 2.1).
+
+    ``L_total = det(H(k), g) + det(H(k_e), g) + lambda L_distill(phi(k), k_e)``
+
+    k are the detector's pyramid features, k_e the guide's, H the detector's one set of heads, g the labels, phi an
+    adapter of three 3x3 convolutions. Both terms of the heads use the same assigned targets and, in a second stage,
+    the same sampled proposals. The distance moves the student alone; the guide learns from the heads.
+
+    The detector itself is no part of it. The distance is in the graph even where lambda is 0, so that every parameter
+    always has a gradient and DistributedDataParallel needs no search for unused ones.
+
+    Args:
+        channels: Channels of the detector's pyramid.
+        num_classes: Classes of the labels.
+        strides: Pixels of a cell of every level, (w, h) or one number. :func:`build_guidance` gives all three.
+        guide: Config of the guide; default :class:`~sssd.guides.LGD`.
+        distance: Config of L_distill; default :class:`~sssd.losses.FeatureDistance`, the JS distance.
+        lambda_: Weight of the distance until a hook sets another; 75 is the paper's for its own, 1 LGD's for ``mse``.
+        student_grad: 0 detaches the student from the distance, which then trains the adapter alone (LGD: for the
+            first 30k iterations); anything above 0 does not.
+        guide_loss: Whether det(H(k_e), g) is a term: without it nothing teaches the guide, which has to be frozen
+            (LabelEnc, step 2).
+        init_cfg: As in MMEngine.
+
+    Raises:
+        UserError: If nothing would train a guide that is not frozen.
+    """
+
+    def __init__(self,
+                 channels: int,
+                 num_classes: int,
+                 strides: Sequence[Union[int, Tuple[int, int]]],
+                 guide: Optional[dict] = None,
+                 distance: Optional[dict] = None,
+                 lambda_: float = 75.0,
+                 student_grad: float = 1.0,
+                 guide_loss: bool = True,
+                 init_cfg: Optional[dict] = None) -> None:
+        super().__init__(init_cfg=init_cfg)
+        self.guide = MODELS.build({'type': 'LGD', '_scope_': 'sssd', **(guide or {}), 'channels': channels,
+                                   'num_classes': num_classes, 'strides': strides})
+        if not guide_loss and any(value.requires_grad for value in self.guide.parameters()):
+            raise UserError(f'Guidance: nothing trains the guide {type(self.guide).__name__} with guide_loss=False; '
+                            'take guide_loss out, or freeze a trained guide, as LabelEnc(frozen=True) does.')
+        self.adapter = conv_stack(channels)
+        self.distance = LOSSES.build({'type': 'FeatureDistance', **(distance or {})})
+        self.lambda_, self.student_grad, self.guide_loss = lambda_, student_grad, guide_loss
+
+    def loss(self, detector: nn.Module, inputs: Tensor, samples: SampleList) -> dict:
+        """L_total, term by term; the guide's terms are prefixed ``guide_``.
+
+        Args:
+            detector: The detector that is taught.
+            inputs: Padded, normalised images (n, 3, H, W).
+            samples: Their data samples with labels; images without boxes are allowed.
+
+        Returns:
+            Loss terms, ``distill_distance`` (L_distill) and ``distill_share`` (lambda L_distill / L_total, Table 3).
+        """
+        features, targets = detector.extract_feat(inputs), SharedTargets(detector)
+        with targets.recorded(), on_features(detector, features):
+            losses = dict(detector.loss(inputs, samples))
+        guided = self.guide(features, box_labels(samples))
+        if self.guide_loss:
+            with targets.replayed(), on_features(detector, guided):
+                losses.update(rename_loss_dict(GUIDE, detector.loss(inputs, samples)))
+        distance = self.distance(self.adapted(features), guided)
+        losses[DISTILL] = self.lambda_ * distance
+        share = losses[DISTILL].detach() / total_of(losses).clamp(min=1e-6)
+        return {**losses, 'distill_distance': distance.detach(), 'distill_share': share}
+
+    def adapted(self, features: Sequence[Tensor]) -> List[Tensor]:
+        """phi(k), level by level."""
+        return [self.adapter(level if self.student_grad > 0 else level.detach()) for level in features]
+
+
+class CarriesGuidance:
+    """Mixin: ``lambda_`` and ``student_grad`` of a model's ``guidance`` as attributes of the model, for hooks.
+
+    A model whose ``guidance`` is None has neither.
+    """
+
+    guidance: Optional[Guidance]
+
+    @property
+    def lambda_(self) -> float:
+        """Weight of the distance."""
+        return self.guidance.lambda_
+
+    @lambda_.setter
+    def lambda_(self, value: float) -> None:
+        self.guidance.lambda_ = value
+
+    @property
+    def student_grad(self) -> float:
+        """Whether (above 0) the distance moves the student."""
+        return self.guidance.student_grad
+
+    @student_grad.setter
+    def student_grad(self, value: float) -> None:
+        self.guidance.student_grad = value
+
+
+def build_guidance(detector: nn.Module, config: dict) -> Guidance:
+    """The guidance of a built detector, whose channels, classes and strides are read from it.
+
+    Args:
+        detector: The detector to be taught: RetinaNet, FCOS, Faster R-CNN and their like.
+        config: Options of :class:`Guidance`.
+
+    Raises:
+        UserError: If the detector has no pyramid of the known kind, or its heads cannot share their targets.
+    """
+    guidance = MODELS.build({'type': 'Guidance', '_scope_': 'sssd', **config, **pyramid_of(detector)})
+    SharedTargets(detector)  # refuses heads that cannot share theirs
+    return guidance
+
+
+def own_losses(losses: dict, prefix: str = '') -> dict:
+    """The terms of L_total that are the detector's own, det(H(k), g), among terms of which all have a prefix."""
+    return {name: value for name, value in losses.items() if not name.startswith((prefix + GUIDE, prefix + DISTILL))}
+
+
+def pyramid_of(detector: nn.Module) -> dict:
+    """Channels, classes and strides of a detector's pyramid, from its heads.
+
+    Args:
+        detector: The built detector.
+
+    Returns:
+        ``channels`` and ``num_classes`` as numbers, ``strides`` as one (w, h) for each level.
+
+    Raises:
+        UserError: If it has no head over a pyramid of equal channels and known strides.
+    """
+    head = getattr(detector, 'rpn_head', None) or getattr(detector, 'bbox_head', None)
+    strides = getattr(getattr(head, 'prior_generator', None), 'strides', None)
+    if getattr(detector, 'neck', None) is None or strides is None or not isinstance(
+            getattr(head, 'in_channels', None), int):
+        raise UserError(f'Guidance: {type(detector).__name__} has no dense head over a pyramid of equal channels and '
+                        'known strides; use a detector such as RetinaNet, FCOS or Faster R-CNN.')
+    second = getattr(detector, 'roi_head', None)
+    classifier = head if second is None else second.bbox_head
+    classifier = classifier[0] if isinstance(classifier, nn.ModuleList) else classifier
+    return dict(channels=head.in_channels, num_classes=classifier.num_classes,
+                strides=[tuple(int(side) for side in torch.as_tensor(stride).expand(2)) for stride in strides])
