@@ -71,8 +71,8 @@ class ShareMeter(Hook):
             UserError: If the model logs no share, or it is not finite.
         """
         if SHARE not in (outputs or {}):
-            raise UserError(f'{type(unwrap(runner.model)).__name__} logs no {SHARE}: give a config with a guided model, '
-                            'such as sssd.GuidedDetector.')
+            raise UserError(f'{type(unwrap(runner.model)).__name__} logs no {SHARE}: give a config with a guided '
+                            'model, such as sssd.GuidedDetector.')
         self.shares.append(float(outputs[SHARE]))
         if not math.isfinite(self.shares[-1]):
             raise UserError(f'the loss of the run with lambda {self.lambda_:g} is not finite after {len(self.shares)} '

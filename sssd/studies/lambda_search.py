@@ -72,9 +72,9 @@ def find_lambda(measure: Callable[[float], float], goal: Goal) -> Trial:
     above: Optional[Trial] = None
     while True:
         if below and above and above.lambda_ / below.lambda_ < NARROW:
-            raise UserError(f'no lambda has a share of {goal.share:g} ± {goal.tolerance:g}: it is {below.share:.3f} at '
-                            f'{below.lambda_:g} and {above.share:.3f} at {above.lambda_:g}; give more --iterations or '
-                            'a larger --tolerance.')
+            raise UserError(f'no lambda has a share of {goal.share:g} ± {goal.tolerance:g}: it is {below.share:.3f} '
+                            f'at {below.lambda_:g} and {above.share:.3f} at {above.lambda_:g}; give more --iterations '
+                            'or a larger --tolerance.')
         trial = Trial(*_measured(measure, _next(goal, below, above)))
         if goal.met_by(trial):
             return trial
