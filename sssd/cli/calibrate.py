@@ -21,8 +21,8 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd calibrate``."""
     parser = argparse.ArgumentParser(
         prog='sssd calibrate', description='Find, by a binary search over short trainings, the constant lambda at '
-        'which the distance is a wanted share of the loss (SSSD, Sec. 3.2), and write a config that trains with it. Call it '
-        'again to go on where it was interrupted.')
+        'which the distance is a wanted share of the loss (SSSD, Sec. 3.2), and write a config that trains with it. '
+        'Call it again to go on where it was interrupted.')
     parser.add_argument('config', help='config file with a guided model')
     parser.add_argument('--share', type=float, default=Goal.share, help='wanted share (default: %(default)s)')
     parser.add_argument('--tolerance', type=float, default=Goal.tolerance,
