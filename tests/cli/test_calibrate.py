@@ -30,6 +30,7 @@ def calibrated(job, *args, share=0.3):
     return out, json.loads(out.with_suffix('.json').read_text())
 
 
+@pytest.mark.slow
 def test_a_calibrated_config_trains_with_the_wanted_share(make_guided, capsys):
     job = make_guided(extra=CONSTANT)
     out, record = calibrated(job, '--seed', '3', '--cfg-options', 'optim_wrapper.optimizer.lr=0.002')
@@ -48,6 +49,7 @@ def test_a_calibrated_config_trains_with_the_wanted_share(make_guided, capsys):
     assert sum(last) / len(last) == pytest.approx(chosen['share'], rel=1e-3)
 
 
+@pytest.mark.slow
 def test_a_second_call_trains_only_what_is_new_and_gives_the_same(make_guided):
     job = make_guided(extra=CONSTANT)
     _, first = calibrated(job)

@@ -7,6 +7,7 @@ import pytest
 import tiny
 import torch
 from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
 from torch import nn
 
 from sssd.cli import extract
@@ -112,7 +113,7 @@ def test_extract_refuses_a_checkpoint_without_the_part(tmp_path):
 
 def _detector(name):
     """The config of a tiny detector whose random weights detect something."""
-    config = tiny.DETECTORS[name]()
+    config = ConfigDict(tiny.DETECTORS[name]())
     config['test_cfg'].get('rcnn', config['test_cfg'])['score_thr'] = 0.0
     return config
 
