@@ -8,6 +8,8 @@ from sssd.errors import EXIT_USER_ERROR, run_cli
 COMMANDS = {
     'train': 'train a detector from a config',
     'test': 'evaluate a checkpoint',
+    'calibrate': 'find the lambda at which the distance has a wanted share of the loss',
+    'shares': 'table the share of the distance over the phases of a run',
     'extract': 'take the plain detector out of a checkpoint',
     'split': 'split a COCO data set into labelled and unlabelled images',
     'toy': 'draw the toy data set; nothing is downloaded',
@@ -18,7 +20,7 @@ COMMANDS = {
 
 def usage() -> str:
     """What the commands are, one per line."""
-    lines = [f'  {name:8s} {text}' for name, text in COMMANDS.items()]
+    lines = [f'  {name:9s} {text}' for name, text in COMMANDS.items()]
     return '\n'.join([
         'usage: python -m sssd <command> [arguments]', '', *lines, '',
         'python -m sssd <command> --help lists the arguments of one.'])

@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/models/faster_rcnn_r18_gn_small.py', '../_base_/datasets/toy_labeled.py', '../_base_/schedules/small.py',
-    '../_base_/sssd_from_scratch.py', '../_base_/small_runtime.py'
+    '../_base_/sssd_from_scratch.py', '../_base_/guided_runtime.py'
 ]
 guide = dict(type='LGD', detach=True)
 model = dict(

@@ -47,7 +47,14 @@ def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
 
 
 def use_tta(cfg: Config) -> None:
-    """Wrap the model for test-time augmentation: a flip, unless the config says otherwise."""
+    """Wrap the model for test-time augmentation: a flip, unless the config says otherwise.
+
+    Raises:
+        UserError: For a label-guided teacher: the labels are not augmented along.
+    """
+    if cfg.model.get('predict_on') == 'guide':
+        raise UserError("--tta does not augment labels, which a model with predict_on='guide' is given: leave one of "
+                        'the two out.')
     # mmdet registers its model for this in MMEngine's registry, and only when asked to.
     import_module('mmdet.models.test_time_augs')
     if 'tta_model' not in cfg:

@@ -14,6 +14,7 @@ from sssd.errors import UserError
 
 from .image_folder import ImageFolder, list_images
 from .json_io import read_coco
+from .label_checks import check_labels_loaded
 from .sampler import split_batch
 
 _MAX_FILES = 2000  # so many image files are looked for, evenly spread over a data set
@@ -42,6 +43,7 @@ def check_data(cfg, parts: Sequence[str] = ('train', 'val')) -> List[str]:
         sets = list(_leaves(f'{where}.dataset', loader['dataset']))
         first = f'{where}.dataset.datasets[0]'
         for key, dataset in sets:
+            check_labels_loaded(cfg.get('model') or {}, part, key, dataset)
             lines.append(_check_dataset(key, dataset, labelled_only or key.startswith(first)))
         classes = _check_same_classes(sets)
         if classes is not None:

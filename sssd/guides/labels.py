@@ -61,9 +61,9 @@ def box_labels(samples: Sequence, original: bool = False) -> BoxLabels:
     Raises:
         UserError: If a sample has no labels.
     """
-    if not all('gt_instances' in sample for sample in samples):
-        raise UserError('A label-guided teacher needs the labels of every image, but a sample has no gt_instances; '
-                        'put LoadAnnotations(with_bbox=True) into the pipeline.')
+    if not all('gt_instances' in sample and 'bboxes' in sample.gt_instances for sample in samples):
+        raise UserError('A label-guided teacher needs the labels of every image, but a sample has no boxes in its '
+                        'gt_instances; put LoadAnnotations(with_bbox=True) into the pipeline.')
     boxes = pad_sequence([sample.gt_instances.bboxes for sample in samples], batch_first=True)
     classes = pad_sequence([sample.gt_instances.labels for sample in samples], batch_first=True,
                            padding_value=NO_CLASS)

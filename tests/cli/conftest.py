@@ -2,7 +2,7 @@
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -59,6 +59,23 @@ log_processor = dict(by_epoch=False)
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends)
 '''
+#: Appended to :data:`CONFIG`: the detector is guided, its test images have their boxes in original pixels, and six
+#: iterations have a phase without the distance, one before and one after the learning rate decays.
+GUIDED = '''
+model = dict(
+    type='sssd.GuidedDetector', detector=model, guide=dict(type='LGD'),
+    distance=dict(type='FeatureDistance', kind='js'))
+test_dataloader = dict(
+    test_dataloader, dataset=dict(data, test_mode=True, pipeline=[
+        load[0], *resize, load[1], dict(type='PackDetInputs', meta_keys=meta_keys)]))
+custom_hooks = [dict(
+    type='sssd.LambdaScheduleHook', student_grad=1.0,
+    lambda_=dict(type='Ramp', begin=2, after=dict(type='StepAtDecay', start=20.0, end=40.0)))]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=6)
+param_scheduler = [dict(type='MultiStepLR', milestones=[4], gamma=0.1, by_epoch=False)]
+vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
+visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends)
+'''
 
 
 @dataclass(frozen=True)
@@ -67,11 +84,17 @@ class Job:
 
     config: Path
     work_dir: Path
+    output: str = ''
 
     @property
     def checkpoint(self):
         """The checkpoint after the two iterations of the config."""
         return self.work_dir / 'iter_2.pth'
+
+    @property
+    def last_checkpoint(self):
+        """The checkpoint after the six iterations of a guided config."""
+        return self.work_dir / 'iter_6.pth'
 
 
 def write_job(folder, coco, num_classes=None, extra=''):
@@ -116,6 +139,14 @@ def job(make_job):
     return make_job()
 
 
+@pytest.fixture
+def make_guided(make_job):
+    """A tiny guided training on the tiny data set that has not run yet; ``extra`` is appended to its config."""
+    def make(name='guided', extra=''):
+        return make_job(name, extra=GUIDED + extra)
+    return make
+
+
 @pytest.fixture(scope='session')
 def trained(tmp_path_factory, make_tiny_coco, repo_root):
     """A tiny training of two iterations that ``tools/train.py`` did; once for all tests."""
@@ -124,3 +155,13 @@ def trained(tmp_path_factory, make_tiny_coco, repo_root):
     done = run_command(sys.executable, repo_root / 'tools/train.py', job.config, '--work-dir', job.work_dir, cwd=folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return job
+
+
+@pytest.fixture(scope='session')
+def trained_guided(tmp_path_factory, make_tiny_coco, repo_root):
+    """A guided training of six iterations with what it printed; once for all tests."""
+    folder = tmp_path_factory.mktemp('trained_guided')
+    job = write_job(folder, make_tiny_coco(folder / 'coco'), extra=GUIDED)
+    done = run_command(sys.executable, '-m', 'sssd', 'train', job.config, '--work-dir', job.work_dir, cwd=repo_root)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return replace(job, output=done.stdout)

@@ -7,6 +7,7 @@ import pytest
 import tiny
 import torch
 from mmdet.registry import MODELS
+from mmengine.config import ConfigDict
 from torch import nn
 
 from sssd.cli import extract
@@ -110,25 +111,33 @@ def test_extract_refuses_a_checkpoint_without_the_part(tmp_path):
     assert not out.exists()
 
 
-def _guided(tmp_path):
-    """A guided Faster R-CNN, and the file of a checkpoint that holds it."""
-    model = guided.build(tiny.faster_rcnn())
+def _detector(name):
+    """The config of a tiny detector whose random weights detect something."""
+    config = ConfigDict(tiny.DETECTORS[name]())
+    config['test_cfg'].get('rcnn', config['test_cfg'])['score_thr'] = 0.0
+    return config
+
+
+def _guided(tmp_path, name='faster_rcnn'):
+    """A guided detector, and the file of a checkpoint that holds it."""
+    model = guided.build(_detector(name))
     path = tmp_path / 'guided.pth'
     torch.save(dict(meta=dict(dataset_meta=dict(classes=('a',))), state_dict=model.state_dict()), path)
     return model, path
 
 
-def test_a_guided_checkpoint_becomes_a_plain_detector(tmp_path):
+@pytest.mark.parametrize('name', sorted(tiny.DETECTORS))
+def test_a_guided_checkpoint_becomes_a_plain_detector(tmp_path, name):
     """Nothing of the label side is in it: the same modules, and the same detections to the last bit."""
-    model, source = _guided(tmp_path)
+    model, source = _guided(tmp_path, name)
     out = tmp_path / 'plain.pth'
     assert extract.main([str(source), str(out)]) == 0
     written = torch.load(out, weights_only=True)
-    plain = MODELS.build(tiny.faster_rcnn(type='mmdet.FasterRCNN')).eval()
+    plain = MODELS.build(_detector(name)).eval()
     assert set(written['state_dict']) == set(plain.state_dict())
     assert written['meta']['dataset_meta']['classes'] == ('a',)
     plain.load_state_dict(written['state_dict'], strict=True)
-    assert [name for name, _ in plain.named_modules()] == [name for name, _ in model.detector.named_modules()]
+    assert _modules(plain) == _modules(model.detector)
     data = model.eval().data_preprocessor(guided.batch(), False)
     with torch.no_grad():
         expected, found = (one.predict(data['inputs'], [sample.clone() for sample in data['data_samples']])
@@ -137,6 +146,12 @@ def test_a_guided_checkpoint_becomes_a_plain_detector(tmp_path):
         assert len(mine.pred_instances) > 0
         assert torch.equal(mine.pred_instances.bboxes, theirs.pred_instances.bboxes)
         assert torch.equal(mine.pred_instances.scores, theirs.pred_instances.scores)
+        assert torch.equal(mine.pred_instances.labels, theirs.pred_instances.labels)
+
+
+def _modules(model):
+    """Every module's name and type."""
+    return [(name, type(module)) for name, module in model.named_modules()]
 
 
 @pytest.mark.parametrize('part', ['teacher', 'student'])

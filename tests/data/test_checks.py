@@ -183,3 +183,41 @@ def test_an_unknown_data_set(cfg):
 def test_the_evaluators_file(cfg):
     cfg.val_evaluator.ann_file = 'nowhere/val.json'
     fails(cfg, 'val_evaluator.ann_file=nowhere/val.json does not exist')
+
+
+def guided(cfg, **model):
+    """The config with a guided model and one labelled data set, whose pipelines load the labels."""
+    cfg.model = dict(type='sssd.GuidedDetector', detector=cfg.model.detector, **model)
+    cfg.train_dataloader = dict(batch_size=2, dataset=labelled(cfg))
+    loading = [dict(type='LoadImageFromFile'), dict(type='mmdet.LoadAnnotations', with_bbox=True)]
+    resize = dict(type='Resize', scale=(64, 64))
+    cfg.train_dataloader.dataset.pipeline = [*loading, resize]
+    cfg.val_dataloader.dataset.pipeline = [loading[0], resize, loading[1]]
+    return cfg
+
+
+def test_a_guided_model_that_is_given_its_labels_passes(cfg):
+    assert len(check_data(guided(cfg, predict_on='guide'))) == 2
+
+
+def test_labels_that_are_not_loaded(cfg):
+    cfg = guided(cfg)
+    cfg.val_dataloader.dataset.pipeline = cfg.val_dataloader.dataset.pipeline[:2]
+    check_data(cfg)  # the plain detector is evaluated
+    cfg.model.predict_on = 'guide'
+    fails(cfg, "val_dataloader.dataset.pipeline loads no labels.*predict_on='guide'.*after Resize")
+    cfg.train_dataloader.dataset.pipeline[1].type = 'LoadEmptyAnnotations'
+    fails(cfg, 'train_dataloader.dataset.pipeline loads no labels, but a guided model trains on')
+
+
+def test_labels_that_are_resized_before_the_guide_sees_them(cfg):
+    cfg = guided(cfg, predict_on='guide')
+    cfg.val_dataloader.dataset.pipeline = cfg.train_dataloader.dataset.pipeline
+    fails(cfg, 'has Resize after LoadAnnotations.*pixels of the original images')
+
+
+def test_labels_are_found_inside_other_transforms(cfg):
+    cfg = guided(cfg)
+    steps = cfg.train_dataloader.dataset.pipeline
+    cfg.train_dataloader.dataset.pipeline = [steps[0], dict(type='RandomChoice', transforms=[[steps[1]], [steps[1]]])]
+    check_data(cfg)
