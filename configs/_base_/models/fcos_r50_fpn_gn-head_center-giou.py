@@ -1,4 +1,4 @@
-# FCOS with its later improvements, as mmdet's center-normbbox-centeronreg-giou: the FCOS of LGD and LabelEnc.
+# FCOS with its later improvements, as mmdet's center-normbbox-centeronreg-giou and as in LabelEnc's configs.
 _base_ = './fcos_r50_fpn_gn-head.py'
 model = dict(
     bbox_head=dict(
