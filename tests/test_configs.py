@@ -31,10 +31,10 @@ def is_training(name):
 
 MODEL_FILES = [name for name in FILES if is_training(name)]
 PAPER = [name for name in MODEL_FILES if name.startswith('sed/')]
-SEMI = [name for name in MODEL_FILES if name in PAPER or name.endswith(('_sed.py', '_supervised.py', '_all.py'))]
+SEMI = [name for name in MODEL_FILES if name in PAPER or '_sed' in name or name.endswith(('_supervised.py', '_all.py'))]
 SMALL = [name for name in MODEL_FILES if name not in SEMI and not name.startswith('sssd/')]
 PLAIN = [name for name in SMALL if name.endswith('_baseline.py')]
-GUIDED = [name for name in SMALL if name not in PLAIN]
+GUIDED = [name for name in SMALL if name not in PLAIN and '_labelenc' not in name]
 QUICK = [name for name in SEMI if name.startswith('quickstart/')]
 #: What a model of a type is made of; others are plain detectors.
 PARTS = {'sssd.SED': ('student', 'teacher'), 'sssd.GuidedDetector': ('detector', )}
