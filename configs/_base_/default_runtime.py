@@ -16,7 +16,9 @@ env_cfg = dict(
 
 vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
 visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends, name='visualizer')
-log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
+# Logged as means over the interval: what losses and times have in their names, and a guided detector's distance.
+log_processor = dict(
+    type='LogProcessor', window_size=50, by_epoch=False, mean_pattern=r'.*(loss|time|data_time|grad_norm|distill_).*')
 log_level = 'INFO'
 load_from = None
 resume = False

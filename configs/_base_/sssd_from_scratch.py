@@ -4,6 +4,6 @@ _base_ = './sssd.py'
 custom_hooks = [
     dict(
         type='sssd.LambdaScheduleHook',
-        lambda_=dict(type='Ramp', begin=100, length=200, after=dict(type='StepAtDecay', start=75.0, end=100.0)),
+        lambda_=dict(type='Ramp', begin=100, length=200, after=75.0),
         student_grad=1.0),
 ]

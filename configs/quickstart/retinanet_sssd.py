@@ -1,7 +1,8 @@
-_base_ = [
-    '../_base_/models/retinanet_r18_gn_small.py', '../_base_/datasets/toy_labeled.py', '../_base_/schedules/small.py',
-    '../_base_/sssd_from_scratch.py', '../_base_/guided_runtime.py'
-]
-guide = dict(type='LGD', context=True)
+# SSSD: the JS distance, lambda 75.
+_base_ = ['./retinanet_baseline.py', '../_base_/sssd_from_scratch.py']
 model = dict(
-    _delete_=True, type='sssd.GuidedDetector', detector=_base_.model, guide=guide, distance=_base_.distance)
+    _delete_=True,
+    type='sssd.GuidedDetector',
+    detector=_base_.model,
+    guide=dict(type='LGD', context=True),
+    distance=_base_.distance)

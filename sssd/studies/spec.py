@@ -13,7 +13,8 @@
         all=dict(config='configs/.../all.py', from_start=False))
     quick = {'train_cfg.max_iters': 4}                 # optional, for --quick
 
-``{seed}`` in a value of ``cfg_options`` stands for the seed of the run.
+``{seed}`` in a value of ``cfg_options`` stands for the seed of the run. A run may have a ``quick`` of its own, over the
+study's. A study without the runs ``few`` and ``all`` has no table of the headroom.
 """
 import hashlib
 import json
@@ -27,7 +28,7 @@ from mmengine.config import Config
 from sssd.errors import UserError
 
 SPEC_KEYS = {'name', 'seeds', 'data', 'start', 'runs', 'quick', 'compare'}
-RUN_KEYS = {'config', 'cfg_options', 'from_start'}
+RUN_KEYS = {'config', 'cfg_options', 'from_start', 'quick'}
 #: The name under which the shared start of a seed is stored.
 START = 'start'
 
@@ -103,25 +104,29 @@ def load_spec(path: str,
     if START in spec['runs']:
         raise UserError(f'{path} calls a run {START!r}, the name of the '
                         'shared start: rename that run')
-    extra = dict(spec.get('quick') or {}) if quick else {}
-    extra.update(cfg_options or {})
+    short = dict(spec.get('quick') or {}) if quick else None
     name = spec['name'] + ('_quick' if quick else '')
     start = spec.get('start')
     return StudySpec(
         name=name,
         runs={
-            key: _run_spec(path, key, run, extra)
+            key: _run_spec(path, key, run, short, cfg_options)
             for key, run in spec['runs'].items()
         },
         seeds=[int(seed) for seed in spec.get('seeds') or [0]],
-        start=_run_spec(path, START, start, extra) if start else None,
+        start=_run_spec(path, START, start, short, cfg_options) if start else None,
         data=spec.get('data'),
         compare=spec.get('compare') or {})
 
 
-def _run_spec(path: str, name: str, run: dict, extra: dict) -> RunSpec:
+def _run_spec(path: str, name: str, run: dict, short: dict | None,
+              given: dict | None) -> RunSpec:
+    """A run with its options, then the quick ones if asked for, then those given by hand."""
     _check_keys(f'{path}, run {name!r},', run, RUN_KEYS, 'config')
-    options = {**(run.get('cfg_options') or {}), **extra}
+    options = dict(run.get('cfg_options') or {})
+    if short is not None:
+        options.update({**short, **(run.get('quick') or {})})
+    options.update(given or {})
     return RunSpec(
         name=name,
         config=run['config'],

@@ -48,6 +48,17 @@ def test_study_ends_with_tables_and_a_results_file(capsys):
     assert 'Nothing to run' in capsys.readouterr().out
 
 
+def test_study_without_few_and_all_has_the_table_of_means_alone(capsys):
+    Path('spec.py').write_text(SPEC.replace('few=', 'baseline=').replace('all=', 'lgd='))
+    assert run_cli(command.main, ['spec.py', '--seeds', '0', '2']) == 0
+    capsys.readouterr()
+    assert run_cli(command.main, ['spec.py', '--markdown']) == 0
+    out = capsys.readouterr().out
+    # Students of seeds 0 and 2: 12 and 14; 22 and 24
+    assert '| baseline | 2 | 13.0 ± 1.4 |' in out and '| lgd | 2 | 23.0 ± 1.4 |' in out
+    assert out.count('**') == 2 and 'headroom' not in out
+
+
 def test_table_reads_the_results_file_only(capsys):
     run_cli(command.main, ['spec.py', '--runs', 'few', 'sed'])
     Path('config.py').unlink()

@@ -2,11 +2,11 @@
 import numpy as np
 import pytest
 import torch
+from rows import boxes_of, chances, close, kl, make_views, mean_kl, norm
 
 from sssd.errors import UserError
 from sssd.losses import SoftLoss
 from sssd.views import PredictionView
-from tests.helpers.rows import boxes_of, chances, close, kl, make_views, mean_kl, norm
 
 MEAN = dict(type='Mean')
 

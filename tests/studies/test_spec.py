@@ -38,6 +38,16 @@ def test_quick_options_are_over_the_run_s_and_below_the_command_line(study):
     assert spec.start.cfg_options['train_cfg.max_iters'] == 1
 
 
+def test_quick_options_of_a_run_are_over_those_of_the_study(study, tmp_path):
+    path = tmp_path / 'spec.py'
+    path.write_text(path.read_text() + "runs['sed']['quick'] = {'train_cfg.max_iters': 2, 'stub.bonus': 7}\n")
+    runs = study.load(quick=True).runs
+    assert runs['sed'].cfg_options == {'stub.bonus': 7, 'train_cfg.max_iters': 2}
+    assert runs['few'].cfg_options == {'train_cfg.max_iters': 1}
+    assert study.load(quick=True, cfg_options={'stub.bonus': 1}).runs['sed'].cfg_options['stub.bonus'] == 1
+    assert study.load().runs['sed'].cfg_options == {'stub.bonus': 5}
+
+
 def test_fingerprint_changes_with_what_matters_only(study):
     spec = study.load()
     few, start = spec.runs['few'], spec.start

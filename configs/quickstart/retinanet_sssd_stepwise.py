@@ -1,0 +1,4 @@
+# Stepwise SSSD: lambda 75, and 100 once the learning rate has fallen.
+_base_ = './retinanet_sssd.py'
+custom_hooks = _base_.custom_hooks
+custom_hooks[0].lambda_.after = dict(type='StepAtDecay', start=75.0, end=100.0)

@@ -1,0 +1,4 @@
+# Tables 3 and 4: SSSD with lambda 100.
+_base_ = './faster-rcnn_r50_sssd.py'
+custom_hooks = _base_.custom_hooks
+custom_hooks[0].lambda_.after = 100.0

@@ -1,0 +1,3 @@
+# Table 1: FCOS with ResNet-101 alone.
+_base_ = './fcos_r50_baseline.py'
+model = dict(backbone=dict(depth=101, init_cfg=dict(checkpoint='torchvision://resnet101')))

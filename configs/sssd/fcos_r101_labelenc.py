@@ -1,0 +1,3 @@
+# Table 1: LabelEnc with ResNet-101. Its step 1 is that of ResNet-50, as LabelEnc has it.
+_base_ = './fcos_r50_labelenc.py'
+model = dict(detector=dict(backbone=dict(depth=101, init_cfg=dict(checkpoint='torchvision://resnet101'))))

@@ -1,0 +1,5 @@
+# Tables 1 and 2: LGD with ResNet-101.
+_base_ = './fcos_r50_lgd.py'
+model = dict(
+    detector=dict(backbone=dict(depth=101, init_cfg=dict(checkpoint='torchvision://resnet101'))),
+    guide=dict(context=True))

@@ -1,0 +1,5 @@
+# Tables 1 and 2: LGD, the mean squared error with lambda 1.
+_base_ = './fcos_r50_sssd.py'
+model = dict(distance=dict(kind='mse'))
+custom_hooks = _base_.custom_hooks
+custom_hooks[0].lambda_.after = 1.0

@@ -1,0 +1,5 @@
+# Table 1: RetinaNet with ResNet-50 alone.
+_base_ = [
+    'mmdet::_base_/models/retinanet_r50_fpn.py', '../_base_/datasets/coco_labeled.py',
+    '../_base_/schedules/sssd_180k.py', '../_base_/default_runtime.py'
+]

@@ -1,0 +1,8 @@
+# Tables 1 and 2: SSSD with lambda 75.
+_base_ = ['./retinanet_r50_baseline.py', '../_base_/sssd.py']
+model = dict(
+    _delete_=True,
+    type='sssd.GuidedDetector',
+    detector=_base_.model,
+    guide=dict(type='LGD', context=True),
+    distance=_base_.distance)
