@@ -18,6 +18,8 @@ SUPPORTS = dict(channels=(1,), space=(2, 3), map=(1, 2, 3))
 KINDS, ROOTS = ('mse', 'kl', 'js'), ('element', 'cell', 'level')
 #: Below this the Jensen-Shannon contribution of an element is rounding, and its root counts as 0.
 TINY = 1e-14
+#: Difference of log-probabilities below which the Jensen-Shannon contribution is taken from its series.
+CLOSE = 0.4
 
 
 def instance_normalise(features: Tensor, eps: float = 1e-5) -> Tensor:
@@ -48,11 +50,14 @@ def js_elements(teacher: Tensor, student: Tensor) -> Tensor:
     """What every element adds to ``D_JS = 1/2 KL(k || m) + 1/2 KL(k_e || m)``, ``m = (k + k_e) / 2``.
 
     From log-probabilities; no element is below 0 (log-sum inequality; rounding is cut off), and the elements of one
-    distribution sum to at most ln 2.
+    distribution sum to at most ln 2. Where the two are close, their difference would cancel in float and the root
+    magnify what is left: there it is ``m/2 (x^2 + x^4/6 + x^6/15 + x^8/28)``, ``x = tanh((log k - log k_e) / 2)``.
     """
-    middle = torch.logaddexp(teacher, student) - math.log(2)
-    parts = teacher.exp() * (teacher - middle) + student.exp() * (student - middle)
-    return parts.clamp(min=0) / 2
+    gap, middle = student - teacher, torch.logaddexp(teacher, student) - math.log(2)
+    far = (teacher.exp() * (teacher - middle) + student.exp() * (student - middle)).clamp(min=0)
+    square = torch.tanh(gap / 2).square()
+    near = middle.exp() * square * (1 + square * (1 / 6 + square * (1 / 15 + square / 28)))
+    return torch.where(gap.abs() < CLOSE, near, far) / 2
 
 
 def safe_root(value: Tensor) -> Tensor:

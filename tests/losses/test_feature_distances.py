@@ -131,6 +131,22 @@ def test_js_gradient_against_finite_differences(root):
     assert torch.autograd.gradcheck(distance, student.requires_grad_())
 
 
+@pytest.mark.parametrize('gap', [1e-2, 0.1, 1.0])
+def test_js_gradient_in_float_is_that_in_double(gap):
+    """Nearly equal elements must not cancel under the root."""
+    torch.manual_seed(0)
+    first = torch.randn(2, 64, 12, 12, dtype=torch.double)
+    second = first + gap * torch.randn_like(first)
+
+    def gradient(dtype):
+        value = first.to(dtype, copy=True).requires_grad_()
+        parts = js_elements(*(log_distribution(level, 'channels') for level in (second.to(dtype), value)))
+        js_root_sum(parts, 'channels', 'element').backward()
+        return value.grad.double()
+    exact = gradient(torch.double)
+    assert (gradient(torch.float) - exact).square().mean().sqrt() < 0.02 * exact.square().mean().sqrt()
+
+
 @pytest.mark.parametrize('correlation, js, mse', [(0.5, 1.13, 1.00), (0.8, 0.73, 0.40), (0.9, 0.52, 0.20)])
 def test_the_calibration_that_the_defaults_were_chosen_by(correlation, js, mse):
     """75 times the JS distance of random 256-channel maps weighs about as LGD's MSE; coarser roots a tenth of it."""
