@@ -10,6 +10,7 @@ checkpoint the weights are random; hardly anything is detected then, and post-pr
     python benchmarks/inference_latency.py configs/quickstart/retinanet_sssd.py [CHECKPOINT]
 """
 import argparse
+import contextlib
 import copy
 import json
 import os
@@ -26,6 +27,7 @@ import torch
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 
@@ -71,7 +73,8 @@ def build(cfg: Config, checkpoint: Optional[str], device: str) -> Dict[str, torc
     with tempfile.TemporaryDirectory() as folder:
         whole, part = os.path.join(folder, 'whole.pth'), os.path.join(folder, 'part.pth')
         torch.save(dict(meta={}, state_dict=guided.state_dict()), whole)
-        extract.main([whole, part])
+        with contextlib.redirect_stdout(None):
+            extract.main([whole, part])
         extracted.load_state_dict(torch.load(part, map_location='cpu', weights_only=True)['state_dict'])
     return {name: model.to(device).eval() for name, model in zip(NAMES, (plain, guided, extracted))}
 
@@ -126,6 +129,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         require_file(path, what)
     if args.repeats < 2:
         raise UserError(f'--repeats is {args.repeats}, but a spread needs at least 2.')
+    MMLogger.get_instance('latency', log_level='ERROR')  # or mmengine lists every weight that it initialises
     torch.set_num_threads(args.threads)
     torch.manual_seed(args.seed)
     load = os.getloadavg()

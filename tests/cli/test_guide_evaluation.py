@@ -19,8 +19,9 @@ def _in_tmp_path(tmp_path, monkeypatch):
 
 def evaluate(job, out, *options):
     """Scores of the detections of every image, through ``python -m sssd test``."""
+    name = f'experiment_name=evaluate_{out.name}'  # mmengine's name has the time in it, to the second
     args = [str(job.config), str(job.last_checkpoint), '--work-dir', str(out), '--out', f'{out}.pkl']
-    assert test_command.main([*args, *(['--cfg-options', *options] if options else [])]) == 0
+    assert test_command.main([*args, '--cfg-options', name, *options]) == 0
     predictions = pickle.loads(out.with_suffix('.pkl').read_bytes())
     return [image['pred_instances']['scores'] for image in predictions]
 
