@@ -7,7 +7,8 @@ from statistics import mean
 from .scalars import Curves
 from .tables import DASH, Grid
 
-SHARE, LAMBDA = 'distill_share', 'lambda_'
+#: The share as a guided detector logs it, and as SED does.
+SHARES, LAMBDA = ('distill_share', 'sup_distill_share'), 'lambda_'
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,11 @@ def phases(curves: Curves) -> list[Phase]:
     Args:
         curves: What :func:`~sssd.analysis.scalars.read_curves` found.
     """
-    if SHARE not in curves:
+    logged = [curves[name] for name in SHARES if name in curves]
+    if not logged:
         return []
     known = dict(zip(*curves[LAMBDA])) if LAMBDA in curves else {}
-    rows = [(step, known.get(step), share) for step, share in zip(*curves[SHARE])]
+    rows = [(step, known.get(step), share) for step, share in zip(*logged[0])]
     stays = [any(rows[other][1] == value for other in (i - 1, i + 1) if 0 <= other < len(rows))
              for i, (_, value, _) in enumerate(rows)]
     groups: list[list] = []

@@ -79,10 +79,11 @@ class Guidance(BaseModule):
         Returns:
             Loss terms, ``distill_distance`` (L_distill) and ``distill_share`` (lambda L_distill / L_total, Table 3).
         """
+        labels = box_labels(samples)  # first: it tells in one sentence what is missing
         features, targets = detector.extract_feat(inputs), SharedTargets(detector)
         with targets.recorded(), on_features(detector, features):
             losses = dict(detector.loss(inputs, samples))
-        guided = self.guide(features, box_labels(samples))
+        guided = self.guide(features, labels)
         if self.guide_loss:
             with targets.replayed(), on_features(detector, guided):
                 losses.update(rename_loss_dict(GUIDE, detector.loss(inputs, samples)))

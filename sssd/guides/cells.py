@@ -41,7 +41,7 @@ class Cells:
         index = torch.arange(sum(counts), device=device) - begin
         left, top = (index % row) * step_x, torch.div(index, row, rounding_mode='floor') * step_y
         corners = torch.stack([left, top, left + step_x, top + step_y], dim=1)
-        return cls(shapes, corners.to(features[0].dtype), level == levels[:, None])
+        return cls(shapes, corners.float(), level == levels[:, None])
 
     def overlapped(self, labels: BoxLabels) -> Tensor:
         """Which cells every valid box overlaps, (n, m, K).
@@ -68,10 +68,19 @@ class Cells:
 
 def pool(row: Tensor, covered: Tensor) -> Tensor:
     """Mean over the cells that a box covers: (n, C, K) and (n, P, m, K) to (n, P, m, C); 0 where it covers none."""
-    weight = covered.to(row.dtype)
-    return torch.einsum('nck,npmk->npmc', row, weight) / weight.sum(-1, keepdim=True).clamp(min=1)
+    row, weight = at_least_float(row), covered.float()
+    with torch.autocast(row.device.type, enabled=False):  # sums over a large box leave the range of half precision
+        total = torch.einsum('nck,npmk->npmc', row, weight.to(row.dtype))
+    return total / weight.sum(-1, keepdim=True).clamp(min=1)
 
 
 def render(vectors: Tensor, covered: Tensor) -> Tensor:
     """Write vectors (n, P, m, C) into the cells they cover (n, P, m, K), overlaps add up: (n, C, K)."""
-    return torch.einsum('npmc,npmk->nck', vectors, covered.to(vectors.dtype))
+    vectors = at_least_float(vectors)
+    with torch.autocast(vectors.device.type, enabled=False):
+        return torch.einsum('npmc,npmk->nck', vectors, covered.to(vectors.dtype))
+
+
+def at_least_float(values: Tensor) -> Tensor:
+    """The values in single precision, or in double if they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float))

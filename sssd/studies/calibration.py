@@ -22,7 +22,7 @@ from . import provenance
 from .lambda_override import is_hook, without_weight
 from .lambda_search import Goal, Trial, find_lambda
 
-SHARE = 'distill_share'
+SHARE = 'distill_share'  # SED prefixes it with sup_
 #: The share of a run is its mean over this last part of the iterations.
 LAST = 0.5
 UNUSED = ('val_cfg', 'val_dataloader', 'val_evaluator', 'test_cfg', 'test_dataloader', 'test_evaluator')
@@ -60,8 +60,9 @@ class ShareMeter(Hook):
                             f'{runner.max_iters}: give fewer.')
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        """Set lambda, after any other hook."""
-        unwrap(runner.model).lambda_ = self.lambda_
+        """Set lambda, and let the distance move the student, after any other hook."""
+        model = unwrap(runner.model)
+        model.lambda_, model.student_grad = self.lambda_, 1.0
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs: Optional[dict] = None) -> None:
         """Keep the share of this iteration.
@@ -70,10 +71,11 @@ class ShareMeter(Hook):
             Enough: After the last one.
             UserError: If the model logs no share, or it is not finite.
         """
-        if SHARE not in (outputs or {}):
+        share = (outputs or {}).get(SHARE, (outputs or {}).get(f'sup_{SHARE}'))
+        if share is None:
             raise UserError(f'{type(unwrap(runner.model)).__name__} logs no {SHARE}: give a config with a guided '
                             'model, such as sssd.GuidedDetector.')
-        self.shares.append(float(outputs[SHARE]))
+        self.shares.append(float(share))
         if not math.isfinite(self.shares[-1]):
             raise UserError(f'the loss of the run with lambda {self.lambda_:g} is not finite after {len(self.shares)} '
                             'iterations: lower the learning rate, or --high if the lambda is large.')

@@ -38,3 +38,9 @@ def test_the_table():
     text = phase_table(phases(curves([0, 0, 10, 30, 75, 75], [0, 0, .1, .2, .4, .5])), 'run').to_markdown()
     assert '| 150 to 200 | 10 to 30 | 0.150 | 0.100 | 0.200 | 2 |' in text
     assert '| 250 to 300 | 75 | 0.450 | 0.400 | 0.500 | 2 |' in text
+
+
+def test_the_shares_of_a_guided_sed():
+    found = curves([75, 75], [.2, .4])
+    found['sup_distill_share'] = found.pop('distill_share')
+    assert [phase.shares for phase in phases(found)] == [(.2, .4)]

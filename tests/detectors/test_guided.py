@@ -181,6 +181,8 @@ def test_the_label_guided_teacher_sees_the_labels():
     del data['data_samples'][0].gt_instances
     with pytest.raises(UserError, match='needs the labels'):
         detections(model, data)
+    with pytest.raises(UserError, match='needs the labels'):
+        model.loss(data['inputs'], data['data_samples'])
 
 
 def test_channels_classes_and_strides_come_from_the_detector():
