@@ -185,6 +185,7 @@ class Calibration:
             The chosen trial.
         """
         def measure(lambda_: float) -> float:
+            """The share of a lambda, from the record or from a run that is added to it."""
             known = {trial.lambda_: trial.share for trial in self.trials}
             if lambda_ in known:
                 return known[lambda_]

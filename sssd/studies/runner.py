@@ -60,25 +60,25 @@ class StudyRunner:
         Raises:
             UserError: If a run fails; the others' results are kept.
         """
-        todo = self.jobs(seeds, runs)
-        if not todo:
+        pending = self.jobs(seeds, runs)
+        if not pending:
             return []
         self.prepare_data()
-        self.reporter.plan([job.run.name for job in todo])
+        self.reporter.plan([job.run.name for job in pending])
         try:
-            for job in todo:
+            for job in pending:
                 lock = job.work_dir.with_name(f'.{job.run.name}.lock')
                 with directory_lock(lock):
                     self._run_job(job)
         finally:
             self.reporter.close()
-        return todo
+        return pending
 
     def jobs(self,
              seeds: Sequence[int] | None = None,
              runs: Sequence[str] | None = None) -> list[Job]:
         """The jobs still to do: shared starts where needed, then runs."""
-        todo = []
+        pending = []
         for seed in (self.spec.seeds if seeds is None else seeds):
             missing = [
                 job for job in self.all_jobs([seed], runs)
@@ -87,9 +87,9 @@ class StudyRunner:
             starts = [job.start for job in missing if job.start is not None]
             if starts and not (starts[0].is_finished()
                                and self.is_done(starts[0])):
-                todo.append(starts[0])
-            todo += missing
-        return todo
+                pending.append(starts[0])
+            pending += missing
+        return pending
 
     def all_jobs(self, seeds: Sequence[int],
                  runs: Sequence[str] | None = None) -> list[Job]:
