@@ -16,6 +16,9 @@ from sssd.studies.calibration_view import CalibrationView
 from sssd.studies.lambda_override import override_text
 from sssd.studies.lambda_search import Goal
 
+#: How every config begins that a calibration wrote.
+NOTE = '# lambda '
+
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd calibrate``."""
@@ -46,7 +49,7 @@ def place_of(args: argparse.Namespace, work_dir: str) -> Path:
     """Where the config is written.
 
     Raises:
-        UserError: If that is no Python file, or the config itself.
+        UserError: If that is no Python file, the config itself, or any file that is not from a calibration.
     """
     name = Path(args.config).stem
     out = Path(args.out or os.path.join(work_dir, f'{name}_calibrated.py'))
@@ -54,6 +57,8 @@ def place_of(args: argparse.Namespace, work_dir: str) -> Path:
         raise UserError(f'--out {out} has to end in .py: a config is written.')
     if out.resolve() == Path(args.config).resolve():
         raise UserError(f'--out {out} is the config itself: name another file.')
+    if out.exists() and not out.read_text(errors='replace').startswith(NOTE):
+        raise UserError(f'--out {out} is there already and was not written by a calibration: name another file.')
     return out
 
 

@@ -91,6 +91,10 @@ def test_mistakes_are_told_before_training(make_guided, make_job, tmp_path):
     assert '--iterations is 1' in refused(job, '--iterations', '1')
     assert 'has to end in .py' in refused(job, '--out', 'found.json')
     assert 'is the config itself' in refused(job, '--out', str(job.config))
+    mine = tmp_path / 'mine.py'
+    mine.write_text('model = dict()\n')
+    assert 'was not written by a calibration' in refused(job, '--out', str(mine))
+    assert mine.read_text() == 'model = dict()\n'
     (tmp_path / 'other.json').write_text('[]')
     assert 'other.json is no record of a calibration' in refused(job, '--out', 'other.py')
     odd = make_guided('odd', extra="custom_hooks[0]['lambda_'] = dict(type='Zigzag')\n")
