@@ -128,7 +128,7 @@ class CheckpointGuard(Hook):
         """What to do about a checkpoint that does not fit."""
         for parts, held in ((PARTS, 'a student and a teacher'), (GUIDED, 'a detector and its label side')):
             theirs = all(key.startswith(parts) for key in state_dict)
-            ours = any(key.startswith(parts) for key in model.state_dict())
+            ours = any(key.startswith(parts[0]) for key in model.state_dict())
             if theirs and not ours:
                 return (f'it holds {held}, so test it with the config of its training, or take a plain detector out '
                         f'with `python -m sssd extract {self.filename} OUT.pth`')

@@ -43,8 +43,9 @@ def check_data(cfg, parts: Sequence[str] = ('train', 'val')) -> List[str]:
         sets = list(_leaves(f'{where}.dataset', loader['dataset']))
         first = f'{where}.dataset.datasets[0]'
         for key, dataset in sets:
-            check_labels_loaded(cfg.get('model') or {}, part, key, dataset)
-            lines.append(_check_dataset(key, dataset, labelled_only or key.startswith(first)))
+            labelled = labelled_only or key.startswith(first)
+            check_labels_loaded(cfg.get('model') or {}, part, key, dataset, labelled)
+            lines.append(_check_dataset(key, dataset, labelled))
         classes = _check_same_classes(sets)
         if classes is not None:
             _check_num_classes(cfg.get('model') or {}, classes)

@@ -40,8 +40,8 @@ class LabelEnc(BaseModule):
             prefix='guidance.guide.')``.
 
     Raises:
-        UserError: If ``dim`` is no share, if a frozen function has no ``init_cfg``, or, on initialisation, if the
-            checkpoint is missing or does not fit.
+        UserError: If ``dim`` is no share, if a frozen function has no ``init_cfg`` of type ``Pretrained``, or, on
+            initialisation, if the checkpoint is missing or does not fit.
     """
 
     def __init__(self,
@@ -55,8 +55,9 @@ class LabelEnc(BaseModule):
         super().__init__(init_cfg=init_cfg)
         if not 0 <= dim <= 1:
             raise UserError(f'LabelEnc: dim is {dim}, but a share of the boxes lies in [0, 1]; 0.5 is the default.')
-        if frozen and not init_cfg:
-            raise UserError(f'LabelEnc: frozen=True without init_cfg would teach random features; {REMEDY}.')
+        if frozen and (init_cfg or {}).get('type') != 'Pretrained':
+            raise UserError('LabelEnc: frozen=True without an init_cfg of type Pretrained would teach random features; '
+                            f'{REMEDY}.')
         self.num_classes, self.dim, self.frozen = num_classes, dim, frozen
         self.strides = [stride if isinstance(stride, tuple) else (stride, stride) for stride in strides]
         self.encode = nn.Sequential(nn.Conv2d(num_classes, channels, 3, padding=1), nn.ReLU(),

@@ -154,7 +154,8 @@ class Calibration:
         about: What else the record says: the config's name, the command.
 
     Raises:
-        UserError: If a file that is no such record is in its place, or a number is out of its range.
+        UserError: If a file that is no such record, or one of other settings, is in its place, or a number is out of
+            its range.
     """
 
     def __init__(self, cfg: Config, goal: Goal, iterations: int, seed: int, record: Path,
@@ -213,15 +214,18 @@ class Calibration:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     def _kept(self) -> List[dict]:
-        """The trials of an earlier call with the same settings."""
+        """The trials of an earlier call, which had to have the same settings."""
         if not self.record.is_file():
             return []
+        remedy = 'move it away or name another file with --out'
         try:
             old = json.loads(self.record.read_text())
-            return old['trials'] if old['hash'] == self._hash() else []
-        except (json.JSONDecodeError, KeyError, TypeError):
-            raise UserError(f'{self.record} is no record of a calibration: move it away or name another file with '
-                            '--out.') from None
+            known, trials = old['hash'], [{**row, **_checked(row)} for row in old['trials']]
+        except (ValueError, KeyError, TypeError):
+            raise UserError(f'{self.record} is no record of a calibration: {remedy}.') from None
+        if known != self._hash():
+            raise UserError(f'{self.record} is the record of another config, seed or number of iterations: {remedy}.')
+        return trials
 
     def _write(self) -> None:
         """Replace the record in one step."""
@@ -229,3 +233,8 @@ class Calibration:
         fresh = self.record.with_name(f'.{self.record.name}')
         fresh.write_text(json.dumps(self.content, indent=1) + '\n')
         os.replace(fresh, self.record)
+
+
+def _checked(row: dict) -> dict:
+    """The numbers of a trial in a record."""
+    return {'lambda': float(row['lambda']), 'share': float(row['share'])}

@@ -60,6 +60,11 @@ def test_a_second_call_trains_only_what_is_new_and_gives_the_same(make_guided):
     cfg = calibration_config(Config.fromfile(str(job.config)), seed=0)
     row = first['trials'][0]
     assert measure_share(cfg, row['lambda'], ITERATIONS) == row['share']
+    kept = out.with_suffix('.json').read_text()
+    with pytest.raises(UserError, match='found.json is the record of another config, seed or number of iterations'):
+        calibrated(job, '--seed', '8')
+    assert out.with_suffix('.json').read_text() == kept
+    out.with_suffix('.json').rename(job.work_dir / 'first.json')
     _, reseeded = calibrated(job, '--seed', '8')
     assert reseeded['trials'][0]['lambda'] == row['lambda'] and reseeded['trials'][0]['share'] != row['share']
 
@@ -95,8 +100,10 @@ def test_mistakes_are_told_before_training(make_guided, make_job, tmp_path):
     mine.write_text('model = dict()\n')
     assert 'was not written by a calibration' in refused(job, '--out', str(mine))
     assert mine.read_text() == 'model = dict()\n'
-    (tmp_path / 'other.json').write_text('[]')
-    assert 'other.json is no record of a calibration' in refused(job, '--out', 'other.py')
+    for content in ('[]', '{"hash": "1"}', '{"hash": "1", "trials": [{"share": 1}]}',
+                    '{"hash": "1", "trials": [{"lambda": "x", "share": 1}]}'):
+        (tmp_path / 'other.json').write_text(content)
+        assert 'other.json is no record of a calibration' in refused(job, '--out', 'other.py')
     odd = make_guided('odd', extra="custom_hooks[0]['lambda_'] = dict(type='Zigzag')\n")
     assert 'lambda_ in custom_hooks is Zigzag' in refused(odd)
     assert 'only 6: give fewer' in refused(job, '--iterations', '7')

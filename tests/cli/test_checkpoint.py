@@ -179,3 +179,11 @@ def test_a_guided_checkpoint_on_a_plain_model_is_told_the_way_out():
     state = nn.ModuleDict(dict(detector=_net(), guidance=_net())).state_dict()
     with pytest.raises(UserError, match='a detector and its label side.*python -m sssd extract weights.pth OUT.pth'):
         _load(_net(), state)
+
+
+@pytest.mark.parametrize('parts, others', [(('detector', 'guidance'), ('student', 'teacher', 'guidance')),
+                                           (('student', 'teacher', 'guidance'), ('detector', 'guidance'))])
+def test_guided_checkpoints_on_another_guided_model_are_told_the_way_out(parts, others):
+    state = nn.ModuleDict({part: _net() for part in parts}).state_dict()
+    with pytest.raises(UserError, match='python -m sssd extract weights.pth OUT.pth'):
+        _load(nn.ModuleDict({part: _net() for part in others}), state)

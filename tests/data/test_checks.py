@@ -210,6 +210,23 @@ def test_labels_that_are_not_loaded(cfg):
     fails(cfg, 'train_dataloader.dataset.pipeline loads no labels, but a guided model trains on')
 
 
+@pytest.mark.parametrize('option', ['with_bbox', 'with_label'])
+def test_labels_that_are_loaded_without_their_boxes(cfg, option):
+    cfg = guided(cfg)
+    cfg.train_dataloader.dataset.pipeline[1][option] = False
+    fails(cfg, 'train_dataloader.dataset.pipeline loads no labels')
+
+
+def test_a_guide_on_the_labelled_branch_of_sed_needs_its_labels_alone(cfg):
+    load = dict(type='LoadAnnotations', with_bbox=True)
+    cfg.train_dataloader.dataset.datasets[0].pipeline = [dict(type='LoadImageFromFile')]
+    check_data(cfg)
+    cfg.model.guidance = dict()
+    fails(cfg, r'train_dataloader.dataset.datasets\[0\].pipeline loads no labels, but a guided model trains on')
+    cfg.train_dataloader.dataset.datasets[0].pipeline.append(load)
+    check_data(cfg)
+
+
 def test_labels_that_are_resized_before_the_guide_sees_them(cfg):
     cfg = guided(cfg, predict_on='guide')
     cfg.val_dataloader.dataset.pipeline = cfg.train_dataloader.dataset.pipeline

@@ -154,8 +154,17 @@ def test_a_checkpoint_that_is_not_of_step_1_is_told(change, message, tmp_path):
     assert 'run step 1' in str(caught.value) and 'init_cfg' in str(caught.value) and '\n' not in str(caught.value)
 
 
+@pytest.mark.parametrize('content', [b'', b'not a checkpoint', b'PK\x03\x04 cut off'])
+def test_a_file_that_is_no_checkpoint_is_told(content, tmp_path):
+    (tmp_path / 'step1.pth').write_bytes(content)
+    with pytest.raises(UserError, match='step1.pth cannot be read as a checkpoint.*run step 1') as caught:
+        function(frozen=True, init_cfg=pretrained(tmp_path / 'step1.pth')).init_weights()
+    assert '\n' not in str(caught.value)
+
+
 def test_mistakes_are_told():
-    with pytest.raises(UserError, match='frozen=True without init_cfg.*run step 1'):
-        function(frozen=True)
+    for init_cfg in (None, dict(type='Kaiming', layer='Conv2d')):
+        with pytest.raises(UserError, match='frozen=True without an init_cfg of type Pretrained.*run step 1'):
+            function(frozen=True, init_cfg=init_cfg)
     with pytest.raises(UserError, match='dim is 1.5'):
         function(dim=1.5)
