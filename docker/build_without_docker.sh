@@ -19,7 +19,7 @@ MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 SUITE=bookworm
 BASE=localhost/sssd-base:$SUITE
 IMAGE=localhost/sssd:cpu
-export STORAGE_DRIVER=${STORAGE_DRIVER:-vfs} BUILDAH_ISOLATION=chroot
+export BUILDAH_ISOLATION=chroot
 
 die() { echo "error: $*" >&2; exit 2; }
 say() { echo "== $*"; }
