@@ -48,6 +48,7 @@ finish() {
 trimmed() {
     sed -e $'s/\x1b\\[[0-9;]*m//g' -e 's/.*\r//' | awk '
         /^== image: / { all = 1 }
+        sub(/Using cache .*/, "Using cache") { print; next }
         all || /^(== |STEP |\[[0-9\/]+\] STEP |environment:|E: |[Ee]rror|No broken)/ || /^  .*: (done|FAILED)/'
 }
 
@@ -73,19 +74,19 @@ make_base() {
     CONTAINER=
 }
 
-# pip.conf out of pip's environment variables; local folders of wheels are mounted while building.
+# pip.conf out of pip's environment variables; wheels of local folders are mounted at /mnt while building.
 pip_options() {
-    local folder count=0 links=
-    OPTIONS=(--secret "id=pip,src=$SCRATCH/pip.conf")
+    local folder
+    mkdir "$SCRATCH/wheels"
     for folder in ${PIP_FIND_LINKS:-}; do
         [ -d "$folder" ] || die "PIP_FIND_LINKS names $folder, which is no folder: name folders of wheels, or unset it."
-        OPTIONS+=(--volume "$(realpath "$folder"):/run/wheels$count:ro")
-        links+=" /run/wheels$count"
-        count=$((count + 1))
+        cp "$folder"/*.whl "$SCRATCH/wheels"
     done
+    say "wheels at hand: $(ls -x -w 0 "$SCRATCH/wheels")"
+    OPTIONS=(--secret "id=pip,src=$SCRATCH/pip.conf" --volume "$SCRATCH/wheels:/mnt:ro")
     {
         echo '[global]'
-        [ -z "$links" ] || echo "find-links =$links"
+        echo 'find-links = /mnt'
         [ -z "${PIP_INDEX_URL:-}" ] || echo "index-url = $PIP_INDEX_URL"
         [ -z "${PIP_EXTRA_INDEX_URL:-}" ] || echo "extra-index-url = $PIP_EXTRA_INDEX_URL"
         [ -z "${PIP_TRUSTED_HOST:-}" ] || echo "trusted-host = $PIP_TRUSTED_HOST"
@@ -111,10 +112,11 @@ leftovers() {
     for name in c++ cc g++ gcc make; do
         [ ! -e "$root/usr/bin/$name" ] || echo "a compiler: $name"
     done
-    for path in root/.cache opt/venv/setup.log etc/pip.conf build var/lib/apt/lists/*_Packages; do
+    for path in root/.cache opt/venv/setup.log etc/pip.conf build 'mnt/*' 'run/secrets/*' \
+        'var/lib/apt/lists/*_Packages'; do
         [ -z "$(compgen -G "$root/$path")" ] || echo "left behind: $path"
     done
-    for value in "${PIP_INDEX_URL:-}" "${PIP_EXTRA_INDEX_URL:-}" ${PIP_FIND_LINKS:-}; do
+    for value in "${PIP_INDEX_URL:-}" "${PIP_EXTRA_INDEX_URL:-}" "${PIP_TRUSTED_HOST:-}" ${PIP_FIND_LINKS:-}; do
         [ -n "$value" ] || continue
         ! grep -rqsF --include='*.json' --include='*.txt' --include='*.conf' --include=RECORD --include=METADATA \
             -- "$value" "$root/opt/venv" "$root/workspace" "$root/etc" || echo "the image names an index"

@@ -23,7 +23,8 @@ docker-demo: ## the demo in sssd:cpu (ARGS=--quick for a minute of it)
 	@$(COMPOSE) run --rm demo python -m sssd demo $(ARGS)
 
 docker-train: ## train in sssd:cuda: CONFIG=configs/... GPUS=8 ARGS="--work-dir ..."
-	@test -n '$(CONFIG)' || { echo "error: no config is given: call 'make docker-train CONFIG=configs/<file>.py GPUS=<number>'." >&2; exit 2; }
+	@test -n '$(CONFIG)' || { \
+		echo "error: no config is given: call 'make docker-train CONFIG=configs/<file>.py GPUS=<number>'." >&2; exit 2; }
 	@$(COMPOSE) run --rm train tools/dist_train.sh '$(CONFIG)' '$(GPUS)' $(ARGS)
 
 docker-test: ## quick tests in sssd:cpu (DOCKER_TESTS=tests/detectors for others)

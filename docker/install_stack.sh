@@ -5,7 +5,10 @@
 set -eu
 for pin in ${PINS:-}; do
     name=${pin%%==*}
-    grep -q "^$name==" constraints.txt || { echo "error: PINS has $pin, and constraints.txt has no $name to replace." >&2; exit 2; }
+    if ! grep -q "^$name==" constraints.txt; then
+        echo "error: PINS has $pin, and constraints.txt has no $name to replace." >&2
+        exit 2
+    fi
     sed -i "s/^$name==.*/$pin/" constraints.txt
 done
 if [ -n "${TORCH_INDEX_URL:-}" ]; then
