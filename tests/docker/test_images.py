@@ -197,7 +197,7 @@ def healthcheck(repo_root):
 
 def test_the_health_check_passes_here(healthcheck, capsys):
     assert healthcheck([]) == 0
-    assert re.match(r'healthy: sssd \d.*torch \d.* on cpu', capsys.readouterr().out)
+    assert re.search(r'healthy: sssd \d.*torch \d.* on cpu', capsys.readouterr().out)
 
 
 def test_the_health_check_sees_operators_that_compute_nonsense(healthcheck, capsys, monkeypatch):
@@ -227,6 +227,34 @@ def test_the_build_without_docker_says_what_it_lacks(repo_root, tmp_path, user, 
     assert done.returncode == 2
     assert done.stderr.startswith(complaint)
     assert not (tmp_path / 'log').exists()
+
+
+def call_function(repo_root, name, setting, text=''):
+    """Run one function of the build script after a setting in shell; returns what it prints."""
+    script = (repo_root / 'docker/build_without_docker.sh').read_text()
+    function = re.search(rf'^{name}\(\) \{{$.*?^\}}$', script, re.M | re.S).group()
+    command = f'set -euo pipefail\n{function}\n{setting}'
+    return subprocess.run(['bash', '-c', command], input=text, capture_output=True, text=True, check=True).stdout
+
+
+def test_what_an_image_must_not_hold_is_complained_about(repo_root, tmp_path):
+    setting = f"buildah() {{ echo '{{}}'; }}\nIMAGE=i PIP_INDEX_URL=https://me:secret@here/simple\nleftovers {tmp_path}"
+    for folder in ('usr/bin', 'opt/venv', 'workspace', 'etc'):
+        (tmp_path / folder).mkdir(parents=True)
+    assert call_function(repo_root, 'leftovers', setting) == ''
+    (tmp_path / 'usr/bin/g++').touch()
+    (tmp_path / 'etc/pip.conf').touch()
+    (tmp_path / 'opt/venv/RECORD').write_text('https://me:secret@here/simple/torch')
+    assert call_function(repo_root, 'leftovers', setting).splitlines() == [
+        'a compiler: g++', 'left behind: etc/pip.conf', 'the image names an index']
+    in_history = setting.replace('{}', 'PIP_INDEX_URL=https://me:secret@here/simple')
+    assert "the image's history names an index" in call_function(repo_root, 'leftovers', in_history)
+
+
+def test_the_log_leaves_this_machine_out(repo_root):
+    setting = 'hostname() { echo box; }\nSCRATCH=/tmp/x HOME=/home/me PWD=/srv/sssd\nanonymous'
+    text = '/tmp/x/a /srv/sssd/b /home/me/c on box: https://me:secret@here/simple\n'
+    assert call_function(repo_root, 'anonymous', setting, text) == '<scratch>/a ./b ~/c on <host>: <url>\n'
 
 
 def test_the_log_of_the_last_build_tells_of_a_success_and_of_no_machine(repo_root):
