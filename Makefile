@@ -13,7 +13,7 @@ THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 .PHONY: help env test demo lint clean
 
 help: ## this list
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
 
 env: $(STAMP) ## build .venv, or bring it up to date (compiles mmcv's operators: minutes the first time)
 
@@ -34,3 +34,5 @@ lint: $(STAMP) ## style and common mistakes (ruff)
 clean: ## remove caches, not the environment
 	@rm -rf .pytest_cache .ruff_cache build *.egg-info
 	@find sssd tests tools configs -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+include docker/docker.mk

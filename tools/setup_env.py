@@ -191,8 +191,8 @@ def make_venv(path):
     return python
 
 
-def install(python, log_path):
-    """Install the stack in the one order that works."""
+def install(python, log_path, stack_only=False):
+    """Install the stack in the one order that works, then sssd, unless ``stack_only``."""
     env = dict(os.environ, MMCV_WITH_OPS='1')
     env.setdefault('MAX_JOBS', str(os.cpu_count() or 1))
     env.pop('PYTHONPATH', None)
@@ -212,20 +212,22 @@ def install(python, log_path):
     step(mmcv, '-v', '--no-build-isolation', mmcv)
     mmdet = pinned('onedl-mmdetection')
     step(mmdet, '--no-build-isolation', mmdet)
-    step('sssd and its tools', '--no-build-isolation', '-e', '.[dev]')
+    if not stack_only:
+        step('sssd and its tools', '--no-build-isolation', '-e', '.[dev]')
     run_step('check that all of it imports', [python, '-c', CHECK_IMPORTS], log_path, env)
 
 
 def main():
-    """Build the environment in the folder named on the command line."""
+    """Build the environment in the folder named on the command line; ``--stack-only`` leaves sssd out."""
+    folders = [argument for argument in sys.argv[1:] if argument != '--stack-only']
     try:
         check_python()
-        path = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, '.venv'))
+        path = os.path.abspath(folders[0] if folders else os.path.join(ROOT, '.venv'))
         print('environment: %s' % os.path.relpath(path))
         python = make_venv(path)
         log_path = os.path.join(path, 'setup.log')
         open(log_path, 'w').close()
-        install(python, log_path)
+        install(python, log_path, stack_only='--stack-only' in sys.argv)
     except SetupError as error:
         sys.stderr.write('error: %s\n' % error)
         return 1

@@ -104,6 +104,16 @@ def test_a_step_that_works_only_says_so(setup_env, tmp_path, capfd):
     assert captured.err == ''
 
 
+@pytest.mark.parametrize('stack_only', [False, True])
+def test_the_stack_alone_leaves_sssd_out(setup_env, monkeypatch, stack_only):
+    titles = []
+    monkeypatch.setattr(setup_env, 'run_step', lambda title, *rest: titles.append(title))
+    monkeypatch.setattr(setup_env, 'installed', lambda *rest: True)
+    setup_env.install('python', 'setup.log', stack_only=stack_only)
+    assert ('sssd and its tools' in titles) is not stack_only
+    assert titles[0] == 'build tools' and titles[-1] == 'check that all of it imports'
+
+
 def test_the_versions_agree_everywhere(setup_env, repo_root):
     metadata = (repo_root / 'pyproject.toml').read_text()
     dists = dict(mmengine='onedl-mmengine', mmcv='onedl-mmcv', mmdet='onedl-mmdetection')
