@@ -50,9 +50,9 @@ def test_a_config_that_cannot_be_read(tmp_path, text, said):
     assert said in str(caught.value)
 
 
-def test_amp_without_a_gpu(job, monkeypatch):
+def test_float16_without_a_gpu(job, monkeypatch):
     monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: False)
-    assert '--amp needs a GPU' in _train(job, '--amp')
+    assert '--amp-dtype float16 needs a GPU' in _train(job, '--amp-dtype', 'float16')
 
 
 def test_scaling_the_learning_rate_without_its_batch_size(job, make_job):
