@@ -63,6 +63,17 @@ def scale_lr(cfg: Config, config: str) -> None:
     cfg.auto_scale_lr = dict(settings, enable=True)
 
 
+def refuse_lossy_checkpointing(cfg: Config, config: str) -> None:
+    """Refuse MMEngine's ``activation_checkpointing``: modules whose inputs are tuples or need no gradient lose theirs.
+
+    Raises:
+        UserError: When the config has it.
+    """
+    if cfg.get('activation_checkpointing'):
+        raise UserError(f'activation_checkpointing, which {config} sets, leaves backbones and pyramids without '
+                        'gradients: take it out and add dict(type=\'sssd.RecomputeHook\') to custom_hooks.')
+
+
 def set_start(cfg: Config, resume: Optional[str]) -> Optional[str]:
     """Set where the training starts; returns the checkpoint that is going to be loaded, if any."""
     if resume == 'auto':
@@ -80,6 +91,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Train; returns the exit status."""
     args = parse_args(argv)
     cfg = load_config(args)
+    refuse_lossy_checkpointing(cfg, args.config)
     if args.amp or args.amp_dtype:
         use_amp(cfg, args.amp_dtype)
     if args.auto_scale_lr:

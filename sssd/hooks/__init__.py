@@ -4,6 +4,8 @@ from sssd.hooks.compile_parts import CompilePartsHook
 from sssd.hooks.ema_teacher import EMATeacherHook
 from sssd.hooks.freeze_backbone import FreezeBackboneHook
 from sssd.hooks.lambda_schedule import LambdaScheduleHook
+from sssd.hooks.recompute import RecomputeHook
 from sssd.hooks.scale_draw import ScaleDrawHook
 
-__all__ = ['CompilePartsHook', 'EMATeacherHook', 'FreezeBackboneHook', 'LambdaScheduleHook', 'ScaleDrawHook']
+__all__ = ['CompilePartsHook', 'EMATeacherHook', 'FreezeBackboneHook', 'LambdaScheduleHook', 'RecomputeHook',
+           'ScaleDrawHook']

@@ -55,6 +55,10 @@ def test_float16_without_a_gpu(job, monkeypatch):
     assert '--amp-dtype float16 needs a GPU' in _train(job, '--amp-dtype', 'float16')
 
 
+def test_checkpointing_that_loses_gradients(job):
+    assert 'sssd.RecomputeHook' in _train(job, '--cfg-options', 'activation_checkpointing=neck')
+
+
 def test_scaling_the_learning_rate_without_its_batch_size(job, make_job):
     assert 'needs auto_scale_lr.base_batch_size' in _train(job, '--auto-scale-lr')
     half = make_job('half', extra='auto_scale_lr = dict(enable=False)\n')

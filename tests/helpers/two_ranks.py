@@ -11,7 +11,7 @@ import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner.utils import set_random_seed
 
-from sssd.hooks import ScaleDrawHook
+from sssd.hooks import RecomputeHook, ScaleDrawHook
 from sssd.hooks.ema_teacher import average
 
 #: Unequal numbers of boxes: three on the first rank, one on the second.
@@ -30,12 +30,13 @@ def guidance(kind, **guide):
 
 
 def settled_faster_rcnn():
-    """A Faster R-CNN in which nothing is random and every image has 12 proposals.
+    """A Faster R-CNN in which nothing is random, and whose second stage trains on 12 proposals of every image.
 
-    Its samplers take all anchors and all proposals, and its NMS removes none.
+    Its samplers take all anchors and all proposals, its NMS removes none, and its second stage ignores none.
     """
     detector = tiny.faster_rcnn(rpn_head={**tiny.rpn_head(), 'type': 'sssd.SyncedRPNHead'})
     detector.train_cfg.rpn_proposal.nms.iou_threshold = 1.0
+    detector.train_cfg.rcnn.assigner = dict(tiny.MAX_IOU, neg_iou_thr=0.5)
     for part in (detector.train_cfg.rpn, detector.train_cfg.rcnn):
         part.sampler.num = 10**6
     return detector
@@ -111,10 +112,14 @@ def step(case, rank, world_size):
     return trained(model)
 
 
-#: What one of two ranks may lack: boxes, proposals as well, the unlabelled images.
+#: What one of two ranks may lack: boxes, proposals as well, the unlabelled images; or nothing, with activations that
+#: are computed again in the backward pass.
 LACKING = [(what, detector, kind) for what, detectors, kinds in (
-    ('boxes', tiny.DETECTORS, ('sed', 'sssd', 'both')), ('proposals', ['faster_rcnn'], ('sed', 'sssd', 'both')),
-    ('unlabelled', tiny.DETECTORS, ('sed', 'both'))) for detector in detectors for kind in kinds]
+    ('boxes', tiny.DETECTORS, ('sed', 'sssd', 'both')),
+    ('proposals', ['faster_rcnn'], ('sed', 'sssd', 'both')),
+    ('unlabelled', tiny.DETECTORS, ('sed', 'both')),
+    ('activations', ['retinanet'], ('sed', 'sssd', 'both')),
+) for detector in detectors for kind in kinds]
 
 
 def lacking(what, detector, kind, rank):
@@ -130,11 +135,13 @@ def lacking(what, detector, kind, rank):
     if kind == 'both':
         options['guidance'] = guidance('js')
     model = guided.build(config, **guidance('js')) if kind == 'sssd' else tiny.build_sed(config, **options)
+    if what == 'activations':
+        RecomputeHook().before_train(SimpleNamespace(model=model))
     wrapper, missing = tiny.sgd(model, lr=0.01), []
     wrapper.optimizer.register_step_pre_hook(lambda *args: missing.extend(
         name for name, value in model.named_parameters() if value.requires_grad and value.grad is None))
     runs = MMDistributedDataParallel(model, broadcast_buffers=False)
-    boxes = tiny.BOXES[0] if what == 'unlabelled' or rank == 0 else ()
+    boxes = tiny.BOXES[0] if what in ('unlabelled', 'activations') or rank == 0 else ()
     for seed in range(2):
         runs.train_step(batch_for(model, boxes=(boxes, boxes), seed=10 * rank + seed,
                                   branches=what != 'unlabelled' or rank == 0), wrapper)
