@@ -71,14 +71,17 @@ def estimate(cfg: Config) -> Memory:
     if optimizer.type not in STATES:
         raise UserError(f'the memory of the optimizer {optimizer.type} is not known, only that of {", ".join(STATES)}.')
     states = STATES[optimizer.type] if optimizer.type != 'SGD' or optimizer.get('momentum') else 0
-    model = MODELS.build(copy.deepcopy(cfg.model)).train()
+    with torch.random.fork_rng(devices=()):
+        torch.manual_seed(0)
+        model = MODELS.build(copy.deepcopy(cfg.model)).train()
+        first, second = (kept(model, unit_of(cfg), size) for size in SMALL)
     state = [*model.parameters(), *model.buffers()]
     trained = gib(value for value in model.parameters() if value.requires_grad)
     counts = unit_of(cfg)
-    (first, second), height_width = [kept(model, counts, size) for size in SMALL], image_size(cfg)
+    height_width = image_size(cfg)
     slope = (second - first) / (pixels(SMALL[1]) - pixels(SMALL[0]))
     unit = first + slope * (pixels(height_width) - pixels(SMALL[0]))
-    return Memory(gib(state), trained, states * trained, unit / GIB, sum(counts), height_width)
+    return Memory(gib(state), trained, states * trained, unit / GIB, sum(unit_of(cfg)), height_width)
 
 
 def unit_of(cfg: Config) -> List[int]:
