@@ -77,7 +77,6 @@ def estimate(cfg: Config) -> Memory:
         first, second = (kept(model, unit_of(cfg), size) for size in SMALL)
     state = [*model.parameters(), *model.buffers()]
     trained = gib(value for value in model.parameters() if value.requires_grad)
-    counts = unit_of(cfg)
     height_width = image_size(cfg)
     slope = (second - first) / (pixels(SMALL[1]) - pixels(SMALL[0]))
     unit = first + slope * (pixels(height_width) - pixels(SMALL[0]))
@@ -130,10 +129,10 @@ def kept(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> int:
     found = {}
 
     def keep(value: Tensor) -> Tensor:
-        """Note the storage, which lives as long as its graph does."""
+        """Note the storage and hold it, so that no other one gets its address."""
         storage = value.untyped_storage()
         if storage.data_ptr() not in own:
-            found[storage.data_ptr()] = storage.nbytes()
+            found[storage.data_ptr()] = storage
         return value
 
     branches = [('sup', counts[0], BOXES)]
@@ -144,9 +143,8 @@ def kept(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> int:
     if not hasattr(model, 'student'):
         inputs, samples = inputs['sup'], samples['sup']
     with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        losses = model.loss(inputs, samples)
-    assert losses  # they hold the graph until here
-    return sum(found.values())
+        model.loss(inputs, samples)
+    return sum(storage.nbytes() for storage in found.values())
 
 
 def sample(size: Tuple[int, int], boxes: int) -> DetDataSample:
