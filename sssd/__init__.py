@@ -8,7 +8,7 @@ from sssd.compat import check_stack, trust_checkpoint_types
 
 __version__ = '0.1.0'
 
-REGISTERING = ('sssd.data', 'sssd.hooks', 'sssd.losses', 'sssd.views', 'sssd.guides', 'sssd.detectors')
+REGISTERING = ('sssd.data', 'sssd.optim', 'sssd.hooks', 'sssd.losses', 'sssd.views', 'sssd.guides', 'sssd.detectors')
 
 
 def register_all_modules() -> None:

@@ -14,6 +14,7 @@ COMMANDS = {
     'split': 'split a COCO data set into labelled and unlabelled images',
     'toy': 'draw the toy data set; nothing is downloaded',
     'demo': 'train and compare on a toy data set, on the CPU',
+    'recipe': 'learning rate, iterations and batch of a config for the GPUs at hand',
     'study': 'run a set of configs and collect their results',
 }
 

@@ -35,6 +35,6 @@ def run_cli(main: Callable[[Optional[Sequence[str]]], Optional[int]],
     try:
         return main(argv) or 0
     except UserError as error:
-        if os.environ.get('RANK', '0') == '0':
+        if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0':
             print(f'sssd: error: {error}', file=sys.stderr, flush=True)
         return EXIT_USER_ERROR

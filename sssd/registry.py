@@ -9,6 +9,7 @@ from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -17,6 +18,8 @@ HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='sssd', locations=['sssd.h
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='sssd', locations=['sssd.data'])
 DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='sssd', locations=['sssd.data'])
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='sssd', locations=['sssd.data'])
+OPTIM_WRAPPERS = Registry(
+    'optimizer wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='sssd', locations=['sssd.optim'])
 
 VIEWS = Registry('prediction view', scope='sssd', locations=['sssd.views'])
 SCHEDULES = Registry('schedule', scope='sssd', locations=['sssd.schedules'])

@@ -6,7 +6,7 @@ import pytest
 BASE = {'errors', 'registry'}
 #: What each part of the package may import from the package, besides itself.
 ALLOWED = dict(
-    errors=set(), compat=set(), registry=set(), schedules=BASE, losses=BASE, data=BASE,
+    errors=set(), compat=set(), registry=set(), optim=BASE, schedules=BASE, losses=BASE, data=BASE,
     views=BASE | {'losses'}, guides=BASE | {'losses'}, hooks=BASE | {'schedules'},
     detectors=BASE | {'losses', 'views', 'guides'})
 #: Other packages that a part must not import, since it works on tensors or numbers alone.

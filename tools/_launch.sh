@@ -1,20 +1,78 @@
-# Sourced by dist_train.sh and dist_test.sh: starts NPROC processes with torchrun.
+# Sourced by the launchers of this folder.
 # PYTHON names another interpreter; the checkout's .venv is used when nothing is active.
 
-launch() {
-    local nproc=$1 root python
-    shift
-    root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-    python=${PYTHON:-python}
-    if [ -z "${PYTHON:-}${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "$root/.venv/bin/python" ]; then
-        python=$root/.venv/bin/python
+fail() {
+    echo "error: $*" >&2
+    exit 2
+}
+
+# require_count NAME VALUE: VALUE has to be a whole number above 0.
+require_count() {
+    [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "$1 is '$2', but has to be a whole number above 0."
+}
+
+# require_files CONFIG [CHECKPOINT]: told now rather than when a job has waited for its turn.
+require_files() {
+    [ -f "$1" ] || fail "config file $1 does not exist: check the path."
+    [ $# -lt 2 ] || [ -f "$2" ] || fail "checkpoint $2 does not exist: check the path."
+}
+
+# Sets ROOT, PY and PYTHONPATH.
+find_python() {
+    ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+    PY=${PYTHON:-python}
+    if [ -z "${PYTHON:-}${VIRTUAL_ENV:-}${CONDA_PREFIX:-}" ] && [ -x "$ROOT/.venv/bin/python" ]; then
+        PY=$ROOT/.venv/bin/python
     fi
-    PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" \
-        "$python" -m torch.distributed.run \
-        --nnodes="${NNODES:-1}" \
-        --node_rank="${NODE_RANK:-0}" \
-        --master_addr="${MASTER_ADDR:-127.0.0.1}" \
-        --master_port="${PORT:-29500}" \
-        --nproc_per_node="$nproc" \
-        "$@"
+    export PYTHONPATH="$ROOT${PYTHONPATH:+:$PYTHONPATH}"
+}
+
+# launch NPROC SCRIPT ARGUMENTS: NPROC processes on this node, with torchrun. From the environment:
+#   NNODES, NODE_RANK, MASTER_ADDR, PORT   several nodes, each of which knows its place
+#   NNODES, RDZV_ENDPOINT                  several nodes that meet at HOST:PORT of one of them and find their places;
+#                                          also RDZV_ID, RDZV_BACKEND, RDZV_CONF, LOCAL_ADDR (this node's address)
+#   MAX_RESTARTS                           how often failed workers are started again; needs a rendezvous, which is at
+#                                          MASTER_ADDR:PORT unless RDZV_ENDPOINT says otherwise
+launch() {
+    local nproc=$1 meet endpoint=${RDZV_ENDPOINT:-}
+    shift
+    require_count NPROC "$nproc"
+    [[ ${MAX_RESTARTS:-0} =~ ^[0-9]+$ ]] || fail "MAX_RESTARTS is '$MAX_RESTARTS', but has to be a whole number."
+    [[ ${NNODES:-1} =~ ^[1-9][0-9]*(:[1-9][0-9]*)?$ ]] ||
+        fail "NNODES is '$NNODES', but has to be a whole number above 0, or MIN:MAX with RDZV_ENDPOINT."
+    # Workers that are started again must not find what the ones before them left in the store: fixed places have one
+    # store for all, and so has torchrun's rendezvous unless it is told to have a new one each time.
+    [ "${MAX_RESTARTS:-0}" = 0 ] || endpoint=${endpoint:-${MASTER_ADDR:-127.0.0.1}:${PORT:-29500}}
+    if [ -n "$endpoint" ]; then
+        export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+        meet=(--rdzv-backend="${RDZV_BACKEND:-c10d}" --rdzv-endpoint="$endpoint" --rdzv-id="${RDZV_ID:-sssd}")
+        [ -z "${RDZV_CONF:-}" ] || meet+=(--rdzv-conf="$RDZV_CONF")
+        [ -z "${LOCAL_ADDR:-}" ] || meet+=(--local-addr="$LOCAL_ADDR")
+    else
+        [[ ${NNODES:-1} != *:* ]] || fail "NNODES=$NNODES needs RDZV_ENDPOINT=HOST:PORT, where the nodes meet."
+        meet=(--node-rank="${NODE_RANK:-0}" --master-addr="${MASTER_ADDR:-127.0.0.1}" --master-port="${PORT:-29500}")
+    fi
+    find_python
+    exec "$PY" -m torch.distributed.run --nnodes="${NNODES:-1}" --nproc-per-node="$nproc" \
+        --max-restarts="${MAX_RESTARTS:-0}" "${meet[@]}" "$@"
+}
+
+# queue SCRIPT ARGUMENTS: GPUS processes under Slurm, PARTITION and JOB_NAME having been set. From the environment:
+#   GPUS (8), GPUS_PER_NODE (8, or GPUS if that is less), CPUS_PER_TASK (5), SRUN_ARGS, PORT
+#   GRES (gpu:GPUS_PER_NODE)               what each node has to have; empty asks for no GPU
+queue() {
+    local gpus=${GPUS:-8} per_node=${GPUS_PER_NODE:-} cpus=${CPUS_PER_TASK:-5} gres extra
+    require_count GPUS "$gpus"
+    [ -n "$per_node" ] || per_node=$((gpus < 8 ? gpus : 8))
+    require_count GPUS_PER_NODE "$per_node"
+    require_count CPUS_PER_TASK "$cpus"
+    ((gpus % per_node == 0)) || fail "GPUS=$gpus is no multiple of GPUS_PER_NODE=$per_node: no even share of nodes."
+    command -v srun >/dev/null || fail "srun was not found: run this where Slurm is, or use tools/dist_*.sh."
+    gres=${GRES-gpu:$per_node}
+    read -ra extra <<<"${SRUN_ARGS:-}"
+    find_python
+    [ -z "${PORT:-}" ] || export MASTER_PORT=$PORT
+    exec srun --partition="$PARTITION" --job-name="$JOB_NAME" ${gres:+--gres="$gres"} --ntasks="$gpus" \
+        --ntasks-per-node="$per_node" --cpus-per-task="$cpus" --kill-on-bad-exit=1 \
+        "${extra[@]}" "$PY" -u "$@" --launcher slurm
 }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Train with several processes: tools/dist_train.sh CONFIG NPROC [arguments of tools/train.py]
-# NNODES, NODE_RANK, PORT and MASTER_ADDR are taken from the environment.
+# Several nodes, rendezvous and restarts: see _launch.sh. A job that may start again (MAX_RESTARTS, RDZV_ENDPOINT) goes
+# on from the newest checkpoint in its work directory, which all nodes have to share.
 set -euo pipefail
 if [ $# -lt 2 ]; then
     echo "usage: $0 CONFIG NPROC [arguments of tools/train.py]" >&2
@@ -10,4 +11,9 @@ CONFIG=$1
 NPROC=$2
 HERE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$HERE/_launch.sh"
-launch "$NPROC" "$HERE/train.py" "$CONFIG" --launcher pytorch "${@:3}"
+require_files "$CONFIG"
+RESUME=()
+if [ "${MAX_RESTARTS:-0}" != 0 ] || [ -n "${RDZV_ENDPOINT:-}" ]; then
+    [[ " ${*:3} " == *" --resume"* ]] || RESUME=(--resume)
+fi
+launch "$NPROC" "$HERE/train.py" "$CONFIG" --launcher pytorch "${RESUME[@]}" "${@:3}"

@@ -8,3 +8,4 @@ train_dataloader = dict(
     batch_size=4,
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
     dataset=dict(_delete_=True, **{**_base_.labeled_dataset, 'pipeline': _base_.sup_only_pipeline}))
+auto_scale_lr = dict(base_batch_size=4)

@@ -45,7 +45,7 @@ def load_config(args: argparse.Namespace) -> Config:
         UserError: When the file is missing or cannot be read, or an option does not fit it.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = _read(args.config)
+    cfg = read_config(args.config)
     if args.cfg_options is not None:
         try:
             cfg.merge_from_dict(args.cfg_options)
@@ -84,8 +84,12 @@ def require_latest_checkpoint(work_dir: str) -> None:
                         f'--resume CHECKPOINT, or remove {note} to start anew.')
 
 
-def _read(path):
-    """The config in a file."""
+def read_config(path: str) -> Config:
+    """The config in a file.
+
+    Raises:
+        UserError: When the file is missing or cannot be read.
+    """
     if not os.path.isfile(path):
         raise UserError(f'config file {path} does not exist: check the path (the configs of this '
                         'project lie under configs/).')

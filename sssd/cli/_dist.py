@@ -6,7 +6,9 @@ GPU.  Here the group is started with gloo before the Runner is built, and the
 wrapper is told that there is no device.
 """
 import os
+import subprocess
 from contextlib import contextmanager
+from datetime import timedelta
 
 import torch
 import torch.distributed as dist
@@ -15,6 +17,9 @@ from mmengine.config import Config
 from sssd.errors import UserError
 
 NEEDED = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
+
+#: What torchrun's variables are called by Slurm.
+SLURM = dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_LOCALID')
 
 
 @contextmanager
@@ -29,9 +34,12 @@ def process_group(cfg: Config, launcher: str):
     """
     if launcher == 'pytorch':
         _require_torchrun()
+    elif launcher == 'slurm':
+        _take_from_slurm()
     if launcher != 'none' and not torch.cuda.is_available():
         use_cpu(cfg, launcher)
-        dist.init_process_group('gloo')
+        timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
+        dist.init_process_group('gloo', timeout=None if timeout is None else timedelta(seconds=timeout))
     try:
         yield
     finally:
@@ -45,9 +53,9 @@ def use_cpu(cfg: Config, launcher: str) -> None:
     Raises:
         UserError: For a launcher that only works with GPUs.
     """
-    if launcher != 'pytorch':
+    if launcher not in ('pytorch', 'slurm'):
         raise UserError(f'--launcher {launcher} needs GPUs and none is visible: on CPUs start the processes with '
-                        'tools/dist_train.sh or tools/dist_test.sh.')
+                        'the dist_*.sh or slurm_*.sh scripts of tools/.')
     cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel',
@@ -66,3 +74,25 @@ def _require_torchrun():
     if torch.cuda.is_available() and local_rank >= gpus:
         raise UserError(f'process {local_rank} of this machine has no GPU of its own, as only {gpus} are visible: '
                         f'start at most {gpus} processes, or none on GPUs with CUDA_VISIBLE_DEVICES=-1.')
+
+
+def _take_from_slurm():
+    """Give the variables of torchrun the values that Slurm's have; MMEngine does the same, but later."""
+    missing = [name for name in SLURM.values() if name not in os.environ]
+    if missing:
+        raise UserError(f'--launcher slurm needs the environment variables of srun ({", ".join(missing)} missing): '
+                        'start with tools/slurm_train.sh or tools/slurm_test.sh.')
+    os.environ.update({name: os.environ[theirs] for name, theirs in SLURM.items()})
+    if 'MASTER_ADDR' not in os.environ:
+        os.environ['MASTER_ADDR'] = _first_host(os.environ.get('SLURM_NODELIST', ''))
+    os.environ.setdefault('MASTER_PORT', '29500')
+
+
+def _first_host(nodes):
+    """The first host of Slurm's list of nodes."""
+    try:
+        hosts = subprocess.run(['scontrol', 'show', 'hostnames', nodes], capture_output=True, text=True, check=True)
+        return hosts.stdout.split()[0]
+    except (OSError, subprocess.CalledProcessError, IndexError) as error:
+        raise UserError(f'--launcher slurm cannot tell the first host of SLURM_NODELIST={nodes!r} with scontrol: set '
+                        'MASTER_ADDR to the address of the first node.') from error

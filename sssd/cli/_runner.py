@@ -4,6 +4,7 @@ from contextlib import contextmanager
 from typing import Optional, Sequence
 
 from mmengine.config import Config
+from mmengine.dist import all_gather_object
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -19,8 +20,15 @@ def build_runner(cfg: Config, *, checkpoint: Optional[str] = None, strict: bool 
         cfg: The complete config.
         checkpoint: The checkpoint that the Runner is going to load, if any.
         strict: Whether the checkpoint has to fit the model in every key.
+
+    Raises:
+        UserError: If the processes found different checkpoints.
     """
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    found = all_gather_object(None if checkpoint is None else os.path.basename(checkpoint))
+    if len(set(found)) > 1:
+        raise UserError(f'the processes found different checkpoints to go on from ({", ".join(map(str, found))}): put '
+                        f'the work directory {cfg.work_dir} on a disk that all nodes share.')
     if checkpoint is not None:
         runner.register_hook(CheckpointGuard(checkpoint, strict))
     return runner

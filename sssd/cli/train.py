@@ -16,7 +16,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     """The arguments of ``tools/train.py``."""
     parser = argparse.ArgumentParser(prog='sssd train', description='Train a detector.')
     parser.add_argument('config', help='config file')
-    parser.add_argument('--amp', action='store_true', help='mixed precision; needs a GPU')
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument('--amp-dtype', choices=['float16', 'bfloat16'],
+                        help='its type (default: float16 on GPUs, as in mmdet, and bfloat16 on CPUs); sets --amp')
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='scale the learning rate with the batch size, from auto_scale_lr.base_batch_size')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
@@ -25,15 +27,24 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def use_amp(cfg: Config) -> None:
-    """Switch mixed precision on.
+def use_amp(cfg: Config, dtype: Optional[str] = None) -> None:
+    """Switch mixed precision on: MMEngine's for float16, :class:`~sssd.optim.BFloat16OptimWrapper` for bfloat16.
+
+    Args:
+        cfg: The config, changed in place.
+        dtype: ``'float16'`` or ``'bfloat16'``; None takes the one that fits the machine.
 
     Raises:
-        UserError: Without a GPU, as MMEngine has no mixed precision there.
+        UserError: For float16 without a GPU: its gradients need a loss scale, which MMEngine has for GPUs alone.
     """
-    if not torch.cuda.is_available():
-        raise UserError('--amp needs a GPU and none is visible: leave --amp out to train on the CPU.')
-    wrapper = cfg.optim_wrapper
+    gpu, wrapper = torch.cuda.is_available(), cfg.optim_wrapper
+    if dtype == 'bfloat16' or (dtype is None and not gpu):
+        wrapper.type = 'sssd.BFloat16OptimWrapper'
+        for key in ('loss_scale', 'dtype', 'use_fsdp'):  # AmpOptimWrapper's own
+            wrapper.pop(key, None)
+        return
+    if not gpu:
+        raise UserError('--amp-dtype float16 needs a GPU and none is visible: take bfloat16, which CPUs know.')
     wrapper.type = 'AmpOptimWrapper'
     wrapper.setdefault('loss_scale', 'dynamic')
 
@@ -50,6 +61,17 @@ def scale_lr(cfg: Config, config: str) -> None:
                         'auto_scale_lr = dict(enable=False, base_batch_size=N), N being the total batch size that '
                         'the learning rate was chosen for.')
     cfg.auto_scale_lr = dict(settings, enable=True)
+
+
+def refuse_lossy_checkpointing(cfg: Config, config: str) -> None:
+    """Refuse MMEngine's ``activation_checkpointing``: modules whose inputs are tuples or need no gradient lose theirs.
+
+    Raises:
+        UserError: When the config has it.
+    """
+    if cfg.get('activation_checkpointing'):
+        raise UserError(f'activation_checkpointing, which {config} sets, leaves backbones and pyramids without '
+                        'gradients: take it out and add dict(type=\'sssd.RecomputeHook\') to custom_hooks.')
 
 
 def set_start(cfg: Config, resume: Optional[str]) -> Optional[str]:
@@ -69,8 +91,9 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Train; returns the exit status."""
     args = parse_args(argv)
     cfg = load_config(args)
-    if args.amp:
-        use_amp(cfg)
+    refuse_lossy_checkpointing(cfg, args.config)
+    if args.amp or args.amp_dtype:
+        use_amp(cfg, args.amp_dtype)
     if args.auto_scale_lr:
         scale_lr(cfg, args.config)
     checkpoint = set_start(cfg, args.resume)

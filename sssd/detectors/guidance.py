@@ -9,6 +9,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sssd.detectors.shared_targets import SharedTargets, on_features
+from sssd.detectors.whole_losses import whole_losses
 from sssd.errors import UserError
 from sssd.guides import box_labels, conv_stack
 from sssd.losses import total_of
@@ -82,11 +83,11 @@ class Guidance(BaseModule):
         labels = box_labels(samples)  # first: it tells in one sentence what is missing
         features, targets = detector.extract_feat(inputs), SharedTargets(detector)
         with targets.recorded(), on_features(detector, features):
-            losses = dict(detector.loss(inputs, samples))
+            losses = whole_losses(detector, inputs, samples)
         guided = self.guide(features, labels)
         if self.guide_loss:
             with targets.replayed(), on_features(detector, guided):
-                losses.update(rename_loss_dict(GUIDE, detector.loss(inputs, samples)))
+                losses.update(rename_loss_dict(GUIDE, whole_losses(detector, inputs, samples)))
         distance = self.distance(self.adapted(features), guided)
         losses[DISTILL] = self.lambda_ * distance
         share = losses[DISTILL].detach() / total_of(losses).clamp(min=1e-6)

@@ -12,6 +12,7 @@ from mmdet.structures import SampleList
 from torch import Tensor, nn
 
 from sssd.detectors.guidance import CarriesGuidance, build_guidance, own_losses
+from sssd.detectors.whole_losses import whole_losses
 from sssd.errors import UserError
 from sssd.losses import probabilities, total_of
 from sssd.registry import LOSSES, MODELS
@@ -116,7 +117,7 @@ class SED(CarriesGuidance, SemiBaseDetector):
     def supervised_loss(self, inputs: Tensor, samples: SampleList) -> dict:
         """L_sup: the student's own losses on the labelled images, and the guidance's if any, prefixed ``sup_``."""
         if self.guidance is None:
-            losses = self.student.loss(inputs, samples)
+            losses = whole_losses(self.student, inputs, samples)
         else:
             losses = self.guidance.loss(self.student, inputs, samples)
         return rename_loss_dict('sup_', losses)

@@ -1,11 +1,14 @@
 """A tiny RetinaNet on a tiny data set, and a way to run commands on it."""
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import elastic
 import pytest
+import torch
 
 CONFIG = '''
 default_scope = 'mmdet'
@@ -165,3 +168,38 @@ def trained_guided(tmp_path_factory, make_tiny_coco, repo_root):
     done = run_command(sys.executable, '-m', 'sssd', 'train', job.config, '--work-dir', job.work_dir, cwd=repo_root)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return replace(job, output=done.stdout)
+
+
+@pytest.fixture(scope='session')
+def undisturbed(tmp_path_factory, make_tiny_coco, repo_root):
+    """A job of six iterations that may lose a process, and did not: two local processes; once for all tests."""
+    folder = tmp_path_factory.mktemp('undisturbed')
+    job = write_job(folder, make_tiny_coco(folder / 'coco'), extra=elastic.SED)
+    done = run_command(repo_root / 'tools/dist_train.sh', job.config, '2', '--work-dir', job.work_dir, cwd=folder,
+                       PYTHONPATH=elastic.write_hook(folder), PORT=free_port(), CUDA_VISIBLE_DEVICES='-1')
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return replace(job, output=done.stdout)
+
+
+def free_port():
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        return str(probe.getsockname()[1])
+
+
+@pytest.fixture(name='free_port')
+def free_port_fixture():
+    """The function :func:`free_port`."""
+    return free_port
+
+
+@pytest.fixture(scope='session')
+def assert_same_weights():
+    """A function that compares the last checkpoints of two elastic jobs, bit by bit."""
+    def compare(first, second):
+        first, second = (torch.load(folder / 'iter_6.pth', map_location='cpu', weights_only=False)['state_dict']
+                         for folder in (first, second))
+        assert first.keys() == second.keys()
+        assert all(torch.equal(value, second[name]) for name, value in first.items())
+    return compare

@@ -1,8 +1,8 @@
 """Mistakes in the arguments of training and testing: one sentence each, before anything is built."""
 import pytest
 
+from sssd.cli import _dist, _runner, train
 from sssd.cli import test as test_command
-from sssd.cli import train
 from sssd.errors import UserError
 
 
@@ -50,9 +50,13 @@ def test_a_config_that_cannot_be_read(tmp_path, text, said):
     assert said in str(caught.value)
 
 
-def test_amp_without_a_gpu(job, monkeypatch):
+def test_float16_without_a_gpu(job, monkeypatch):
     monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: False)
-    assert '--amp needs a GPU' in _train(job, '--amp')
+    assert '--amp-dtype float16 needs a GPU' in _train(job, '--amp-dtype', 'float16')
+
+
+def test_checkpointing_that_loses_gradients(job):
+    assert 'sssd.RecomputeHook' in _train(job, '--cfg-options', 'activation_checkpointing=neck')
 
 
 def test_scaling_the_learning_rate_without_its_batch_size(job, make_job):
@@ -79,7 +83,26 @@ def test_launchers_that_cannot_work_here(job, monkeypatch):
     monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: False)
     monkeypatch.delenv('MASTER_ADDR', raising=False)
     assert 'tools/dist_train.sh' in _train(job, '--launcher', 'pytorch')
-    assert '--launcher slurm needs GPUs' in _train(job, '--launcher', 'slurm')
+    monkeypatch.delenv('SLURM_PROCID', raising=False)
+    assert 'tools/slurm_train.sh' in _train(job, '--launcher', 'slurm')
+    assert '--launcher mpi needs GPUs' in _train(job, '--launcher', 'mpi')
+
+
+def test_slurm_without_a_first_host(job, monkeypatch):
+    monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: False)
+    for name, theirs in _dist.SLURM.items():
+        monkeypatch.setenv(theirs, '0')
+        monkeypatch.setenv(name, '0')  # set again by the command, and taken back after the test
+    monkeypatch.setenv('SLURM_NODELIST', 'node[1-2]')
+    monkeypatch.setenv('PATH', '')
+    monkeypatch.delenv('MASTER_ADDR', raising=False)
+    assert "SLURM_NODELIST='node[1-2]' with scontrol: set MASTER_ADDR" in _train(job, '--launcher', 'slurm')
+
+
+def test_processes_that_go_on_from_different_checkpoints(job, monkeypatch):
+    monkeypatch.setattr(_runner, 'all_gather_object', lambda name: [name, 'iter_4.pth'])
+    text = _train(job, '--resume')
+    assert 'different checkpoints to go on from (None, iter_4.pth)' in text and 'a disk that all nodes share' in text
 
 
 def test_data_that_is_not_there(job):

@@ -55,6 +55,15 @@ def test_amp_keeps_a_loss_scale_of_the_config(job, monkeypatch):
     assert cfg.optim_wrapper.loss_scale == 512.0
 
 
+@pytest.mark.parametrize('gpu, dtype', [(False, None), (False, 'bfloat16'), (True, 'bfloat16')])
+def test_bfloat16_needs_no_gpu_and_no_loss_scale(job, monkeypatch, gpu, dtype):
+    monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: gpu)
+    cfg = _load(job, '--cfg-options', 'optim_wrapper.loss_scale=512.')
+    train.use_amp(cfg, dtype)
+    assert cfg.optim_wrapper.type == 'sssd.BFloat16OptimWrapper'
+    assert 'loss_scale' not in cfg.optim_wrapper and cfg.optim_wrapper.optimizer.lr == 0.001
+
+
 def test_scaling_the_learning_rate_is_switched_on(make_job):
     job = make_job(extra='auto_scale_lr = dict(enable=False, base_batch_size=16)\n')
     cfg = _load(job)

@@ -41,6 +41,14 @@ def test_train_goes_on_from_a_checkpoint(run_tool, trained, tmp_path):
     assert (tmp_path / 'more' / 'iter_4.pth').is_file()
 
 
+def test_train_in_mixed_precision_on_the_cpu(run_tool, job):
+    done = run_tool('train.py', job.config, '--work-dir', job.work_dir, '--amp', CUDA_VISIBLE_DEVICES='-1')
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert _iterations(done) == [1, 2] and 'BFloat16OptimWrapper' in done.stdout
+    weights = torch.load(job.checkpoint, map_location='cpu', weights_only=False)['state_dict'].values()
+    assert all(value.dtype == torch.float32 for value in weights if value.is_floating_point())
+
+
 def test_test_evaluates_and_writes_predictions(run_tool, trained, tmp_path):
     out = tmp_path / 'predictions.pkl'
     done = run_tool('test.py', trained.config, trained.checkpoint, '--work-dir', tmp_path / 'test', '--out', out)

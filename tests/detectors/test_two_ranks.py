@@ -22,9 +22,8 @@ def ranks(tmp_path_factory, repo_root):
         [sys.executable, str(SCRIPT), str(folder / 'meet'), str(rank), '2', str(folder / f'{rank}.pt')],
         env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for rank in range(2)]
     try:
-        for process in processes:
-            _, errors = process.communicate(timeout=600)
-            assert process.returncode == 0, errors
+        errors = [process.communicate(timeout=600)[1] for process in processes]
+        assert [process.returncode for process in processes] == [0, 0], '\n'.join(errors)
     finally:
         for process in processes:
             process.kill()
@@ -43,7 +42,9 @@ def update_and_gap(case, ranks):
     return largest_gap(before, alone), largest_gap(alone, ranks[0][case])
 
 
-@pytest.mark.parametrize('case', ['retinanet', 'fcos', 'retinanet_foreground', 'retinanet_guided', 'fcos_guided'])
+@pytest.mark.parametrize('case', [
+    'retinanet', 'fcos', 'faster_rcnn', 'retinanet_foreground', 'retinanet_guided', 'fcos_guided', 'faster_rcnn_guided',
+    'retinanet_sssd', 'fcos_sssd', 'faster_rcnn_sssd'])
 def test_half_the_batch_twice_is_the_whole_batch(case, ranks):
     update, gap = update_and_gap(case, ranks)
     assert update > 100 * TOLERANCE
@@ -65,3 +66,11 @@ def test_ranks_draw_the_same_s_though_their_seeds_differ(ranks):
     first, second = (found['s'] for found in ranks)
     assert first['draws'] == second['draws'] and len(set(first['draws'])) == 3
     assert first['seed'] != second['seed']
+
+
+@pytest.mark.parametrize('case', two_ranks.LACKING, ids='-'.join)
+def test_every_parameter_has_a_gradient_though_one_rank_lacks_something(case, ranks):
+    first, second = (found[case] for found in ranks)
+    assert first['missing'] == second['missing'] == []
+    assert largest_gap(first['state'], second['state']) == 0
+    assert all(value.isfinite().all() for value in first['state'].values())

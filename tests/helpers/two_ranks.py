@@ -1,16 +1,17 @@
-"""One training step under one or two gloo processes; the test module runs this file once for each rank.
+"""Training steps under one or two gloo processes; the test module runs this file once for each rank.
 
 ``python two_ranks.py RENDEZVOUS_FILE RANK WORLD_SIZE OUT_FILE``
 """
 import sys
 from types import SimpleNamespace
 
+import guided
 import tiny
 import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.runner.utils import set_random_seed
 
-from sssd.hooks import ScaleDrawHook
+from sssd.hooks import RecomputeHook, ScaleDrawHook
 from sssd.hooks.ema_teacher import average
 
 #: Unequal numbers of boxes: three on the first rank, one on the second.
@@ -28,7 +29,21 @@ def guidance(kind, **guide):
     return dict(guide=dict(type='LGD', **guide), distance=dict(kind=kind), lambda_=1.0)
 
 
+def settled_faster_rcnn():
+    """A Faster R-CNN in which nothing is random, and whose second stage trains on 12 proposals of every image.
+
+    Its samplers take all anchors and all proposals, its NMS removes none, and its second stage ignores none.
+    """
+    detector = tiny.faster_rcnn(rpn_head={**tiny.rpn_head(), 'type': 'sssd.SyncedRPNHead'})
+    detector.train_cfg.rpn_proposal.nms.iou_threshold = 1.0
+    detector.train_cfg.rcnn.assigner = dict(tiny.MAX_IOU, neg_iou_thr=0.5)
+    for part in (detector.train_cfg.rpn, detector.train_cfg.rcnn):
+        part.sampler.num = 10**6
+    return detector
+
+
 SYNCED_HEAD = dict(type='sssd.SyncedRetinaHead')
+#: Detector and options of an SED, or None in the place of options: a GuidedDetector with SSSD's distance.
 CASES = dict(
     retinanet=(tiny.retinanet(**SYNCED_HEAD), losses(True)),
     fcos=(tiny.fcos(), losses(True)),
@@ -37,27 +52,54 @@ CASES = dict(
                                              reweight=dict(type='Focal', sync=True))}),
     retinanet_guided=(tiny.retinanet(**SYNCED_HEAD), {**losses(True), 'guidance': guidance('js', context=True)}),
     fcos_guided=(tiny.fcos(), {**losses(True), 'guidance': guidance('mse', detach=True)}),
+    faster_rcnn=(settled_faster_rcnn(), losses(True)),
+    faster_rcnn_guided=(settled_faster_rcnn(), {**losses(True), 'guidance': guidance('js', detach=True)}),
+    retinanet_sssd=(tiny.retinanet(**SYNCED_HEAD), None),
+    fcos_sssd=(tiny.fcos(), None),
+    faster_rcnn_sssd=(settled_faster_rcnn(), None),
     plain_head=(tiny.retinanet(), losses(True)),
     own_counts=(tiny.retinanet(**SYNCED_HEAD), losses(False)))
+
+
+#: A second stage divides its losses by the number of sampled proposals of the rank: the same on both ranks only if
+#: their images have as many boxes.
+EVEN_BATCH = dict(BATCH, boxes=(tiny.BOXES[0], tuple(tuple(side + 4 for side in box) for box in tiny.BOXES[0])))
 
 
 def build(case):
     """The model of a case; student and teacher differ, and their scores fill many bins of Eq. 5."""
     detector, options = CASES[case]
+    if options is None:
+        return guided.build(detector, **guidance('js'))
     model, other = (tiny.build_sed(detector, seed=seed, **options) for seed in (0, 1))
     for student in (model.student, other.student):
-        for name, parameter in student.bbox_head.named_parameters():
-            if name in ('retina_cls.weight', 'conv_cls.weight'):
+        for name, parameter in student.named_parameters():
+            if name.endswith(('retina_cls.weight', 'conv_cls.weight', 'rpn_cls.weight')):
                 parameter.data.mul_(15)
-            elif name in ('retina_cls.bias', 'conv_cls.bias'):
+            elif name.endswith(('retina_cls.bias', 'conv_cls.bias')):
                 parameter.data.fill_(-1)
     average(model.teacher, other.student, alpha=0.0)
     return model
 
 
+def batch_for(model, **options):
+    """A batch with all branches for SED, with one for a guided detector alone."""
+    batch = tiny.make_batch(**options)
+    return batch if hasattr(model, 'student') else {key: branches['sup'] for key, branches in batch.items()}
+
+
+def part_for(model, batch, rank, world_size):
+    """The part of :func:`batch_for`'s batch that one rank takes."""
+    if hasattr(model, 'student'):
+        return tiny.part_of_batch(batch, rank, world_size)
+    part = tiny.part_of_batch({key: dict(sup=images) for key, images in batch.items()}, rank, world_size)
+    return {key: branches['sup'] for key, branches in part.items()}
+
+
 def trained(model):
     """State of what the optimizer moves: the student, and the guidance if there is one."""
-    return {name: value for name, value in tiny.state_of(model).items() if name.startswith(('student.', 'guidance.'))}
+    return {name: value for name, value in tiny.state_of(model).items()
+            if name.startswith(('student.', 'detector.', 'guidance.'))}
 
 
 def step(case, rank, world_size):
@@ -65,8 +107,45 @@ def step(case, rank, world_size):
     model = build(case)
     wrapper = tiny.sgd(model, lr=0.01)
     runs = MMDistributedDataParallel(model, broadcast_buffers=False) if world_size > 1 else model
-    runs.train_step(tiny.part_of_batch(tiny.make_batch(**BATCH), rank, world_size), wrapper)
+    batch = batch_for(model, **(EVEN_BATCH if case.startswith('faster_rcnn') else BATCH))
+    runs.train_step(part_for(model, batch, rank, world_size), wrapper)
     return trained(model)
+
+
+#: What one of two ranks may lack: boxes, proposals as well, the unlabelled images; or nothing, with activations that
+#: are computed again in the backward pass.
+LACKING = [(what, detector, kind) for what, detectors, kinds in (
+    ('boxes', tiny.DETECTORS, ('sed', 'sssd', 'both')),
+    ('proposals', ['faster_rcnn'], ('sed', 'sssd', 'both')),
+    ('unlabelled', tiny.DETECTORS, ('sed', 'both')),
+    ('activations', ['retinanet'], ('sed', 'sssd', 'both')),
+) for detector in detectors for kind in kinds]
+
+
+def lacking(what, detector, kind, rank):
+    """Two steps in which rank 1 lacks something: parameters without a gradient, and the weights at the end.
+
+    Without proposals SED's own terms are off, as in a burn-in: they would give the classifier its gradient.
+    DistributedDataParallel does not search for unused parameters, so the second step would fail if there were any.
+    """
+    config = tiny.DETECTORS[detector]()
+    if what == 'proposals' and rank == 1:
+        config.train_cfg.rpn_proposal.min_bbox_size = 10**4
+    options = dict(lambda_s=0.0, lambda_d=0.0) if what == 'proposals' else {}
+    if kind == 'both':
+        options['guidance'] = guidance('js')
+    model = guided.build(config, **guidance('js')) if kind == 'sssd' else tiny.build_sed(config, **options)
+    if what == 'activations':
+        RecomputeHook().before_train(SimpleNamespace(model=model))
+    wrapper, missing = tiny.sgd(model, lr=0.01), []
+    wrapper.optimizer.register_step_pre_hook(lambda *args: missing.extend(
+        name for name, value in model.named_parameters() if value.requires_grad and value.grad is None))
+    runs = MMDistributedDataParallel(model, broadcast_buffers=False)
+    boxes = tiny.BOXES[0] if what in ('unlabelled', 'activations') or rank == 0 else ()
+    for seed in range(2):
+        runs.train_step(batch_for(model, boxes=(boxes, boxes), seed=10 * rank + seed,
+                                  branches=what != 'unlabelled' or rank == 0), wrapper)
+    return dict(missing=missing, state=trained(model))
 
 
 def draws():
@@ -84,7 +163,9 @@ def main(rendezvous, rank, world_size, out):
     rank, world_size = int(rank), int(world_size)
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo', f'file://{rendezvous}', rank=rank, world_size=world_size)
-    torch.save({**{case: step(case, rank, world_size) for case in CASES}, 's': draws()}, out)
+    found = {case: step(case, rank, world_size) for case in CASES}
+    found.update({case: lacking(*case, rank) for case in LACKING})
+    torch.save({**found, 's': draws()}, out)
     torch.distributed.destroy_process_group()
 
 

@@ -66,6 +66,7 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='sssd.MixedSourceSampler', batch_size=8, source_ratio=[1, 1]),
     dataset=dict(type='ConcatDataset', datasets=[labeled_dataset, unlabeled_dataset]))
+auto_scale_lr = dict(enable=False, base_batch_size=8)
 val_dataloader = dict(
     batch_size=8,
     num_workers=1,

@@ -1,0 +1,78 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""Command: learning rate, iterations, batch and accumulation of a config for the GPUs at hand."""
+import argparse
+from typing import Optional, Sequence
+
+from rich.console import Console
+
+from sssd.analysis.memory import Memory, estimate
+from sssd.analysis.recipe import Recipe, make_recipe
+from sssd.analysis.tables import Grid
+from sssd.cli._config import read_config
+from sssd.errors import UserError
+
+GPUS, MEMORY = (1, 2, 4, 8), (11, 24, 80)
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """The arguments of ``python -m sssd recipe``."""
+    parser = argparse.ArgumentParser(
+        prog='sssd recipe', description='What to change in a config for the GPUs at hand, by the rule of '
+        'docs/distributed.md. The memory is an estimate, counted on the CPU.')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--gpus', type=int, help='number of GPUs; without it a table over 1, 2, 4, 8 is printed')
+    parser.add_argument('--memory', type=float, metavar='GB', help='memory of one GPU; likewise 11, 24, 80')
+    parser.add_argument('--markdown', action='store_true', help='the table in Markdown')
+    args = parser.parse_args(argv)
+    for name in ('gpus', 'memory'):
+        value = getattr(args, name)
+        if value is not None and value <= 0:
+            raise UserError(f'--{name} {value} has to be above 0.')
+    return args
+
+
+def sentence(name: str, memory: Memory) -> str:
+    """The estimate in words."""
+    return (f'{name}, in GiB: weights {memory.weights:.2f}, gradients {memory.gradients:.2f}, optimizer '
+            f'{memory.optimizer:.2f}; activations of {memory.unit_images} image(s) of {memory.size[1]} x '
+            f'{memory.size[0]}: about {memory.unit:.1f}')
+
+
+def table(config: str, cfg, memory: Memory, gpus: Sequence[int], gigabytes: Sequence[float]) -> Grid:
+    """One row for each number and size of GPUs."""
+    grid = Grid(config, ('GPUs', 'GB', 'batch per GPU', 'accumulate', 'total batch', 'learning rate', 'iterations',
+                         'estimated GiB'), note=sentence('Estimate', memory) + '.')
+    for number in gpus:
+        for size in gigabytes:
+            try:
+                recipe = make_recipe(cfg, memory, number, size)
+            except UserError:
+                grid.rows.append((str(number), f'{size:g}', 'does not fit', *['-'] * 5))
+                continue
+            grid.rows.append((str(number), f'{size:g}', str(recipe.batch), str(recipe.accumulate), str(recipe.total),
+                              f'{recipe.lr:.6g}', str(recipe.iterations), f'{recipe.memory:.1f}'))
+    return grid
+
+
+def show(recipe: Recipe, config: str) -> None:
+    """Print one recipe, ready to be pasted."""
+    print(f'{recipe.gpus} GPU(s): {recipe.batch} images on each, accumulated {recipe.accumulate} time(s), total batch '
+          f'{recipe.total}; about {recipe.memory:.1f} GiB of each GPU (an estimate)')
+    options = ' '.join(f'{key}={value}' for key, value in recipe.options.items())
+    print(f'tools/dist_train.sh {config} {recipe.gpus}' + (f' --cfg-options {options}' if options else ''))
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Print a recipe, or a table of them; returns the exit status."""
+    args = parse_args(argv)
+    cfg = read_config(args.config)
+    memory = estimate(cfg)
+    if args.gpus and args.memory:
+        show(make_recipe(cfg, memory, args.gpus, args.memory), args.config)
+        return 0
+    grid = table(args.config, cfg, memory, [args.gpus] if args.gpus else GPUS, [args.memory] if args.memory else MEMORY)
+    if args.markdown:
+        print(grid.to_markdown())
+    else:
+        Console().print(grid.to_rich())
+    return 0

@@ -1,0 +1,75 @@
+"""The memory estimate: exact parts from the model, activations as autograd keeps them."""
+import copy
+
+import pytest
+import tiny
+import torch
+from config_files import build, read
+from mmengine.config import Config
+from torch import nn
+
+from sssd.analysis.memory import GIB, OVERHEAD, estimate, image_size, kept, unit_of
+from sssd.errors import UserError
+
+QUICK = 'quickstart/retinanet_sed.py'
+
+
+class Toy(nn.Module):
+    """One layer, one non-linearity: autograd keeps the input, which the layer needs, and the output of the second."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Conv2d(3, 8, 1)
+
+    def loss(self, inputs, samples):
+        return dict(loss=self.layer(inputs).relu().sum())
+
+
+def test_kept_bytes_are_those_that_autograd_saves():
+    height, width = 16, 32
+    assert kept(Toy(), [2], (height, width)) == 4 * 2 * height * width * (3 + 8)
+
+
+def test_the_exact_parts():
+    found = estimate(read(QUICK))
+    assert found == estimate(read(QUICK)), 'nothing of it is left to chance'
+    model, _ = build(QUICK)
+    trained = sum(value.numel() for value in model.parameters() if value.requires_grad)
+    everything = sum(value.numel() for value in [*model.parameters(), *model.buffers()])
+    student = sum(value.numel() for value in model.student.state_dict().values())
+    assert everything == pytest.approx(2 * student, abs=100), 'with the EMA teacher; the rest are means of pixels'
+    assert found.weights == pytest.approx(4 * everything / GIB)
+    assert found.gradients == pytest.approx(4 * trained / GIB)
+    assert found.optimizer == pytest.approx(2 * found.gradients), 'AdamW'
+    one, two = found.total(2), found.total(4)
+    assert two - one == pytest.approx(found.unit)
+    assert one == pytest.approx(found.weights + 3 * found.gradients + OVERHEAD + found.unit)
+    assert found.total(2, gpus=2) - one == pytest.approx(found.gradients), 'buckets'
+
+
+def test_activations_of_other_sizes_are_on_the_line_through_the_small_ones():
+    """The rule's own check: counted at another size, the estimate for that size differs little."""
+    cfg = Config(copy.deepcopy(read(QUICK)._cfg_dict))
+    for leaf in cfg.train_dataloader.dataset.datasets:
+        for step in leaf.pipeline:
+            if step.type == 'RandomResize':
+                step.scale = (512, 384)
+    torch.manual_seed(0)
+    found = estimate(cfg)
+    assert found.size == (384, 512)
+    counted = kept(tiny.MODELS.build(copy.deepcopy(cfg.model)).train(), unit_of(cfg), found.size) / GIB
+    assert found.unit == pytest.approx(counted, rel=0.02)
+
+
+@pytest.mark.parametrize('name, size, counts', [
+    ('sed/faster-rcnn_r50_fpn_sed_180k_coco-10p.py', (832, 1344), [1, 1]),
+    ('sssd/fcos_r50_sssd.py', (800, 1344), [1]), (QUICK, (192, 192), [1, 1])])
+def test_sizes_and_smallest_batches(name, size, counts):
+    assert image_size(read(name)) == size and unit_of(read(name)) == counts
+
+
+def test_an_unknown_optimizer_is_refused():
+    cfg = Config(copy.deepcopy(read(QUICK)._cfg_dict))
+    cfg.optim_wrapper.optimizer.type = 'Lion'
+    with pytest.raises(UserError, match='memory of the optimizer Lion is not known'):
+        estimate(cfg)

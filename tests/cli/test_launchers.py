@@ -1,0 +1,103 @@
+"""The launchers of tools/: restarts after a lost worker, and Slurm, whose srun is replaced by one for this machine."""
+import os
+import re
+import sys
+
+import elastic
+import pytest
+
+#: A stand-in for srun: it prints its options and starts --ntasks processes with the variables that Slurm gives them.
+SRUN = '''#!{python}
+import os
+import re
+import subprocess
+import sys
+
+options = [value for value in sys.argv[1:] if re.match('--(partition|job-name|gres|ntasks|cpus|kill|exclude)', value)]
+print('srun', *options, flush=True)
+command = sys.argv[1 + len(options):]
+count = int(next(value for value in options if value.startswith('--ntasks=')).split('=')[1])
+tasks = [subprocess.Popen(command, env=dict(
+    os.environ, SLURM_PROCID=str(rank), SLURM_LOCALID=str(rank), SLURM_NTASKS=str(count), SLURM_NODELIST='node[1-1]'))
+    for rank in range(count)]
+sys.exit(max(task.wait() for task in tasks))
+'''
+SCONTROL = '#!/bin/sh\n[ "$*" = "show hostnames node[1-1]" ] && echo 127.0.0.1\n'
+
+
+@pytest.fixture
+def slurm(tmp_path, free_port):
+    """What to set so that the stand-ins are found."""
+    programs = tmp_path / 'programs'
+    programs.mkdir()
+    for name, text in (('srun', SRUN.replace('{python}', sys.executable)), ('scontrol', SCONTROL)):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+    return dict(PATH=f'{programs}{os.pathsep}{os.environ["PATH"]}', PORT=free_port(), CUDA_VISIBLE_DEVICES='-1')
+
+
+def iterations(output):
+    return [int(number) for number in re.findall(r'Iter\(train\) +\[ *(\d+)/', output)]
+
+
+@pytest.mark.slow
+def test_a_lost_worker_is_started_again_and_nothing_is_lost(
+        run_tool, undisturbed, assert_same_weights, free_port, tmp_path):
+    done = run_tool(
+        'dist_train.sh', undisturbed.config, '2', '--work-dir', tmp_path / 'cut', PORT=free_port(), MAX_RESTARTS='1',
+        LOSE='worker', MARK=str(tmp_path / 'lost'), PYTHONPATH=elastic.write_hook(tmp_path), CUDA_VISIBLE_DEVICES='-1')
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert iterations(undisturbed.output) == [1, 2, 3, 4, 5, 6]
+    # Rank 1 was killed after the fourth, while rank 0 may still have been writing its checkpoint.
+    assert iterations(done.stdout) in ([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 3, 4, 5, 6])
+    assert (tmp_path / 'lost').exists() and 'resumed epoch' in done.stdout
+    assert_same_weights(tmp_path / 'cut', undisturbed.work_dir)
+
+
+def test_slurm_trains_with_two_tasks(run_tool, job, slurm):
+    done = run_tool('slurm_train.sh', 'short', 'tiny', job.config, job.work_dir, GPUS='2', GPUS_PER_NODE='1',
+                    CPUS_PER_TASK='3', SRUN_ARGS='--exclude=node7', **slurm)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.startswith(
+        'srun --partition=short --job-name=tiny --gres=gpu:1 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=3 '
+        '--kill-on-bad-exit=1 --exclude=node7\n')
+    assert "launcher='slurm'" in done.stdout or "launcher = 'slurm'" in done.stdout
+    assert re.search(r'GPU number: 2', done.stdout) and job.checkpoint.is_file()
+    assert len(re.findall(r'Iter\(train\) +\[ *2/', done.stdout)) == 1, 'only the first task reports'
+
+
+def test_slurm_tests_with_two_tasks(run_tool, trained, tmp_path, slurm):
+    done = run_tool('slurm_test.sh', 'short', 'tiny', trained.config, trained.checkpoint, '--work-dir',
+                    tmp_path / 'test', GPUS='2', GRES='', **slurm)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert '--gres' not in done.stdout and '--ntasks-per-node=2' in done.stdout
+    assert re.search(r'Iter\(test\) \[3/3\] .*coco/bbox_mAP', done.stdout)
+
+
+def test_a_mistake_under_slurm_is_told_once(run_tool, job, slurm):
+    done = run_tool('slurm_train.sh', 'short', 'tiny', job.config, '--cfg-options', 'load_from=away.pth', GPUS='2',
+                    **slurm)
+    assert done.returncode == 2
+    assert done.stderr.count('sssd: error: checkpoint away.pth does not exist') == 1
+
+
+@pytest.mark.parametrize('script, args, env, said', [
+    ('slurm_train.sh', ['short', 'tiny'], {}, 'usage: '),
+    ('slurm_test.sh', ['short', 'tiny', 'CONFIG'], {}, 'CONFIG CHECKPOINT'),
+    ('slurm_train.sh', ['short', 'tiny', 'gone.py'], {}, 'config file gone.py does not exist'),
+    ('slurm_test.sh', ['short', 'tiny', 'CONFIG', 'gone.pth'], {}, 'checkpoint gone.pth does not exist'),
+    ('slurm_train.sh', ['short', 'tiny', 'CONFIG'], dict(GPUS='two'), "GPUS is 'two'"),
+    ('slurm_train.sh', ['short', 'tiny', 'CONFIG'], dict(GPUS='6', GPUS_PER_NODE='4'), 'no multiple of'),
+    ('slurm_train.sh', ['short', 'tiny', 'CONFIG'], dict(PATH='/usr/bin:/bin'), 'srun was not found'),
+    ('dist_train.sh', ['gone.py', '2'], {}, 'config file gone.py does not exist'),
+    ('dist_train.sh', ['CONFIG', '--resume'], {}, "NPROC is '--resume'"),
+    ('dist_train.sh', ['CONFIG', '2'], dict(MAX_RESTARTS='-1'), "MAX_RESTARTS is '-1'"),
+    ('dist_train.sh', ['CONFIG', '2'], dict(NNODES='0'), "NNODES is '0'"),
+    ('dist_train.sh', ['CONFIG', '2'], dict(NNODES='1:2'), 'NNODES=1:2 needs RDZV_ENDPOINT'),
+    ('dist_test.sh', ['CONFIG', 'gone.pth', '2'], {}, 'checkpoint gone.pth does not exist'),
+])
+def test_a_wrong_argument_is_told_before_anything_starts(run_tool, job, slurm, script, args, env, said):
+    args = [str(job.config) if arg == 'CONFIG' else arg for arg in args]
+    done = run_tool(script, *args, **{**slurm, **env})
+    assert done.returncode == 2 and done.stdout == ''
+    assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1

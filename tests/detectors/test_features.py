@@ -1,0 +1,174 @@
+"""Features of training x {SED, SSSD, both}: the table of docs/distributed.md."""
+from types import SimpleNamespace
+
+import guided
+import pytest
+import tiny
+import torch
+from mmengine.model import convert_sync_batchnorm
+from mmengine.optim import AmpOptimWrapper
+from mmengine.runner import turn_on_activation_checkpointing
+from torch import nn
+
+from sssd.errors import UserError
+from sssd.hooks import CompilePartsHook, RecomputeHook
+from sssd.optim import BFloat16OptimWrapper
+
+KINDS = ['sed', 'sssd', 'both']
+kinds = pytest.mark.parametrize('kind', KINDS)
+detectors = pytest.mark.parametrize('detector', sorted(tiny.DETECTORS))
+
+
+def config(kind, detector):
+    """Config of a model of a kind over a detector's config."""
+    if kind == 'sssd':
+        return guided.config(detector, lambda_=10.0)
+    return tiny.sed_config(detector, **(dict(guidance=dict(lambda_=10.0)) if kind == 'both' else {}))
+
+
+def build(kind, detector):
+    """A model of a kind, in training mode, always with the same weights."""
+    if kind == 'sssd':
+        return guided.build(detector, lambda_=10.0)
+    return tiny.build_sed(detector, **(dict(guidance=dict(lambda_=10.0)) if kind == 'both' else {}))
+
+
+def batch(kind, seed=0):
+    return guided.batch(seed=seed) if kind == 'sssd' else tiny.make_batch(seed=seed)
+
+
+def gradients(model, data, seed=0):
+    """The gradients of one batch and its loss; the same seed draws the same samples."""
+    torch.manual_seed(seed)
+    total, _ = model.parse_losses(tiny.losses_of(model, data))
+    total.backward()
+    return {name: value.grad for name, value in model.named_parameters() if value.requires_grad}, total.item()
+
+
+def assert_same(found, expected):
+    assert found.keys() == expected.keys()
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-6, msg=name)
+
+
+@kinds
+def test_accumulated_gradients_make_one_step_of_their_mean(kind, tmp_path):
+    """Two iterations, one step; the moving average follows at the step alone."""
+    reference, rate = build(kind, tiny.retinanet()), 0.05
+    total = sum(reference.parse_losses(tiny.losses_of(reference, batch(kind, seed)))[0] for seed in range(2)) / 2
+    total.backward()
+    torch.optim.SGD([value for value in reference.parameters() if value.requires_grad], lr=rate).step()
+    hooks = [] if kind == 'sssd' else [dict(type='sssd.EMATeacherHook', alpha=0.0)]
+    runner = tiny.make_runner(build(kind, tiny.retinanet()), [batch(kind, seed) for seed in range(2)], tmp_path, 2,
+                              hooks=hooks, accumulate=2, lr=rate)
+    runner.train()
+    found = tiny.state_of(runner.model)
+    for name, value in reference.named_parameters():
+        if value.requires_grad:
+            torch.testing.assert_close(found[name], value.detach(), rtol=1e-4, atol=1e-6, msg=name)
+            if name.startswith('student.'):
+                assert torch.equal(found[name.replace('student', 'teacher', 1)], found[name])
+
+
+@kinds
+@detectors
+def test_bfloat16_steps_nearly_as_float32_does(kind, detector):
+    """On the CPU: every loss is float32, so are the weights, and the update points the same way."""
+    updates = []
+    for wrapper_type in (BFloat16OptimWrapper, None):
+        model, wrapper = build(kind, tiny.DETECTORS[detector]()), None
+        wrapper = tiny.sgd(model, lr=0.01)
+        if wrapper_type is not None:
+            wrapper = wrapper_type(wrapper.optimizer)
+        before, half = tiny.state_of(model), []
+        handle = model.get_submodule('detector' if kind == 'sssd' else 'student').neck.register_forward_hook(
+            lambda module, args, output, half=half: half.append(output[0].dtype == torch.bfloat16))
+        torch.manual_seed(0)
+        losses = model.train_step(batch(kind), wrapper)
+        handle.remove()
+        assert all(value.dtype == torch.float32 for value in losses.values())
+        assert all(value.dtype == torch.float32 for value in model.parameters())
+        assert half and all(half) == any(half) == (wrapper_type is not None)
+        assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+        updates.append(torch.cat([(value - before[name]).flatten() for name, value in tiny.state_of(model).items()]))
+    assert torch.cosine_similarity(*updates, dim=0) > 0.9
+    assert updates[0].isfinite().all() and not torch.equal(*updates)
+
+
+@pytest.mark.gpu
+@kinds
+@detectors
+def test_float16_steps_on_a_gpu(kind, detector):
+    model = build(kind, tiny.DETECTORS[detector]()).cuda()
+    before = tiny.state_of(model)
+    losses = model.train_step(batch(kind), AmpOptimWrapper(dtype='float16', optimizer=tiny.sgd(model).optimizer,
+                                                           loss_scale=128.0))
+    assert all(value.isfinite().all() for value in losses.values())
+    assert any(not torch.equal(value, before[name]) for name, value in tiny.state_of(model).items())
+
+
+@kinds
+def test_checkpointed_activations_give_the_same_gradients(kind):
+    expected, loss = gradients(build(kind, tiny.retinanet()), batch(kind))
+    model, calls = build(kind, tiny.retinanet()), []
+    hook, runner = RecomputeHook(parts=['backbone', 'neck']), SimpleNamespace(model=model)
+    hook.before_train(runner)
+    detector = model.detector if kind == 'sssd' else model.student
+    for module in (detector.backbone.layer4[-1].conv2, detector.neck.fpn_convs[0].conv):
+        module.register_forward_hook(lambda *args: calls.append(torch.is_grad_enabled()))
+    found, again = gradients(model, batch(kind))
+    assert again == pytest.approx(loss, rel=1e-6)
+    assert_same(found, expected)
+    assert len(calls) == 2 * 2 * (1 if kind == 'sssd' else 3), 'every pass was run again by the backward pass'
+    hook.after_train(runner)
+    assert not any('forward' in vars(module) for module in model.modules())
+
+
+@pytest.mark.parametrize('part', ['detector.backbone', 'detector.neck'])
+def test_mmengine_s_checkpointing_loses_gradients(part):
+    """Why the command refuses it: images need no gradient, and a pyramid's inputs come as a tuple."""
+    model = build('sssd', tiny.retinanet())
+    turn_on_activation_checkpointing(model, part)
+    found, _ = gradients(model, batch('sssd'))
+    assert all(value is None for name, value in found.items() if name.startswith(part))
+
+
+@pytest.mark.slow
+@kinds
+def test_compiled_parts_train_as_before(kind, tmp_path):
+    """The tracing of torch.compile without its code generation; the names of what is saved do not change."""
+    torch._dynamo.reset()
+    states, counters = [], torch._dynamo.utils.counters
+    for hooks in ([], [dict(type='sssd.CompilePartsHook', options=dict(backend='eager', dynamic=True))]):
+        counters.clear()
+        hooks = [*hooks, *([] if kind == 'sssd' else [dict(type='sssd.EMATeacherHook')])]
+        runner = tiny.make_runner(build(kind, tiny.retinanet()), [batch(kind)], tmp_path / str(len(states)), 1,
+                                  hooks=hooks, lr=0.01)
+        runner.train()
+        states.append(tiny.state_of(runner.model))
+    assert counters['stats']['unique_graphs'] > 0 and not counters['graph_break']
+    assert_same(states[1], states[0])
+
+
+def test_a_model_without_the_parts_is_refused(tmp_path):
+    for hook in ('CompilePartsHook', 'RecomputeHook'):
+        runner = tiny.make_runner(build('sed', tiny.retinanet()), [batch('sed')], tmp_path, 1,
+                                  hooks=[dict(type=f'sssd.{hook}', parts=['trunk'])])
+        with pytest.raises(UserError, match=f'{hook}: SED has no part named trunk'):
+            runner.train()
+    assert CompilePartsHook().options == dict(dynamic=True)
+
+
+@kinds
+def test_synchronised_batch_norm_is_converted(kind):
+    """What cfg.sync_bn does; on one process it then computes as before. Several need GPUs: not run here."""
+    detector = tiny.retinanet()
+    detector['backbone'].update(norm_cfg=dict(type='BN', requires_grad=True))
+    expected, loss = gradients(build(kind, detector), batch(kind))
+    plain = build(kind, detector)
+    names = {name for name, module in plain.named_modules() if isinstance(module, nn.BatchNorm2d)}
+    model = convert_sync_batchnorm(plain, 'torch').train()  # as a training loop does before it starts
+    assert names and names == {name for name, module in model.named_modules() if isinstance(module, nn.SyncBatchNorm)}
+    found, again = gradients(model, batch(kind))
+    assert again == pytest.approx(loss, rel=1e-6)
+    assert_same(found, expected)
