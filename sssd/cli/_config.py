@@ -7,6 +7,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import find_latest_checkpoint
 
 from sssd.errors import UserError
+from sssd.places import find_config, read_config
 
 CFG_OPTIONS_HELP = ('settings that override the config, as key=value; a nested key has dots '
                     '(model.backbone.depth=18), a list is written key="[a,b]" without spaces')
@@ -86,14 +87,12 @@ def require_latest_checkpoint(work_dir: str) -> None:
 
 def _read(path):
     """The config in a file."""
-    if not os.path.isfile(path):
-        raise UserError(f'config file {path} does not exist: check the path (the configs of this '
-                        'project lie under configs/).')
+    found = find_config(path)
     try:
-        return Config.fromfile(path)
+        return read_config(found)
     except (OSError, SyntaxError, KeyError, TypeError, NameError, AttributeError, ValueError, ImportError,
             RuntimeError) as error:
-        raise UserError(f'config file {path} cannot be read ({type(error).__name__}: {_first_line(error)}): '
+        raise UserError(f'config file {found} cannot be read ({type(error).__name__}: {_first_line(error)}): '
                         'correct it, or the file in its _base_ that the message names.') from error
 
 
