@@ -101,8 +101,8 @@ def installed(built, tmp_path_factory):
     found.folder.mkdir()
     found.seen.mkdir()
     (found.seen / 'sitecustomize.py').write_text(WATCH)
-    quiet(sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', '--target', found.target, built.wheel,
-          cwd=root)
+    quiet(sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', '--target', found.target,
+          built.wheel, cwd=root)
     with (found.target / 'sssd/.mim/configs/quickstart/study.py').open('a') as study:
         study.write(SMALL)
     return found

@@ -16,9 +16,7 @@ OWN = "_base_ = ['configs/quickstart/retinanet_supervised.py']\ndefault_hooks = 
 
 @pytest.fixture(autouse=True)
 def only_the_installed_package(installed):
-    """Afterwards, every process has to have imported sssd from the installed package alone, if at all."""
-    for path in installed.seen.glob('*.json'):
-        path.unlink()
+    """Afterwards, every process so far has to have imported sssd from the installed package alone, if at all."""
     yield
     told = [json.loads(path.read_text()) for path in installed.seen.glob('*.json')]
     used = [entry for entry in told if entry['seen']]
@@ -51,7 +49,7 @@ def test_test_extract_split_and_toy(installed, demo):
     checkpoint = 'demo/seed0/sed/iter_2.pth'
     out = installed.run('test', 'quickstart/retinanet_sed.py', checkpoint, '--cfg-options',
                         'model.detector.test_cfg.score_thr=0.0', *SMALL)
-    assert 'teacher/coco/bbox_mAP' in out
+    assert 'coco/bbox_mAP: ' in out
     installed.run('extract', checkpoint, 'teacher.pth')
     weights = torch.load(installed.folder / 'teacher.pth', weights_only=True)['state_dict']
     assert weights and all(value.isfinite().all() for value in weights.values())
