@@ -19,7 +19,7 @@ WORKFLOW = (
     'tests/test_compat.py', 'tests/test_places.py', 'tests/test_configs.py', 'tests/cli', 'tests/detectors',
     'tests/analysis/test_contact_sheet.py', 'tests/packaging')
 #: One thread per process: the tests start several and the models are tiny.
-THREADS = {name: '1' for name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS')}
+THREADS = dict.fromkeys(('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'), '1')
 
 
 def install(session, stack):
