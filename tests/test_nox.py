@@ -13,7 +13,7 @@ pytest.importorskip('nox', reason='nox is not installed (pip install nox)')
 TITLES = dict(forks='maintained forks', official='official releases')
 
 
-@pytest.fixture
+@pytest.fixture(scope='module')
 def noxfile(repo_root):
     """The module ``noxfile``."""
     spec = importlib.util.spec_from_file_location('noxfile', repo_root / 'noxfile.py')
