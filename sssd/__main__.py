@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from sssd.errors import EXIT_USER_ERROR, run_cli
+from sssd.places import BROUGHT
 
 COMMANDS = {
     'train': 'train a detector from a config',
@@ -24,7 +25,8 @@ def usage() -> str:
     lines = [f'  {name:9s} {text}' for name, text in COMMANDS.items()]
     return '\n'.join([
         'usage: python -m sssd <command> [arguments]', '', *lines, '',
-        'python -m sssd <command> --help lists the arguments of one.'])
+        'python -m sssd <command> --help lists the arguments of one. A config that is not in the present folder is',
+        f'looked for among those that come with sssd; they and the launchers are in {BROUGHT}.'])
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -21,6 +21,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sssd.errors import UserError
+from sssd.places import read_config
 
 from .style import colour, plt, styled
 
@@ -133,9 +134,7 @@ def _detections(instances, score_thr: float) -> Boxes:
 
 
 def _load_config(path: str | Path, cfg_options: dict | None) -> Config:
-    if not Path(path).is_file():
-        raise UserError(f'there is no config {path}: name an existing file')
-    config = Config.fromfile(path)
+    config = read_config(path, 'config', 'name an existing file')
     config.merge_from_dict(cfg_options or {})
     return config
 

@@ -1,6 +1,8 @@
 """Does a checkpoint fit the model?  Asked before anything is trained or tested on it."""
+import pickle
 import re
 from collections import OrderedDict
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import List, Mapping
 
@@ -88,6 +90,25 @@ def weights_of(checkpoint: Mapping) -> Mapping[str, torch.Tensor]:
     if metadata is not None:
         plain._metadata = metadata
     return plain
+
+
+@contextmanager
+def refused_checkpoints_explained(what: str):
+    """Turn PyTorch's refusal to unpickle a file into a :class:`UserError`.
+
+    Args:
+        what: The file, for the sentence.
+
+    Raises:
+        UserError: When a file that is read meanwhile is no checkpoint, or asks for more than one of MMEngine holds.
+    """
+    try:
+        yield
+    except pickle.UnpicklingError as error:
+        found = re.search(r'WeightsUnpickler error:\s*(.+?)(?:\. |\n|$)', str(error))
+        reason = found[1] if found else (str(error).strip().splitlines() or ['no reason given'])[0]
+        raise UserError(f'{what} cannot be read ({reason}): it is damaged, no checkpoint, or holds more than the '
+                        'tensors, numbers and logs of one; take one that sssd or mmdet wrote.') from error
 
 
 class CheckpointGuard(Hook):

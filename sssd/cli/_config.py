@@ -7,6 +7,7 @@ from mmengine.config import Config, DictAction
 from mmengine.runner import find_latest_checkpoint
 
 from sssd.errors import UserError
+from sssd.places import find_config, read_config
 
 CFG_OPTIONS_HELP = ('settings that override the config, as key=value; a nested key has dots '
                     '(model.backbone.depth=18), a list is written key="[a,b]" without spaces')
@@ -45,7 +46,7 @@ def load_config(args: argparse.Namespace) -> Config:
         UserError: When the file is missing or cannot be read, or an option does not fit it.
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    cfg = read_config(args.config)
+    cfg = config_of(args.config)
     if args.cfg_options is not None:
         try:
             cfg.merge_from_dict(args.cfg_options)
@@ -84,20 +85,18 @@ def require_latest_checkpoint(work_dir: str) -> None:
                         f'--resume CHECKPOINT, or remove {note} to start anew.')
 
 
-def read_config(path: str) -> Config:
-    """The config in a file.
+def config_of(path: str) -> Config:
+    """The config of a name that a user gave, its mistakes in one sentence.
 
     Raises:
-        UserError: When the file is missing or cannot be read.
+        UserError: When the file is nowhere or cannot be read.
     """
-    if not os.path.isfile(path):
-        raise UserError(f'config file {path} does not exist: check the path (the configs of this '
-                        'project lie under configs/).')
+    found = find_config(path)
     try:
-        return Config.fromfile(path)
+        return read_config(found)
     except (OSError, SyntaxError, KeyError, TypeError, NameError, AttributeError, ValueError, ImportError,
             RuntimeError) as error:
-        raise UserError(f'config file {path} cannot be read ({type(error).__name__}: {_first_line(error)}): '
+        raise UserError(f'config file {found} cannot be read ({type(error).__name__}: {_first_line(error)}): '
                         'correct it, or the file in its _base_ that the message names.') from error
 
 

@@ -8,7 +8,7 @@ from mmengine.dist import all_gather_object
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from sssd.cli._checkpoint import CheckpointGuard
+from sssd.cli._checkpoint import CheckpointGuard, refused_checkpoints_explained
 from sssd.data import check_data
 from sssd.errors import UserError
 
@@ -48,9 +48,10 @@ def report_data(cfg: Config, parts: Sequence[str]) -> None:
 
 @contextmanager
 def missing_files_explained(config: str):
-    """Turn a missing file that a config names into a :class:`UserError`."""
+    """Turn a missing file that a config names, or a checkpoint that is none, into a :class:`UserError`."""
     try:
-        yield
+        with refused_checkpoints_explained(f'the checkpoint to start from with {config}'):
+            yield
     except FileNotFoundError as error:
         what = error.filename or str(error)
         raise UserError(f'{what} does not exist, but the config {config} needs it: put it there, or name another '

@@ -11,6 +11,7 @@ from rich.console import Console
 from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, load_config, require_file
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
+from sssd.places import find_config
 from sssd.studies.calibration import Calibration
 from sssd.studies.calibration_view import CalibrationView
 from sssd.studies.lambda_override import override_text
@@ -55,7 +56,7 @@ def place_of(args: argparse.Namespace, work_dir: str) -> Path:
     out = Path(args.out or os.path.join(work_dir, f'{name}_calibrated.py'))
     if out.suffix != '.py':
         raise UserError(f'--out {out} has to end in .py: a config is written.')
-    if out.resolve() == Path(args.config).resolve():
+    if out.resolve() == Path(find_config(args.config)).resolve():
         raise UserError(f'--out {out} is the config itself: name another file.')
     if out.exists() and not out.read_text(errors='replace').startswith(NOTE):
         raise UserError(f'--out {out} is there already and was not written by a calibration: name another file.')
@@ -71,7 +72,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     require_file(cfg.get('load_from'), 'checkpoint')
     seed = args.seed if args.seed is not None else (cfg.get('randomness') or {}).get('seed') or 0
     command = shlex.join(['python', '-m', 'sssd', 'calibrate', *(sys.argv[2:] if argv is None else argv)])
-    override_text(cfg, goal.low, args.config, out, options)  # what cannot be written is told before training
+    base = find_config(args.config)
+    override_text(cfg, goal.low, base, out, options)  # what cannot be written is told before training
     search = Calibration(cfg, goal, args.iterations, seed, out.with_suffix('.json'),
                          dict(config=args.config, command=command))
     console = Console()
@@ -84,7 +86,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             chosen = search.run(
                 lambda cfg: build_runner(cfg, checkpoint=cfg.get('load_from'), strict=False), view)
     note = f'lambda {chosen.lambda_:g} has a share of {chosen.share:.3f} (wanted {goal.share:g}): {command}'
-    out.write_text(override_text(cfg, chosen.lambda_, args.config, out, options, note))
+    out.write_text(override_text(cfg, chosen.lambda_, base, out, options, note))
     console.print(f'lambda {chosen.lambda_:g}: share {chosen.share:.3f}; wrote {out} and {search.record}',
                   highlight=False, soft_wrap=True)
     return 0

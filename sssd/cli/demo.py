@@ -9,7 +9,6 @@ from rich.console import Console
 
 from sssd.analysis.scalars import read_curves
 from sssd.cli.study import run
-from sssd.errors import UserError
 from sssd.studies.results import ResultsFile
 from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import load_spec
@@ -25,9 +24,6 @@ CURVES, SHEET, RESULTS = 'curves.png', 'contact_sheet.png', 'results.json'
 def main(argv: Sequence[str] | None = None) -> int:
     """Train both, then show a table, the curves and some detections."""
     args = parse_args(argv)
-    if not Path(SPEC).is_file():
-        raise UserError(f'there is no {SPEC} here: call the demo in the root '
-                        'directory of a checkout of sssd')
     spec = load_spec(SPEC, quick=args.quick)
     work_dir = Path(args.work_dir or f'work_dirs/demo{"_quick" * args.quick}')
     if args.fresh:

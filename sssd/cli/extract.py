@@ -7,7 +7,7 @@ from typing import Optional, Sequence, Tuple
 import torch
 from mmengine.runner import CheckpointLoader
 
-from sssd.cli._checkpoint import GUIDED, weights_of
+from sssd.cli._checkpoint import GUIDED, refused_checkpoints_explained, weights_of
 from sssd.cli._config import require_file
 from sssd.errors import UserError
 
@@ -51,7 +51,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Write the file; returns the exit status."""
     args = parse_args(argv)
     require_file(args.checkpoint, 'checkpoint')
-    checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
+    with refused_checkpoints_explained(f'checkpoint {args.checkpoint}'):
+        checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
     part, weights = plain_part(weights_of(checkpoint), args.part)
     if not weights:
         raise UserError(f'checkpoint {args.checkpoint} has no weights of a {part}: leave --part out if it is of a '

@@ -8,7 +8,7 @@ from rich.console import Console
 from sssd.analysis.memory import Memory, estimate
 from sssd.analysis.recipe import Recipe, make_recipe
 from sssd.analysis.tables import Grid
-from sssd.cli._config import read_config
+from sssd.cli._config import config_of
 from sssd.errors import UserError
 
 GPUS, MEMORY = (1, 2, 4, 8), (11, 24, 80)
@@ -65,7 +65,7 @@ def show(recipe: Recipe, config: str) -> None:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print a recipe, or a table of them; returns the exit status."""
     args = parse_args(argv)
-    cfg = read_config(args.config)
+    cfg = config_of(args.config)
     memory = estimate(cfg)
     if args.gpus and args.memory:
         show(make_recipe(cfg, memory, args.gpus, args.memory), args.config)

@@ -75,7 +75,10 @@ class ColorJitter(BaseTransform):
 
     @staticmethod
     def _hue(image: np.ndarray, amount: float) -> np.ndarray:
-        return mmcv.adjust_hue(image, amount, backend='cv2')
+        # Not mmcv's adjust_hue: that of 2.1.0 fails on negative shifts with numpy 2.
+        shifted = cv2.cvtColor(image, cv2.COLOR_BGR2HSV_FULL)
+        shifted[..., 0] += np.uint8(int(amount * 255) % 256)  # around the circle
+        return cv2.cvtColor(shifted, cv2.COLOR_HSV2BGR_FULL)
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}({self.ranges}, prob={self.prob})'

@@ -8,6 +8,7 @@ from typing import Iterable, Optional
 from mmengine.config import Config
 
 from sssd.errors import UserError
+from sssd.places import read_config
 
 from .lambda_search import rounded
 
@@ -97,7 +98,7 @@ def override_text(cfg: Config, lambda_: float, base: str, out: Path, options: It
         raise UserError(f'{base} is a config of the kind that imports its parts (read_base), from which no override '
                         'can inherit: name a config with _base_.')
     tops = {key.split('.')[0] for key in options} - {'custom_hooks'}
-    kept = Config.fromfile(base)
+    kept = read_config(base)
     parts = dict(custom_hooks=calibrated_hooks(cfg, lambda_))
     for key in sorted(tops):
         whole = isinstance(cfg[key], dict) and isinstance(kept.get(key), dict)

@@ -20,12 +20,12 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from sssd.errors import UserError
+from sssd.places import read_config
 
 SPEC_KEYS = {'name', 'seeds', 'data', 'start', 'runs', 'quick', 'compare'}
 RUN_KEYS = {'config', 'cfg_options', 'from_start', 'quick'}
@@ -94,10 +94,7 @@ def load_spec(path: str,
     Raises:
         UserError: If the file is missing or says something unknown.
     """
-    if not Path(path).is_file():
-        raise UserError(f'there is no study specification {path}: '
-                        'name an existing file')
-    spec = Config.fromfile(path).to_dict()
+    spec = read_config(path, 'study specification', 'name an existing file').to_dict()
     _check_keys(path, spec, SPEC_KEYS, 'name', 'runs')
     if not spec['runs']:
         raise UserError(f'{path} names no runs: fill its dict `runs`')
@@ -154,11 +151,8 @@ def _with_seed(value: Any, seed: int) -> Any:
 
 def load_config(run: RunSpec, seed: int) -> Config:
     """The full config of a run with a seed."""
-    if not Path(run.config).is_file():
-        raise UserError(f'there is no config {run.config} (run {run.name!r} '
-                        'of the study): correct its path; it is relative to '
-                        'the directory you are in')
-    config = Config.fromfile(run.config)
+    remedy = f'correct its path in the run {run.name!r} of the study; it is relative to the directory you are in'
+    config = read_config(run.config, 'config', remedy)
     config.merge_from_dict(dict(run.options_for(seed)))
     return config
 

@@ -144,7 +144,7 @@ def test_choice_of_images():
 
 
 def test_missing_files(plain, tmp_path):
-    with pytest.raises(UserError, match='no config'):
+    with pytest.raises(UserError, match='config .*none.py does not exist'):
         contact_sheet({'one': (tmp_path / 'none.py', plain[1])}, tmp_path / 'sheet.png')
     with pytest.raises(UserError, match='no checkpoint'):
         contact_sheet({'one': (plain[0], tmp_path / 'none.pth')}, tmp_path / 'sheet.png')

@@ -11,7 +11,7 @@ from mmengine.config import ConfigDict
 from torch import nn
 
 from sssd.cli import extract
-from sssd.cli._checkpoint import CheckpointGuard, compare, weights_of
+from sssd.cli._checkpoint import CheckpointGuard, compare, refused_checkpoints_explained, weights_of
 from sssd.errors import UserError
 
 
@@ -187,3 +187,26 @@ def test_guided_checkpoints_on_another_guided_model_are_told_the_way_out(parts, 
     state = nn.ModuleDict({part: _net() for part in parts}).state_dict()
     with pytest.raises(UserError, match='python -m sssd extract weights.pth OUT.pth'):
         _load(nn.ModuleDict({part: _net() for part in others}), state)
+
+
+def _written(path, kind):
+    if kind == 'text':
+        path.write_text('not a checkpoint')
+    else:
+        torch.save(dict(state_dict={}, more=SimpleNamespace()), path)
+    return path
+
+
+@pytest.mark.parametrize('kind, reason', [('text', r'.+'), ('unknown type', r'Unsupported .*types.SimpleNamespace.*')])
+def test_a_file_that_pytorch_refuses_is_named(tmp_path, kind, reason):
+    path = _written(tmp_path / 'iter_2.pth', kind)
+    said = rf'^checkpoint {path} cannot be read \({reason}\): it is damaged, no checkpoint, or holds more'
+    with pytest.raises(UserError, match=said) as caught, refused_checkpoints_explained(f'checkpoint {path}'):
+        torch.load(path, weights_only=True)
+    assert '\n' not in str(caught.value)
+
+
+def test_extract_names_a_file_that_is_no_checkpoint(tmp_path):
+    path = _written(tmp_path / 'notes.pth', 'text')
+    with pytest.raises(UserError, match=f'^checkpoint {path} cannot be read '):
+        extract.main([str(path), str(tmp_path / 'out.pth')])

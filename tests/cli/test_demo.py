@@ -13,10 +13,13 @@ from sssd.errors import run_cli
 from sssd.studies.results import ResultsFile
 
 
-def test_outside_a_checkout(tmp_path, monkeypatch, capsys):
+def test_outside_a_checkout_the_study_that_comes_with_the_package_is_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert run_cli(demo.main, ['--quick']) == 2
-    assert 'root directory of a checkout' in capsys.readouterr().err
+    asked = []
+    monkeypatch.setattr(demo, 'run', lambda runner, *_: asked.append(runner.spec) or 3)
+    assert run_cli(demo.main, ['--quick']) == 3
+    assert [spec.name for spec in asked] == ['quickstart_quick']
+    assert asked[0].data['root'] == 'data/toy'
 
 
 def test_fresh_removes_only_what_the_demo_made(tmp_path):

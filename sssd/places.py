@@ -1,0 +1,91 @@
+"""Where the files lie that come with the package: configs and tools, as `mim`-installed packages have them.
+
+``.mim`` in this package's folder holds both: links into the checkout in a checkout, copies in a wheel.
+"""
+from contextlib import contextmanager
+from pathlib import Path
+
+from mmengine.config import Config
+
+from sssd.errors import UserError
+
+BROUGHT = Path(__file__).resolve().parent / '.mim'
+CONFIGS = 'configs'
+
+
+def find_config(path: str | Path, what: str = 'config file', remedy: str = 'check the path') -> str:
+    """The config of a name that a user gave.
+
+    A file in the present folder comes first, then one of the configs that come with sssd, whose names may begin with
+    ``configs/`` or not.
+
+    Args:
+        path: The name: ``configs/quickstart/study.py``, ``quickstart/study.py``, or any path.
+        what: What the file is, for the sentence.
+        remedy: What to do if it is nowhere, for the sentence.
+
+    Returns:
+        ``path`` itself if there is such a file, else the absolute path of the one that comes with sssd.
+
+    Raises:
+        UserError: If neither place has the file.
+    """
+    if Path(path).is_file():
+        return str(path)
+    if Path(path).is_absolute():
+        raise UserError(f'{what} {path} does not exist: {remedy}.')
+    brought = _brought(path)
+    if brought is None:
+        raise UserError(f'{what} {path} does not exist, neither in the present folder nor among the configs that come '
+                        f'with sssd ({BROUGHT / CONFIGS}): {remedy}.')
+    return brought
+
+
+def read_config(path: str | Path, what: str = 'config file', remedy: str = 'check the path') -> Config:
+    """The config of a name that a user gave, as :func:`find_config` finds it.
+
+    What its ``_base_`` names is looked for in the same way, the folder of the config taking the place of the present
+    one.
+
+    Args:
+        path: The name.
+        what: What the file is, for the sentence.
+        remedy: What to do if it is nowhere, for the sentence.
+
+    Raises:
+        UserError: If neither place has the file; what reading it raises is passed on.
+    """
+    found = find_config(path, what, remedy)
+    with _bases_brought_along():
+        return Config.fromfile(found)
+
+
+def _brought(path):
+    """The absolute path of a config that comes with sssd, or None."""
+    parts = Path(path).parts
+    inside = BROUGHT / CONFIGS / Path(*(parts[1:] if parts[:1] == (CONFIGS,) else parts))
+    return str(inside) if inside.is_file() and '..' not in parts else None
+
+
+@contextmanager
+def _bases_brought_along():
+    """Let ``_base_`` name configs that come with sssd.
+
+    MMEngine has ``package::path`` for this, but only for OpenMMLab's own packages, and it makes the package the scope
+    of all that the base names, where the detectors of mmdet are not found. So the one method is overlaid that turns a
+    name in ``_base_`` into a path.
+    """
+    resolve = Config._get_cfg_path
+
+    def get_cfg_path(cfg_path, filename):
+        """MMEngine's answer, or a config that comes with sssd where that is no file."""
+        path, scope = resolve(cfg_path, filename)
+        if scope is None and not Path(path).is_file():
+            path = _brought(cfg_path) or path
+        return path, scope
+
+    Config._get_cfg_path = staticmethod(get_cfg_path)
+    try:
+        yield
+    finally:
+        Config._get_cfg_path = staticmethod(resolve)
