@@ -163,8 +163,12 @@ def test_a_resumed_run_sees_what_an_uninterrupted_one_would(workers):
         loader = DataLoader(data, 5, sampler=MixedSourceSampler(data, 5, [2, 3], seed=5),
                             num_workers=workers)
         iterator = _InfiniteDataloaderIterator(loader)
-        iterator.skip_iter(first)
-        assert all(source.loaded == 0 for source in data.datasets)
+        if hasattr(iterator, 'skip_iter'):
+            iterator.skip_iter(first)
+            assert all(source.loaded == 0 for source in data.datasets)
+        else:  # the official MMEngine reads the data up to where it was
+            for _ in range(first):
+                next(iterator)
         return [next(iterator).tolist() for _ in range(count)]
 
     assert run(6, 5) == run(0, 11)[6:]
