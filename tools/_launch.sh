@@ -11,9 +11,12 @@ require_count() {
     [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "$1 is '$2', but has to be a whole number above 0."
 }
 
-# require_files CONFIG [CHECKPOINT]: told now rather than when a job has waited for its turn.
+# require_files CONFIG [CHECKPOINT]: told now rather than when a job has waited for its turn. A config that is not in the
+# present folder may be one of those that lie beside this folder, as for every command.
 require_files() {
-    [ -f "$1" ] || fail "config file $1 does not exist: check the path."
+    local beside
+    beside=$(dirname "${BASH_SOURCE[0]}")/../configs/${1#configs/}
+    [ -f "$1" ] || [ -f "$beside" ] || fail "config file $1 does not exist: check the path."
     [ $# -lt 2 ] || [ -f "$2" ] || fail "checkpoint $2 does not exist: check the path."
 }
 
@@ -32,9 +35,10 @@ find_python() {
 #   NNODES, RDZV_ENDPOINT                  several nodes that meet at HOST:PORT of one of them and find their places;
 #                                          also RDZV_ID, RDZV_BACKEND, RDZV_CONF, LOCAL_ADDR (this node's address)
 #   MAX_RESTARTS                           how often failed workers are started again; needs a rendezvous, which is at
-#                                          MASTER_ADDR:PORT unless RDZV_ENDPOINT says otherwise
+#                                          MASTER_ADDR:PORT unless RDZV_ENDPOINT says otherwise; on one node, at PORT
+#                                          or any free port, and a PORT that is taken ends the job
 launch() {
-    local nproc=$1 meet endpoint=${RDZV_ENDPOINT:-}
+    local nproc=$1 meet endpoint=${RDZV_ENDPOINT:-} conf=${RDZV_CONF:-} id=${RDZV_ID:-sssd}
     shift
     require_count NPROC "$nproc"
     [[ ${MAX_RESTARTS:-0} =~ ^[0-9]+$ ]] || fail "MAX_RESTARTS is '$MAX_RESTARTS', but has to be a whole number."
@@ -42,11 +46,17 @@ launch() {
         fail "NNODES is '$NNODES', but has to be a whole number above 0, or MIN:MAX with RDZV_ENDPOINT."
     # Workers that are started again must not find what the ones before them left in the store: fixed places have one
     # store for all, and so has torchrun's rendezvous unless it is told to have a new one each time.
-    [ "${MAX_RESTARTS:-0}" = 0 ] || endpoint=${endpoint:-${MASTER_ADDR:-127.0.0.1}:${PORT:-29500}}
+    if [ "${MAX_RESTARTS:-0}" != 0 ] && [ -z "$endpoint" ]; then
+        if [ "${NNODES:-1}" = 1 ]; then  # a place of its own: another job's would be joined in silence
+            endpoint=localhost:${PORT:-0} conf=${conf:-is_host=1} id=${RDZV_ID:-sssd-$$}
+        else
+            endpoint=${MASTER_ADDR:-127.0.0.1}:${PORT:-29500}
+        fi
+    fi
     if [ -n "$endpoint" ]; then
         export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
-        meet=(--rdzv-backend="${RDZV_BACKEND:-c10d}" --rdzv-endpoint="$endpoint" --rdzv-id="${RDZV_ID:-sssd}")
-        [ -z "${RDZV_CONF:-}" ] || meet+=(--rdzv-conf="$RDZV_CONF")
+        meet=(--rdzv-backend="${RDZV_BACKEND:-c10d}" --rdzv-endpoint="$endpoint" --rdzv-id="$id")
+        [ -z "$conf" ] || meet+=(--rdzv-conf="$conf")
         [ -z "${LOCAL_ADDR:-}" ] || meet+=(--local-addr="$LOCAL_ADDR")
     else
         [[ ${NNODES:-1} != *:* ]] || fail "NNODES=$NNODES needs RDZV_ENDPOINT=HOST:PORT, where the nodes meet."
@@ -74,5 +84,5 @@ queue() {
     [ -z "${PORT:-}" ] || export MASTER_PORT=$PORT
     exec srun --partition="$PARTITION" --job-name="$JOB_NAME" ${gres:+--gres="$gres"} --ntasks="$gpus" \
         --ntasks-per-node="$per_node" --cpus-per-task="$cpus" --kill-on-bad-exit=1 \
-        "${extra[@]}" "$PY" -u "$@" --launcher slurm
+        ${extra[@]+"${extra[@]}"} "$PY" -u "$@" --launcher slurm
 }

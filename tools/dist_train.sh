@@ -14,6 +14,8 @@ source "$HERE/_launch.sh"
 require_files "$CONFIG"
 RESUME=()
 if [ "${MAX_RESTARTS:-0}" != 0 ] || [ -n "${RDZV_ENDPOINT:-}" ]; then
+    [[ " ${*:3} " =~ \ --resume[=\ ]auto\  ]] || [[ ! " ${*:3} " =~ \ --resume(=|\ +[^-\ ]) ]] ||
+        fail "--resume with a checkpoint would go back to it at every restart: leave its name out, or MAX_RESTARTS."
     [[ " ${*:3} " == *" --resume"* ]] || RESUME=(--resume)
 fi
-launch "$NPROC" "$HERE/train.py" "$CONFIG" --launcher pytorch "${RESUME[@]}" "${@:3}"
+launch "$NPROC" "$HERE/train.py" "$CONFIG" --launcher pytorch ${RESUME[@]+"${RESUME[@]}"} "${@:3}"

@@ -18,4 +18,4 @@ if [ $# -gt 0 ] && [[ $1 != -* ]]; then
     WORK_DIR=(--work-dir "$1")
     shift
 fi
-queue "$HERE/train.py" "$CONFIG" "${WORK_DIR[@]}" "$@"
+queue "$HERE/train.py" "$CONFIG" ${WORK_DIR[@]+"${WORK_DIR[@]}"} "$@"

@@ -55,8 +55,11 @@ def make_recipe(cfg: Config, memory: Memory, gpus: int, gigabytes: float) -> Rec
     """The recipe of a config for so many GPUs of so much memory.
 
     Raises:
-        UserError: If not even the smallest batch fits, or the config does not name its total batch.
+        UserError: If not even the smallest batch fits, or the config does not name its total batch, or counts epochs.
     """
+    if not (cfg.get('train_cfg') or {}).get('max_iters'):
+        raise UserError('the config counts its training in epochs, which a recipe does not: give one with an '
+                        'IterBasedTrainLoop (train_cfg.max_iters).')
     base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
     if not base:
         raise UserError('the config does not say which total batch its learning rate is meant for: set '

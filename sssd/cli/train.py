@@ -46,6 +46,8 @@ def use_amp(cfg: Config, dtype: Optional[str] = None) -> None:
     if not gpu:
         raise UserError('--amp-dtype float16 needs a GPU and none is visible: take bfloat16, which CPUs know.')
     wrapper.type = 'AmpOptimWrapper'
+    if dtype is not None:
+        wrapper.dtype = dtype
     wrapper.setdefault('loss_scale', 'dynamic')
 
 
@@ -75,9 +77,14 @@ def refuse_lossy_checkpointing(cfg: Config, config: str) -> None:
 
 
 def set_start(cfg: Config, resume: Optional[str]) -> Optional[str]:
-    """Set where the training starts; returns the checkpoint that is going to be loaded, if any."""
+    """Set where the training starts; returns the checkpoint that is going to be loaded, if any.
+
+    With ``'auto'`` and nothing to go on from, a ``load_from`` of the config stays in force: mmdet would drop it.
+    """
     if resume == 'auto':
-        cfg.resume, cfg.load_from = True, None
+        require_latest_checkpoint(cfg.work_dir)
+        cfg.resume = find_latest_checkpoint(cfg.work_dir) is not None
+        cfg.load_from = None if cfg.resume else cfg.get('load_from')
     elif resume is not None:
         cfg.resume, cfg.load_from = True, resume
     if cfg.get('resume') and cfg.get('load_from') is None:

@@ -82,6 +82,13 @@ def test_what_no_gpu_holds_is_refused():
         make_recipe(read(SED), memory(12.0, 2), 8, 11)
 
 
+def test_a_training_counted_in_epochs_is_refused():
+    cfg = read(SED)
+    cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12)
+    with pytest.raises(UserError, match='counts its training in epochs.*max_iters'):
+        make_recipe(cfg, memory(1.0, 2), 8, 80)
+
+
 def test_a_config_without_its_total_batch_is_refused():
     settings = copy.deepcopy(read(SED)._cfg_dict)
     settings.pop('auto_scale_lr')

@@ -1,6 +1,7 @@
 """The launchers of tools/: restarts after a lost worker, and Slurm, whose srun is replaced by one for this machine."""
 import os
 import re
+import socket
 import sys
 
 import elastic
@@ -54,6 +55,22 @@ def test_a_lost_worker_is_started_again_and_nothing_is_lost(
     assert_same_weights(tmp_path / 'cut', undisturbed.work_dir)
 
 
+def test_a_place_that_another_job_has_is_told_and_not_joined(run_tool, job, free_port):
+    port = free_port()
+    with socket.socket() as other:
+        other.bind(('localhost', int(port)))
+        other.listen()
+        done = run_tool('dist_train.sh', job.config, '1', PORT=port, MAX_RESTARTS='1', CUDA_VISIBLE_DEVICES='-1')
+    assert done.returncode not in (0, 2) and 'Iter(train)' not in done.stdout
+    assert 'RendezvousConnectionError' in done.stderr
+
+
+def test_a_config_beside_the_launcher_is_found_from_any_folder(run_tool, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    done = run_tool('dist_train.sh', 'quickstart/retinanet_sed.py', '1', '--help')
+    assert done.returncode == 0 and '--work-dir' in done.stdout, done.stderr[-500:]
+
+
 def test_slurm_trains_with_two_tasks(run_tool, job, slurm):
     done = run_tool('slurm_train.sh', 'short', 'tiny', job.config, job.work_dir, GPUS='2', GPUS_PER_NODE='1',
                     CPUS_PER_TASK='3', SRUN_ARGS='--exclude=node7', **slurm)
@@ -92,6 +109,8 @@ def test_a_mistake_under_slurm_is_told_once(run_tool, job, slurm):
     ('dist_train.sh', ['gone.py', '2'], {}, 'config file gone.py does not exist'),
     ('dist_train.sh', ['CONFIG', '--resume'], {}, "NPROC is '--resume'"),
     ('dist_train.sh', ['CONFIG', '2'], dict(MAX_RESTARTS='-1'), "MAX_RESTARTS is '-1'"),
+    ('dist_train.sh', ['CONFIG', '2', '--resume', 'a.pth'], dict(MAX_RESTARTS='1'), '--resume with a checkpoint'),
+    ('dist_train.sh', ['CONFIG', '2', '--resume=a.pth'], dict(MAX_RESTARTS='1'), '--resume with a checkpoint'),
     ('dist_train.sh', ['CONFIG', '2'], dict(NNODES='0'), "NNODES is '0'"),
     ('dist_train.sh', ['CONFIG', '2'], dict(NNODES='1:2'), 'NNODES=1:2 needs RDZV_ENDPOINT'),
     ('dist_test.sh', ['CONFIG', 'gone.pth', '2'], {}, 'checkpoint gone.pth does not exist'),

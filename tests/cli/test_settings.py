@@ -71,7 +71,7 @@ def test_scaling_the_learning_rate_is_switched_on(make_job):
     assert cfg.auto_scale_lr == dict(enable=True, base_batch_size=16)
 
 
-@pytest.mark.parametrize('resume, expected', [('auto', (True, None)), (None, (None, None))])
+@pytest.mark.parametrize('resume, expected', [('auto', (False, None)), (None, (None, None))])
 def test_where_training_starts(job, resume, expected):
     cfg = _load(job)
     assert train.set_start(cfg, resume) is None
@@ -87,6 +87,14 @@ def test_resuming_from_a_file_and_from_the_newest(job, tmp_path):
     (tmp_path / 'last_checkpoint').write_text(str(checkpoint))
     cfg = _load(job, '--work-dir', str(tmp_path))
     assert train.set_start(cfg, 'auto') == str(checkpoint)
+
+
+def test_nothing_to_go_on_from_leaves_the_start_in_force(job, tmp_path):
+    start = tmp_path / 'start.pth'
+    start.touch()
+    cfg = _load(job, '--work-dir', str(tmp_path / 'new'), '--cfg-options', f'load_from={start}')
+    assert train.set_start(cfg, 'auto') == str(start)
+    assert (cfg.resume, cfg.load_from) == (False, str(start))
 
 
 def test_tta_wraps_the_model_and_the_pipeline(job):
