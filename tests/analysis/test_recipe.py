@@ -83,7 +83,7 @@ def test_what_no_gpu_holds_is_refused():
 
 
 def test_a_training_counted_in_epochs_is_refused():
-    cfg = read(SED)
+    cfg = copy.deepcopy(read(SED))
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12)
     with pytest.raises(UserError, match='counts its training in epochs.*max_iters'):
         make_recipe(cfg, memory(1.0, 2), 8, 80)
