@@ -6,7 +6,7 @@
 # It needs buildah and debootstrap (Debian and Ubuntu: apt-get install buildah debootstrap) and root, but neither a
 # registry nor namespaces: a Debian made by debootstrap stands in for the public base image, and all runs in a chroot.
 # From the environment:
-#   DEBIAN_MIRROR      where debootstrap finds Debian; default http://deb.debian.org/debian
+#   DEBIAN_MIRROR      where debootstrap finds Debian; its own default if unset
 #   PIP_INDEX_URL, PIP_EXTRA_INDEX_URL, PIP_TRUSTED_HOST, PIP_CERT, PIP_FIND_LINKS (folders)
 #                      as pip knows them; used while building, neither in the image nor in the log
 #   TORCH_INDEX_URL    index of torch's wheels in place of the Dockerfile's; empty for none beside pip's
@@ -15,7 +15,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 LOG=${1:-docker/last_build.log}
-MIRROR=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 SUITE=bookworm
 BASE=localhost/sssd-base:$SUITE
 IMAGE=localhost/sssd:cpu
@@ -67,7 +66,7 @@ make_base() {
     local root
     CONTAINER=$(buildah from scratch)
     root=$(buildah mount "$CONTAINER")
-    debootstrap --variant=minbase "$SUITE" "$root" "$MIRROR"
+    debootstrap --variant=minbase "$SUITE" "$root" ${DEBIAN_MIRROR:+"$DEBIAN_MIRROR"}
     rm -rf "$root"/var/cache/apt/archives/*.deb "$root"/var/lib/apt/lists/*
     buildah umount "$CONTAINER"
     buildah commit --quiet --format docker --rm "$CONTAINER" "$BASE"
