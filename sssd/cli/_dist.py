@@ -5,6 +5,7 @@ Runner hands the model wrapper a device id; both fail on a machine that has no
 GPU.  Here the group is started with gloo before the Runner is built, and the
 wrapper is told that there is no device.
 """
+import gc
 import os
 import subprocess
 from contextlib import contextmanager
@@ -26,7 +27,10 @@ SLURM = dict(RANK='SLURM_PROCID', WORLD_SIZE='SLURM_NTASKS', LOCAL_RANK='SLURM_L
 def process_group(cfg: Config, launcher: str):
     """Have the processes of ``launcher`` ready for a Runner; end their group afterwards.
 
-    With GPUs, or with a single process, the start is MMEngine's.
+    With GPUs, or with a single process, the start is MMEngine's.  The Runner should be a local
+    variable of a function called inside: its wrapped model holds the group, and gloo's threads
+    with it, which abort the process where the interpreter ends before them
+    (https://github.com/pytorch/pytorch/pull/179291).
 
     Args:
         cfg: The config, changed in place when there is no GPU.
@@ -45,6 +49,7 @@ def process_group(cfg: Config, launcher: str):
     finally:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
+            gc.collect()
 
 
 def use_cpu(cfg: Config, launcher: str) -> None:

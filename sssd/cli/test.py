@@ -79,6 +79,15 @@ def check_out(out: Optional[str]) -> None:
         raise UserError(f'--out {out} has to end in .pkl or .pickle: the predictions are written as a pickle.')
 
 
+def evaluate(cfg: Config, args: argparse.Namespace) -> None:
+    """Check the data, then test the checkpoint, with its predictions in a file if ``--out`` says so."""
+    report_data(cfg, ('test',))
+    runner = build_runner(cfg, checkpoint=args.checkpoint)
+    if args.out is not None:
+        runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
+    runner.test()
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Evaluate; returns the exit status."""
     args = parse_args(argv)
@@ -91,9 +100,5 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if args.tta:
         use_tta(cfg)
     with process_group(cfg, args.launcher), missing_files_explained(args.config):
-        report_data(cfg, ('test',))
-        runner = build_runner(cfg, checkpoint=args.checkpoint)
-        if args.out is not None:
-            runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
-        runner.test()
+        evaluate(cfg, args)
     return 0

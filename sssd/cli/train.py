@@ -94,6 +94,12 @@ def set_start(cfg: Config, resume: Optional[str]) -> Optional[str]:
     return cfg.get('load_from')
 
 
+def train(cfg: Config, checkpoint: Optional[str]) -> None:
+    """Check the data, then train, from ``checkpoint`` if there is one."""
+    report_data(cfg, ('train', 'val'))
+    build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume'))).train()
+
+
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Train; returns the exit status."""
     args = parse_args(argv)
@@ -105,7 +111,5 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
         scale_lr(cfg, args.config)
     checkpoint = set_start(cfg, args.resume)
     with process_group(cfg, args.launcher), missing_files_explained(args.config):
-        report_data(cfg, ('train', 'val'))
-        runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')))
-        runner.train()
+        train(cfg, checkpoint)
     return 0

@@ -129,6 +129,14 @@ def run_tool(repo_root, tmp_path):
 
 
 @pytest.fixture
+def run_python(repo_root):
+    """Run Python with these arguments from the root of the checkout: ``run_python('-m', 'sssd', ...)``."""
+    def run(*args, **env):
+        return run_command(sys.executable, *args, cwd=repo_root, PYTHONPATH=str(repo_root), **env)
+    return run
+
+
+@pytest.fixture
 def make_job(tmp_path, tiny_coco):
     """The function :func:`write_job` over the tiny data set."""
     def make(name='job', **kwargs):

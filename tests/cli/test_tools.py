@@ -3,6 +3,7 @@ import json
 import pickle
 import re
 import socket
+from pathlib import Path
 
 import pytest
 import torch
@@ -96,6 +97,18 @@ def test_two_processes_test_on_a_machine_without_gpus(run_tool, trained, tmp_pat
                     PORT=_free_port(), CUDA_VISIBLE_DEVICES='-1')
     assert done.returncode == 0, done.stderr[-2000:]
     assert re.search(r'Iter\(test\) \[3/3\] .*coco/bbox_mAP', done.stdout)
+
+
+@pytest.mark.skipif(not Path('/proc/self/task').is_dir(), reason='needs the list of threads that Linux keeps')
+@pytest.mark.parametrize('tool', ['train', 'test'])
+def test_no_thread_of_gloo_outlives_a_run(run_python, repo_root, trained, tmp_path, tool):
+    checkpoint = [trained.checkpoint] if tool == 'test' else []
+    done = run_python(
+        '-m', 'torch.distributed.run', '--nproc_per_node', '1', '--master_port', _free_port(),
+        repo_root / 'tests/helpers/threads_left.py', tool, trained.config, *checkpoint, '--launcher', 'pytorch',
+        '--work-dir', tmp_path, CUDA_VISIBLE_DEVICES='-1')
+    left = [line for line in done.stdout.splitlines() if line.startswith('threads left:')]
+    assert len(left) == 1 and 'gloo' not in left[0], done.stderr[-2000:]
 
 
 @pytest.mark.parametrize('script, usage', [('dist_train.sh', 'CONFIG NPROC'), ('dist_test.sh', 'CHECKPOINT NPROC')])

@@ -2,6 +2,7 @@
 
 ``python two_ranks.py RENDEZVOUS_FILE RANK WORLD_SIZE OUT_FILE``
 """
+import gc
 import sys
 from types import SimpleNamespace
 
@@ -167,6 +168,7 @@ def main(rendezvous, rank, world_size, out):
     found.update({case: lacking(*case, rank) for case in LACKING})
     torch.save({**found, 's': draws()}, out)
     torch.distributed.destroy_process_group()
+    gc.collect()  # gloo's threads end with the last model that holds the group
 
 
 if __name__ == '__main__':
