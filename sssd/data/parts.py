@@ -155,8 +155,8 @@ def read_objects(path: Union[str, Path]) -> list:
         UserError: If the file is no XML, or an object has no name.
     """
     try:
-        root = ElementTree.parse(path).getroot()
-        return [(thing.find('name').text, int(thing.findtext('difficult') or 0) == 1) for thing in root.findall('object')]
+        things = ElementTree.parse(path).getroot().findall('object')
+        return [(thing.find('name').text, int(thing.findtext('difficult') or 0) == 1) for thing in things]
     except (ElementTree.ParseError, AttributeError, ValueError) as error:
         raise UserError(f'{path} is no VOC annotation file ({error}); take it from the archive again.') from error
 

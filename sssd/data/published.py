@@ -16,6 +16,7 @@ VOC07_PAGE = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2007/'
 VOC12_PAGE = 'http://host.robots.ox.ac.uk/pascal/VOC/voc2012/'
 _COCO_2017 = 'annotations_trainval2017.zip'
 _COCO_2014 = 'annotations_trainval2014.zip'
+_LISTS = 'ImageSets/Main'
 
 
 @dataclass(frozen=True)
@@ -83,9 +84,9 @@ COCO_35K = Published(
 VOC = Published(
     root='data/VOCdevkit',
     parts=(
-        VocPart('VOC2007/ImageSets/Main/trainval.txt', 5011, 'VOCtrainval_06-Nov-2007.tar', boxes=15662, difficult=3054),
-        VocPart('VOC2007/ImageSets/Main/test.txt', 4952, 'VOCtest_06-Nov-2007.tar', boxes=14976, difficult=2944),
-        VocPart('VOC2012/ImageSets/Main/trainval.txt', 11540, 'VOCtrainval_11-May-2012.tar'),
+        VocPart(f'VOC2007/{_LISTS}/trainval.txt', 5011, 'VOCtrainval_06-Nov-2007.tar', boxes=15662, difficult=3054),
+        VocPart(f'VOC2007/{_LISTS}/test.txt', 4952, 'VOCtest_06-Nov-2007.tar', boxes=14976, difficult=2944),
+        VocPart(f'VOC2012/{_LISTS}/trainval.txt', 11540, 'VOCtrainval_11-May-2012.tar'),
     ),
     pages=(VOC07_PAGE, VOC12_PAGE),
     md5={

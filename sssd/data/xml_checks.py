@@ -38,15 +38,16 @@ def check_xml(key: str, dataset: dict, ann_file: str, folder: str, classes: Sequ
     for name in looked_at:
         for path in (os.path.join(images, f'{name}.jpg'), os.path.join(labels, f'{name}.xml')):
             if not os.path.isfile(path):
-                raise UserError(f'{path} of {key} does not exist; check data_prefix.sub_data_root and {ann_file}, which '
-                                'names .jpg images without their extension.')
+                raise UserError(f'{path} of {key} does not exist; check data_prefix.sub_data_root and {ann_file}, '
+                                'which names .jpg images without their extension.')
         objects = read_objects(os.path.join(labels, f'{name}.xml'))
         found.update(name for name, _ in objects)
         difficult += sum(flag for name, flag in objects if name in classes)
     boxes = sum(found[name] for name in classes)
     if labelled and boxes == difficult:
-        raise UserError(f'{ann_file} of {key} has no box that counts of the classes {", ".join(classes[:6])}; its boxes '
-                        f'are of {", ".join(sorted(found)[:6]) or "no class"}: set metainfo=dict(classes=...) to these.')
+        raise UserError(f'{ann_file} of {key} has no box that counts of the classes {", ".join(classes[:6])}; its '
+                        f'boxes are of {", ".join(sorted(found)[:6]) or "no class"}: set metainfo=dict(classes=...) '
+                        'to these.')
     others = sum(found.values()) - boxes
     return (f'{key}: {len(names)} images of {ann_file}; in the {len(looked_at)} looked at {boxes} boxes of '
             f'{len(classes)} classes, {difficult} of them difficult, and {others} of other classes, which are left out')

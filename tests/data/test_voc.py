@@ -1,4 +1,4 @@
-"""VOC as the configs read it: XML boxes, difficult objects, both ways of averaging precision; all on a tiny VOCdevkit."""
+"""VOC as the configs read it, on a tiny VOCdevkit: XML boxes, difficult objects, both ways of averaging precision."""
 import copy
 import warnings
 
@@ -9,6 +9,7 @@ import tiny_voc
 import torch
 from config_files import read
 from mmdet.registry import DATASETS
+from mmengine.config import Config
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
@@ -58,7 +59,8 @@ def test_labelled_and_unlabelled_images(cfg):
 
 def test_a_difficult_object_is_no_target_and_boxes_are_zero_based(cfg):
     dataset = DATASETS.build(cfg.supervised_dataloader.dataset)
-    dataset.pipeline.transforms[:] = [step for step in dataset.pipeline.transforms if 'Random' not in type(step).__name__]
+    steps = dataset.pipeline.transforms
+    steps[:] = [step for step in steps if 'Random' not in type(step).__name__]
     sample = dataset[0]['data_samples']['sup']
     assert sample.gt_instances.bboxes.tensor.tolist() == [[10, 10, 49, 39]]
     assert sample.gt_instances.labels.tolist() == [DOG]
@@ -129,7 +131,7 @@ def test_both_metrics_are_those_of_the_devkit(cfg, seed):
         corners = rng.integers(0, 60, (5, 2))
         boxes = np.hstack([corners, corners + rng.integers(10, 40, (5, 2))]).astype(np.float32)
         flags, labels = rng.random(5) < 0.35, rng.choice([DOG, CAT], 5)
-        near = np.vstack([boxes + rng.normal(0, 4, boxes.shape), boxes + rng.normal(0, 4, boxes.shape)]).astype(np.float32)
+        near = np.vstack([boxes + rng.normal(0, 4, boxes.shape) for _ in range(2)]).astype(np.float32)
         scores, said = rng.permutation(10).astype(np.float32) / 10 + image / 1000, np.concatenate([labels, labels])
         said[rng.random(10) < 0.2] = rng.choice([DOG, CAT, CAR])
         for flag, label, box in zip(flags, labels, boxes):
@@ -173,7 +175,7 @@ def test_teacher_and_student_are_evaluated_both_ways(cfg, monkeypatch):
 
 @pytest.mark.parametrize('views', [3, 2], ids=['multiscale', 'flip'])
 def test_augmented_tests_compare_with_the_original_boxes(cfg, views):
-    """With --tta, whether the config has a pipeline for it or gets the flip, the boxes that VOCMetric sees are XML's."""
+    """With --tta, by the config's pipeline or the default flip, the boxes that VOCMetric sees are those of the XML."""
     if views == 2:
         cfg.pop('tta_model'), cfg.pop('tta_pipeline')
     use_tta(cfg)
@@ -231,3 +233,27 @@ def test_mistakes_in_voc_data_are_told(cfg, change, words):
     change(cfg, tiny_voc.Path(cfg.val_dataloader.dataset.data_root))
     with pytest.raises(UserError, match=words):
         check_data(cfg)
+
+
+def test_the_config_for_own_xml_files(tmp_path, repo_root, monkeypatch):
+    """The block of docs/your_own_data.md, over files of the names that it says."""
+    text, = [block for block in (repo_root / 'docs/your_own_data.md').read_text().split('```') if 'XMLDataset' in block]
+    root = tmp_path / 'data/mine'
+    (tiny_voc.write_tiny_voc(tmp_path / 'VOCdevkit') / 'VOC2007').rename(tmp_path / 'mine')
+    (tmp_path / 'data').mkdir()
+    (tmp_path / 'mine').rename(root)
+    (tmp_path / 'VOCdevkit/VOC2012/JPEGImages').rename(root / 'unlabeled')
+    (root / 'train.txt').write_text('\n'.join(tiny_voc.TRAINVAL))
+    (root / 'val.txt').write_text('\n'.join(tiny_voc.TEST))
+    config = tmp_path / 'mine.py'
+    config.write_text(text.removeprefix('python').replace('../sed', str(repo_root / 'configs/sed')))
+    monkeypatch.chdir(tmp_path)
+    cfg = Config.fromfile(str(config))
+    lines = check_data(cfg)
+    assert 'in the 4 looked at 3 boxes of 2 classes, 1 of them difficult, and 2 of other classes' in lines[0]
+    assert '4 images, unlabelled' in lines[1]
+    init_default_scope(cfg.default_scope)
+    train, test = (DATASETS.build(loader.dataset) for loader in (cfg.train_dataloader, cfg.val_dataloader))
+    assert isinstance(train.metainfo, dict) and test.metainfo['classes'] == ('cat', 'dog')
+    labels = [[thing['bbox_label'] for thing in train.get_data_info(i)['instances']] for i in range(3)]
+    assert labels == [[1], [0, 1], []] and len(test) == 4
