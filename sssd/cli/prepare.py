@@ -6,7 +6,6 @@ from typing import Dict, Optional, Sequence
 from rich.console import Console
 from rich.progress import track
 
-from sssd.analysis.tables import Grid
 from sssd.data.archives import check_archives
 from sssd.data.parts import Finding
 from sssd.data.published import DATA_SETS, Published
@@ -39,14 +38,15 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def table(data_set: Published, root: Path, findings: Dict[str, Finding]) -> Grid:
-    """One row a part: what is there, or what should be."""
-    grid = Grid(str(root), ('part', 'as published', 'on the disk', 'archive'), note='\n'.join(data_set.pages))
+def report(data_set: Published, findings: Dict[str, Finding]) -> None:
+    """Print one line a part: what is there and, where that is not right, what should be."""
     for part in data_set.parts:
         finding = findings[part.path]
-        words = [text for text in (finding.found, finding.problem) if text]
-        grid.rows.append((part.path, part.expected, ': '.join(words), part.source))
-    return grid
+        told = ': '.join(text for text in (finding.found, finding.problem) if text)
+        if finding.problem:
+            only = f'; for {part.rows} only' if part.rows else ''
+            told += f' (published: {part.expected}, in {part.source}{only})'
+        print(f'{part.path}: {told}')
 
 
 def refuse(data_set: Published, root: Path, findings: Dict[str, Finding]) -> None:
@@ -59,24 +59,22 @@ def refuse(data_set: Published, root: Path, findings: Dict[str, Finding]) -> Non
     if not wrong:
         return
     told = ', '.join(f'{root / part.path} ({findings[part.path].problem})' for part in wrong)
-    raise UserError(f'{told}: unpack {", ".join(dict.fromkeys(part.source for part in wrong))} of '
-                    f'{" and ".join(data_set.pages)} there, or accept a part of a data set by --any-count.')
+    raise UserError(f'{told} come with {", ".join(dict.fromkeys(part.source for part in wrong))} of '
+                    f'{" and ".join(data_set.pages)}: unpack these so that the paths exist, or accept a part of the '
+                    'data set by --any-count.')
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Look, tell, write; returns the exit status."""
     args = parse_args(argv)
     data_set, root = DATA_SETS[args.name], Path(args.root)
-    console, written = Console(), []
+    written = []
     if not args.check:
-        with console.status('reading annotations'):
+        with Console().status('reading annotations'):
             written += data_set.make(root)
     findings = {part.path: part.look(root, exact=not args.any_count)
                 for part in track(data_set.parts, description='looking')}
-    console.print(table(data_set, root, findings).to_rich())
-    for part in data_set.parts:
-        if part.rows and findings[part.path].problem:
-            print(f'{part.path} is needed for {part.rows} only.')
+    report(data_set, findings)
     if args.archives is not None:
         same = check_archives(args.archives, data_set.md5)
         for name, is_same in same.items():

@@ -25,7 +25,8 @@ def test_the_folds_of_coco(coco, capsys):
     assert files == [f'instances_train2017.{fold}@{percent}{part}.json' for fold in (1, 2) for percent in (10, 20)
                      for part in ('-unlabeled', '')]
     assert all(name in out for name in files)
-    assert 'unlabeled2017 is needed for 100 % of Table 2 only.' in out
+    assert 'unlabeled2017: missing (published: 123403 images, in unlabeled2017.zip; for 100 % of Table 2 only)' in out
+    assert '\ntrain2017: 20 images\n' in out
 
 
 def test_the_four_shares_and_five_folds_are_the_default(coco, make_tiny_coco, tmp_path):
@@ -46,12 +47,12 @@ def test_looking_writes_nothing(coco, capsys):
 def test_other_numbers_than_published_are_refused(coco, capsys):
     assert main(['prepare', 'coco', '--root', str(coco)]) == 2
     err = capsys.readouterr().err
-    assert 'train2017 (not as published)' in err and 'or accept a part of a data set by --any-count' in err
+    assert 'train2017 (not as published)' in err and 'or accept a part of the data set by --any-count' in err
     assert 'unlabeled2017' not in err and not list(coco.glob('annotations/*@*'))
 
 
 @pytest.mark.parametrize('name, words', [
-    ('coco', ('train2017 (missing)', 'unpack train2017.zip, annotations_trainval2017.zip, val2017.zip',
+    ('coco', ('train2017 (missing)', 'come with train2017.zip, annotations_trainval2017.zip, val2017.zip',
               'https://cocodataset.org/#download')),
     ('coco35k', ('instances_minival2014.json (missing)',
                  'annotations_trainval2014.zip and annotations_trainval2017.zip')),
