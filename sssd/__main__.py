@@ -12,6 +12,7 @@ COMMANDS = {
     'calibrate': 'find the lambda at which the distance has a wanted share of the loss',
     'shares': 'table the share of the distance over the phases of a run',
     'extract': 'take the plain detector out of a checkpoint',
+    'prepare': 'check a data set of the SED paper on the disk and make its splits',
     'split': 'split a COCO data set into labelled and unlabelled images',
     'toy': 'draw the toy data set; nothing is downloaded',
     'demo': 'train and compare on a toy data set, on the CPU',

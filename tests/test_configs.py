@@ -103,10 +103,10 @@ def test_the_paper_s_detectors_are_all_there():
 def test_values_of_the_paper(name):
     cfg = read(name)
     detector, optimizer = cfg.model.detector, cfg.optim_wrapper.optimizer
-    long, supervised = '_270k_' in name, '_supervised_' in name
+    long, supervised, voc = '_270k_' in name, '_supervised_' in name, '_40k_' in name
     assert optimizer.type == 'SGD' and (optimizer.momentum, optimizer.weight_decay) == (0.9, 1e-4)
-    assert optimizer.lr == (0.02 if long or (supervised and 'faster-rcnn' in name) else 0.01)
-    assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == (270000 if long else 180000)
+    assert optimizer.lr == (0.02 if long or (supervised and 'faster-rcnn' in name and not voc) else 0.01)
+    assert cfg.train_cfg.max_iters == cfg.param_scheduler[-1].end == (40000 if voc else 270000 if long else 180000)
     assert detector.backbone.frozen_stages == 1 and detector.backbone.norm_eval
     assert detector.backbone.init_cfg.type == 'Pretrained'
     assert detector.backbone.init_cfg.checkpoint == f'torchvision://resnet{detector.backbone.depth}'
@@ -140,15 +140,53 @@ def label_files(cfg):
     return [leaf.get('ann_file') for leaf in dataset.get('datasets', [dataset])]
 
 
+#: By the end of a config's name: the files that name its labelled and its unlabelled images, None for all of a folder.
+SOURCES = {
+    'coco-full': ('annotations/instances_train2017.json', None),
+    'coco-35k': ('annotations/instances_valminusminival2014.json', None),
+    'voc07-voc12': ('VOC2007/ImageSets/Main/trainval.txt', 'VOC2012/ImageSets/Main/trainval.txt'),
+    'voc07': ('VOC2007/ImageSets/Main/trainval.txt',),
+    **{f'coco-{percent}p': (f'annotations/instances_train2017.1@{percent}.json',
+                            f'annotations/instances_train2017.1@{percent}-unlabeled.json')
+       for percent in (1, 2, 5, 10)},
+}
+
+
 @pytest.mark.parametrize('name', PAPER)
 def test_labels(name):
-    files = label_files(read(name))
-    if 'coco-full' in name:
-        assert files == ['annotations/instances_train2017.json', None]
-        assert read(name).train_dataloader.dataset.datasets[1].type == 'sssd.ImageFolder'
-    else:
-        stem = f'annotations/instances_train2017.1@{10 if "coco-10p" in name else 5}'
-        assert files == [stem + '.json', stem + '-unlabeled.json'][:len(files)]
+    cfg, expected = read(name), SOURCES[name.rsplit('_', 1)[-1][:-len('.py')]]
+    assert label_files(cfg) == list(expected)[:1 if '_supervised_' in name else 2]
+    if 'coco-full' in name and '_sed_' in name or 'voc07-' in name or '_sed_180k_coco-35k' in name:
+        assert cfg.train_dataloader.dataset.datasets[1].type == 'sssd.ImageFolder'
+
+
+def test_voc():
+    """Table 1: 20 classes, one image set for each part, both ways of averaging precision."""
+    for name in ('sed_40k_voc07-voc12', 'supervised_40k_voc07'):
+        cfg = read(f'sed/faster-rcnn_r50_fpn_{name}.py')
+        assert cfg.model.detector.roi_head.bbox_head.num_classes == len(cfg.metainfo.classes) == 20
+        assert cfg.test_dataloader.dataset.ann_file == 'VOC2007/ImageSets/Main/test.txt'
+        assert [(metric.type, metric.eval_mode) for metric in cfg.test_evaluator] == [
+            ('VOCMetric', '11points'), ('VOCMetric', 'area')]
+        decays, lengths = cfg.param_scheduler[-1].milestones, read('_base_/schedules/sed_180k.py').param_scheduler[-1]
+        assert decays == [round(40000 * step / 180000) for step in lengths.milestones]
+
+
+def test_coco_35k():
+    """Table 3: images of 2014, tested on minival."""
+    for kind, folders in (('sed', ['val2014/', 'train2014/']), ('supervised', ['val2014/'])):
+        cfg = read(f'sed/faster-rcnn_r50_fpn_{kind}_180k_coco-35k.py')
+        dataset = cfg.train_dataloader.dataset
+        assert [leaf.data_prefix.img for leaf in dataset.get('datasets', [dataset])] == folders
+        for loader, metric in ((cfg.val_dataloader, cfg.val_evaluator), (cfg.test_dataloader, cfg.test_evaluator)):
+            assert loader.dataset.data_prefix.img == 'val2014/'
+            assert metric.ann_file == 'data/coco/' + loader.dataset.ann_file
+            assert loader.dataset.ann_file == 'annotations/instances_minival2014.json'
+
+
+def test_the_docs_name_every_config_of_the_paper(repo_root):
+    text = (repo_root / 'docs' / 'reproduction.md').read_text()
+    assert [name for name in PAPER if f'`{name[len("sed/"):]}`' not in text] == []
 
 
 def test_the_fold_comes_from_the_environment(monkeypatch):

@@ -1,7 +1,7 @@
 # Table 2, 10 %: Faster R-CNN with FPN and ResNet-50, the paper's default detector.
 _base_ = [
     'mmdet::_base_/models/faster-rcnn_r50_fpn.py', '../_base_/datasets/coco_semi.py', '../_base_/schedules/sed_180k.py',
-    '../_base_/sed.py', '../_base_/default_runtime.py'
+    '../_base_/sed.py', '../_base_/tta_multiscale.py', '../_base_/default_runtime.py'
 ]
 detector = _base_.model
 # 32, the coarsest stride that the pyramid upsamples from, times 2**S: the grids of X and of X^ then pair cell by cell.

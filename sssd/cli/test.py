@@ -64,7 +64,8 @@ def use_tta(cfg: Config) -> None:
     while 'dataset' in dataset:
         dataset = dataset.dataset
     if 'tta_pipeline' not in cfg:
-        flips = [dict(type='mmdet.RandomFlip', prob=1.0), dict(type='mmdet.RandomFlip', prob=0.0)]
+        # Unflipped first: merged detections are evaluated against the boxes of the first view.
+        flips = [dict(type='mmdet.RandomFlip', prob=0.0), dict(type='mmdet.RandomFlip', prob=1.0)]
         pack = [dict(type='mmdet.PackDetInputs', meta_keys=TTA_META_KEYS)]
         pipeline = deepcopy(dataset.pipeline)
         pipeline[-1] = dict(type='TestTimeAug', transforms=[flips, pack])

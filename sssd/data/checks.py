@@ -7,15 +7,16 @@ import os
 from pathlib import Path
 from typing import Iterator, List, Sequence, Tuple
 
-from mmdet.datasets import CocoDataset
+from mmdet.datasets import CocoDataset, XMLDataset
 from mmdet.registry import DATASETS
 
 from sssd.errors import UserError
 
-from .image_folder import ImageFolder, list_images
+from .image_folder import ImageFolder, list_images, pick_listed
 from .json_io import read_coco
 from .label_checks import check_labels_loaded
 from .sampler import split_batch
+from .xml_checks import check_xml
 
 _MAX_FILES = 2000  # so many image files are looked for, evenly spread over a data set
 
@@ -104,20 +105,26 @@ def _check_dataset(key: str, dataset: dict, labelled: bool) -> str:
         raise UserError(f'image folder {folder} of {key} does not exist; check data_root and '
                         'data_prefix.')
     if issubclass(kind, ImageFolder):
-        count = len(list_images(folder))
-        if not count:
+        images = list_images(folder)
+        if not images:
             raise UserError(f'image folder {folder} of {key} holds no image; check data_root and '
                             'data_prefix.')
-        return f'{key}: {count} images, unlabelled, of {folder}'
-    is_coco = getattr(kind, 'load_data_list', None) is CocoDataset.load_data_list
+        if dataset.get('ann_file'):
+            images = pick_listed(images, folder, _join(dataset, dataset['ann_file']))
+        return f'{key}: {len(images)} images, unlabelled, of {folder}'
+    loads = getattr(kind, 'load_data_list', None)
+    is_coco = loads is CocoDataset.load_data_list
     if not is_coco and not dataset.get('ann_file'):
         return f'{key}: not checked, it has no annotation file'
     ann_file = _join(dataset, dataset.get('ann_file') or '')
     if not os.path.isfile(ann_file):
         raise UserError(f'annotation file {ann_file} of {key} does not exist; check data_root '
                         'and ann_file.')
+    if loads is XMLDataset.load_data_list:
+        folder = _join(dataset, (dataset.get('data_prefix') or {}).get('sub_data_root', ''))
+        return check_xml(key, dataset, ann_file, folder, _classes(key, dataset), labelled)
     if not is_coco:
-        return f'{key}: {ann_file}, not looked into: it is no CocoDataset'
+        return f'{key}: {ann_file}, not looked into: it is neither a CocoDataset nor an XMLDataset'
     return _check_coco(key, dataset, ann_file, folder, labelled)
 
 

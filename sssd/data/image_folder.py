@@ -32,14 +32,17 @@ class ImageFolder(BaseDetDataset):
     labelled ``CocoDataset`` the two may stand in one ``ConcatDataset``.
 
     Args:
-        data_root: Joined before a relative ``data_prefix``, as in mmdet.
+        data_root: Joined before a relative ``data_prefix`` and ``ann_file``, as in mmdet.
         data_prefix: ``dict(img='folder/')``; without it the folder is ``data_root``.
+        ann_file: A text file that names the images to take, one a line, relative to the folder and with or without
+            extension, such as ``ImageSets/Main/trainval.txt`` of VOC; without it all are taken.
         skip_broken: Leave out images whose header cannot be read, with a warning, instead of
             raising.
         filter_cfg: ``dict(min_size=32)`` leaves out images whose shorter side is smaller.
 
     Raises:
-        UserError: If the folder is missing or holds no image, or for an unreadable header.
+        UserError: If the folder is missing or holds no image, for an unreadable header, or if ``ann_file`` names an
+            image that is not there.
     """
 
     METAINFO = CocoDataset.METAINFO
@@ -59,6 +62,8 @@ class ImageFolder(BaseDetDataset):
         if not paths:
             raise UserError(f'image folder {folder} holds no image ({" ".join(EXTENSIONS)}); '
                             'check data_root and data_prefix of the ImageFolder.')
+        if self.ann_file:
+            paths = pick_listed(paths, folder, self.ann_file)
         Image.preinit()  # before the threads: they would race for Pillow's plug-ins
         with ThreadPoolExecutor(8) as pool:
             sizes = list(pool.map(self._size, paths))
@@ -101,6 +106,24 @@ def list_images(folder: str) -> List[str]:
         found += [os.path.join(parent, name) for name in files
                   if not name.startswith('.') and name.lower().endswith(EXTENSIONS)]
     return sorted(found, key=lambda path: _natural_key(os.path.relpath(path, folder)))
+
+
+def pick_listed(paths: List[str], folder: str, list_file: str) -> List[str]:
+    """Those of ``paths``, images below ``folder``, that a text file names, in the order of ``paths``.
+
+    Raises:
+        UserError: If the file is missing, names nothing, or names an image that is not among ``paths``.
+    """
+    if not os.path.isfile(list_file):
+        raise UserError(f'list of images {list_file} does not exist; check data_root and ann_file of the ImageFolder.')
+    wanted = {line.strip() for line in Path(list_file).read_text().splitlines()} - {''}
+    names = [Path(os.path.relpath(path, folder)) for path in paths]
+    names = [(name.as_posix(), name.with_suffix('').as_posix()) for name in names]
+    absent = wanted.difference(*names)
+    if absent or not wanted:
+        raise UserError(f'{list_file} names {len(wanted)} images, of which {len(absent)} are not in {folder}'
+                        f'{", such as " + min(absent) if absent else ""}; check data_prefix and ann_file.')
+    return [path for path, pair in zip(paths, names) if wanted.intersection(pair)]
 
 
 def _natural_key(name: str) -> tuple:

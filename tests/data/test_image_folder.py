@@ -147,3 +147,23 @@ def test_load_image_loads(tmp_path):
     save(tmp_path / '1.png', 30, 20)
     results = TRANSFORMS.build(dict(type='sssd.LoadImage'))(dict(img_path=str(tmp_path / '1.png')))
     assert np.array_equal(results['img'], mmcv.imread(str(tmp_path / '1.png')))
+
+
+@pytest.mark.parametrize('lines', ['a/x\nimg2.JPG\n', ' img2 \n\na/x.Jpeg'])
+def test_a_list_names_the_images_to_take(tmp_path, lines):
+    for name in ('img1.jpg', 'img2.JPG', 'a/x.Jpeg', 'a/y.bmp'):
+        save(tmp_path / 'pool' / name)
+    (tmp_path / 'list.txt').write_text(lines)
+    dataset = build(tmp_path, data_prefix=dict(img='pool'), ann_file='list.txt')
+    assert names(dataset, tmp_path / 'pool') == ['a/x.Jpeg', 'img2.JPG']
+
+
+@pytest.mark.parametrize('lines, words', [
+    ('img1\nimg3\n', r'list.txt names 2 images, of which 1 are not in .*such as img3; check data_prefix'),
+    ('\n', r'list.txt names 0 images'), (None, r'list of images .*list.txt does not exist')])
+def test_lists_that_do_not_fit_are_named(tmp_path, lines, words):
+    save(tmp_path / 'pool/img1.jpg')
+    if lines is not None:
+        (tmp_path / 'list.txt').write_text(lines)
+    with pytest.raises(UserError, match=words):
+        build(tmp_path, data_prefix=dict(img='pool'), ann_file='list.txt')
