@@ -43,7 +43,8 @@ def gradient_shares(runs: Iterable[ScalePasses], views: Sequence[View], shift: i
     images = count = 0
     for run in runs:
         for view in views:
-            pair = view.scale_pair(run.full, run.small, shift)
+            with torch.no_grad():
+                pair = view.scale_pair(run.full, run.small, shift)
             for target, pred in (pair, pair[::-1]):
                 index = bin_of(target, pred, bins)
                 rows[view.name] += binned(pair[0].valid.double(), index, bins) / 2

@@ -95,7 +95,7 @@ def _matched(images: Sequence[Image], classes: int, ious: Sequence[float]):
         evaluation = COCOeval(truth, found, 'bbox')
         evaluation.params.iouThrs = np.array(ious, float)
         evaluation.params.maxDets = [max((len(image.scores) for image in images), default=1)]
-        evaluation.params.areaRng = [[-1, 1e10]]
+        evaluation.params.areaRng = [[-np.inf, np.inf]]
         evaluation.evaluate()
     objects, parts = np.zeros(classes, int), []
     for entry in evaluation.evalImgs:
@@ -103,7 +103,8 @@ def _matched(images: Sequence[Image], classes: int, ious: Sequence[float]):
             objects[entry['category_id']] += int((entry['gtIgnore'] == 0).sum())
             count = len(entry['dtScores'])
             parts.append((np.array(entry['dtScores'], float), np.full(count, entry['category_id']),
-                          np.reshape(entry['dtMatches'], (-1, count)) > 0, ~np.reshape(entry['dtIgnore'], (-1, count))))
+                          np.reshape(entry['dtMatches'], (len(ious), count)) > 0,
+                          ~np.reshape(entry['dtIgnore'], (len(ious), count)).astype(bool)))
     empty = np.zeros((len(ious), 0), bool)
     scores, labels, right, counted = zip(*parts, (np.zeros(0), np.zeros(0, int), empty, empty))
     return objects, np.concatenate(scores), np.concatenate(labels), np.concatenate(right, 1), np.concatenate(counted, 1)

@@ -1,8 +1,10 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Which sizes of objects label assignment allows, for each s (SED, Fig. 5)."""
 import copy
+import math
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -14,11 +16,11 @@ from sssd.views.dense import paired_levels
 from .assignment import assign
 
 #: Sizes that are tried, in pixels: so many to an octave between the two, edges are then bisected.
-LEAST, MOST, PER_OCTAVE, HALVINGS = 1.0, 8192.0, 25, 24
+LEAST, MOST, PER_OCTAVE, HALVINGS = 1.0, 8192.0, 25, 14
 #: Intervals so much apart, relative to the size, are one: where two ranges only touch, rounding would part them.
 TOUCHING = 1e-3
 #: Cells a side of every level that a tried object may be assigned to.
-CELLS = 8
+CELLS = 6
 
 
 @dataclass
@@ -42,29 +44,33 @@ class ValidSizes:
         return float(np.any(inside, axis=0).mean()) if inside else 0.0
 
 
-def strict_assigner(head: nn.Module, pos_iou: float | None = None):
-    """A copy of a head's assigner without its rescue of objects that no anchor fits (``match_low_quality``).
+def assigner_of(head: nn.Module, low_quality: bool = False, pos_iou: float | None = None):
+    """A copy of a head's assigner, as a rule without its rescue of objects that no anchor fits (``match_low_quality``).
 
-    With the rescue every object is given its best anchor, however bad, and every size is valid.
+    With the rescue an object is given its best anchor, however bad, and nearly every size is valid.
 
     Args:
         head: A dense head.
+        low_quality: Whether the rescue stays as the head has it.
         pos_iou: Another IoU from which an anchor is foreground; None keeps the assigner's.
 
     Returns:
         The copy, or None for a head without assigner.
 
     Raises:
-        UserError: If there is no such IoU to change.
+        UserError: If there is no such IoU to change, or it is none.
     """
     assigner = copy.deepcopy(getattr(head, 'assigner', None))
-    if hasattr(assigner, 'match_low_quality'):
+    if hasattr(assigner, 'match_low_quality') and not low_quality:
         assigner.match_low_quality = False
-    if pos_iou is not None:
-        if not hasattr(assigner, 'pos_iou_thr'):
-            raise UserError(f'--pos-iou has no meaning for {type(head).__name__}, whose label assignment knows no IoU '
-                            'from which an anchor is foreground; leave it out.')
-        assigner.pos_iou_thr = pos_iou
+    if pos_iou is None:
+        return assigner
+    if not hasattr(assigner, 'pos_iou_thr'):
+        raise UserError(f'--pos-iou has no meaning for {type(head).__name__}, whose label assignment knows no IoU '
+                        'from which an anchor is foreground; leave it out.')
+    if not 0 < pos_iou <= 1:
+        raise UserError(f'--pos-iou is {pos_iou}, but an IoU lies in (0, 1].')
+    assigner.pos_iou_thr = pos_iou
     return assigner
 
 
@@ -79,35 +85,47 @@ def valid_sizes(head: nn.Module, shifts: Iterable[int], assigner=None) -> Iterat
     Args:
         head: A dense head of mmdet.
         shifts: Values of s.
-        assigner: Asked in place of the head's own, such as :func:`strict_assigner`.
+        assigner: Asked in place of the head's own, such as :func:`assigner_of`.
     """
+    rule = LabelRule(head, assigner)
     sizes = np.geomspace(LEAST, MOST, round(np.log2(MOST / LEAST) * PER_OCTAVE) + 1)
     for shift in shifts:
-        def valid(size: float, shift=shift) -> bool:
-            """Whether some paired row is foreground for this size."""
-            return can_be_foreground(head, size, shift, assigner)
-        yield ValidSizes(shift, intervals(valid, sizes))
+        yield ValidSizes(shift, intervals(partial(rule.allows, shift=shift), sizes))
 
 
-@torch.no_grad()
-def can_be_foreground(head: nn.Module, size: float, shift: int, assigner=None) -> bool:
-    """Whether a square of ``size`` pixels in X is assigned a row whose partner in X^ it is assigned too."""
-    strides = [tuple(float(side) for side in stride) for stride in head.prior_generator.strides]
-    pairs = paired_levels(strides, shift)
-    for here, there in pairs:
-        full, small = _rows(head, here, size, assigner), _rows(head, there, size / 2**shift, assigner)
-        if any((full[i] & small[j]).any() for i, j in pairs):
-            return True
-    return False
+class LabelRule:
+    """What label assignment does with single squares; answers are kept, since every s asks about the same sizes.
 
+    Args:
+        head: A dense head of mmdet.
+        assigner: Asked in place of the head's own; None is the head's own.
+    """
 
-def _rows(head: nn.Module, level: int, size: float, assigner) -> list[Tensor]:
-    """For every level whether its rows are foreground for a square in the middle of the first cell of ``level``."""
-    grids = [(CELLS, CELLS)] * len(head.prior_generator.strides)
-    priors = head.prior_generator.grid_priors(grids, device='cpu')[level][0]
-    x, y = ((priors[:2] + priors[2:]) / 2 if len(priors) == 4 else priors).tolist()
-    square = torch.tensor([[x - size / 2, y - size / 2, x + size / 2, y + size / 2]])
-    return [found > 0 for found in assign(head, grids, square, assigner=assigner)]
+    def __init__(self, head: nn.Module, assigner=None) -> None:
+        self.head, self.assigner, self.kept = head, assigner, {}
+        self.strides = [tuple(float(side) for side in stride) for stride in head.prior_generator.strides]
+        self.grids = [(CELLS, CELLS)] * len(self.strides)
+        first = torch.stack([level[0] for level in head.prior_generator.grid_priors(self.grids, device='cpu')])
+        self.middles = ((first[:, :2] + first[:, 2:]) / 2 if first.shape[1] == 4 else first).tolist()
+
+    def allows(self, size: float, shift: int) -> bool:
+        """Whether a square of ``size`` pixels in X is assigned a row whose partner in X^ it is assigned too."""
+        pairs = paired_levels(self.strides, shift)
+        for here, there in pairs:
+            full, small = self.rows(here, size), self.rows(there, size / 2**shift)
+            if any((full[i] & small[j]).any() for i, j in pairs):
+                return True
+        return False
+
+    @torch.no_grad()
+    def rows(self, level: int, size: float) -> list[Tensor]:
+        """For every level whether its rows are foreground for a square in the middle of the first cell of ``level``."""
+        key = (level, round(math.log2(size), 9))
+        if key not in self.kept:
+            x, y = self.middles[level]
+            square = torch.tensor([[x - size / 2, y - size / 2, x + size / 2, y + size / 2]])
+            self.kept[key] = [found > 0 for found in assign(self.head, self.grids, square, assigner=self.assigner)]
+        return self.kept[key]
 
 
 def intervals(valid: Callable[[float], bool], sizes: np.ndarray) -> list[list[float | None]]:

@@ -19,6 +19,7 @@ from torch import nn
 from sssd.cli._checkpoint import compare, refused_checkpoints_explained, weights_of
 from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, require_file
 from sssd.cli.extract import extract, is_guided
+from sssd.data import check_data
 from sssd.errors import UserError
 
 PARTS = ('teacher', 'student')
@@ -104,7 +105,7 @@ def build_dataset(cfg: Config, ann: Optional[str] = None, img_dir: Optional[str]
     """The test (else validation) data set of a config, perhaps over other files.
 
     Raises:
-        UserError: If the config has neither, or a file is missing.
+        UserError: If the config has neither, a file is missing, or classes do not fit; see :func:`check_data`.
     """
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
@@ -119,9 +120,6 @@ def build_dataset(cfg: Config, ann: Optional[str] = None, img_dir: Optional[str]
         if not os.path.isdir(img_dir):
             raise UserError(f'image folder {img_dir} does not exist: check --img-dir.')
         settings.data_prefix = dict(img=os.path.abspath(img_dir))
+    check_data(dict(model=cfg.model, test_dataloader=dict(dataset=settings)), ('test',))
     with contextlib.redirect_stdout(io.StringIO()):
-        try:
-            return DATASETS.build(settings)
-        except FileNotFoundError as error:
-            raise UserError(f'{error.filename} does not exist, but the test data of {cfg.filename} need it: put it '
-                            'there, or name another with --ann.') from error
+        return DATASETS.build(settings)

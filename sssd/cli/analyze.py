@@ -1,6 +1,7 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Command: the analyses of the SED paper's figures (2a, 2b, 2c, 4, 5), each as numbers and a picture."""
 import argparse
+import sys
 from typing import Iterator, Optional, Sequence
 
 from mmengine.logging import MMLogger
@@ -16,11 +17,12 @@ from sssd.views import build_views
 
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one analysis; returns the exit status."""
-    words = ['sssd', 'analyze', *(argv if argv is not None else [])]
+    words = ['sssd', 'analyze', *(sys.argv[1:] if argv is None else argv)]
     args = parse_args(argv)
-    for name in ('images', 'batch_size', 'bins'):
-        if getattr(args, name, None) is not None and getattr(args, name) < 1:
-            raise UserError(f'--{name.replace("_", "-")} is {getattr(args, name)}, but it has to be at least 1.')
+    for name, least in (('images', 1), ('batch_size', 1), ('bins', 1), ('shift', 1), ('max_shift', 0)):
+        value = getattr(args, name, None)
+        if value is not None and value < least:
+            raise UserError(f'--{name.replace("_", "-")} is {value}, but it has to be at least {least}.')
     MMLogger.get_instance('analyze', log_level='ERROR')  # or mmengine tells of every registry that it searches
     cfg = load_config(args)
     name = args.name or args.what.replace('-', '_')
@@ -76,8 +78,6 @@ class Runs:
     """A detector, its views, and labelled batches at two sizes."""
 
     def __init__(self, args: argparse.Namespace, cfg) -> None:
-        if args.shift < 1:
-            raise UserError(f'--shift is {args.shift}, but it counts halvings and is at least 1.')
         self.detector, self.part = _subject.load_detector(cfg, args.checkpoint, args.part, args.device, args.shift)
         self.views = build_views(self.detector, cfg.model.get('views'))
         self.batches = Batches(args, cfg)
@@ -138,7 +138,7 @@ def run_object_sizes(args: argparse.Namespace, cfg, report: Report) -> None:
     dataset = _subject.build_dataset(cfg, args.ann, args.img_dir)
     detector = _subject.build_detector(cfg)
     head = getattr(detector, passes.dense_view(build_views(detector, cfg.model.get('views'))).head)
-    assigner = getattr(head, 'assigner', None) if args.low_quality else valid_range.strict_assigner(head, args.pos_iou)
+    assigner = valid_range.assigner_of(head, args.low_quality, args.pos_iou)
     resizing = object_sizes.Resizing.of(dataset) if args.scale is None else object_sizes.Resizing(tuple(args.scale))
     indices = passes.choose(dataset, args.images, args.seed)
     infos = tracked((dataset.get_data_info(index) for index in indices), 'sizes, images', len(indices))
@@ -147,6 +147,6 @@ def run_object_sizes(args: argparse.Namespace, cfg, report: Report) -> None:
     valid = list(tracked(valid_range.valid_sizes(head, shifts, assigner), 'label assignment, values of s', len(shifts)))
     result = object_sizes.size_statistics(pixels, relative, valid)
     result.update(scale=resizing.scale, keep_ratio=resizing.keep_ratio, head=type(head).__name__,
-                  low_quality=args.low_quality, pos_iou=args.pos_iou or getattr(assigner, 'pos_iou_thr', None))
+                  low_quality=args.low_quality, pos_iou=getattr(assigner, 'pos_iou_thr', None))
     title = f'Sizes of {len(pixels)} objects, and those that {type(head).__name__} can be assigned'
     report.write(result, object_sizes.draw_sizes(result, pixels, title))
