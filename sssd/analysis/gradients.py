@@ -108,6 +108,7 @@ def draw_gradient_shares(result: dict, title: str):
                                label=REWEIGHTS.get(reweight, reweight))
             right.set(title=f'{name}: gradient', xlabel='g', ylabel='share of the gradient', xlim=(0, last))
             right.set_ylim(bottom=0)
-            right.legend(fontsize=8)
+            if right.lines:
+                right.legend(fontsize=8)
         figure.suptitle(title)
     return figure

@@ -89,7 +89,8 @@ def training_views(model: SED, view: DenseView, batch: dict, shift: int) -> list
 
     Args:
         model: An SED.
-        view: View of its dense head; its scale loss gives the weights (Eq. 5), the mean of both directions.
+        view: View of its dense head. The ``reweight`` of its scale loss gives the weights (Eq. 5), the mean of both
+            directions; what a loss multiplies beyond that, as BalancedSoftLoss does by class, is not in them.
         batch: Both unlabelled branches, as :func:`unlabelled_batch` gives them.
         shift: s.
     """

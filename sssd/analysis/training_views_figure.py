@@ -35,7 +35,7 @@ def draw_training_views(images: Sequence[TrainingView], title: str):
             scores, weights = _draw_row(row, image, norm)
         figure.colorbar(scores, ax=grid[:, 3], location='bottom', shrink=0.9, label='score')
         if levels:
-            figure.colorbar(weights, ax=grid[:, 4:], location='bottom', shrink=0.5, label='weight of a cell (Eq. 5)')
+            figure.colorbar(weights, ax=grid[:, 4:], location='bottom', shrink=0.5, label='weight of a cell')
         figure.suptitle(title, fontsize=10)
     return figure
 

@@ -87,7 +87,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     batch = unlabelled_batch(dataset, choose_alike(dataset, args.images, args.seed))
     images = training_views(model, view, batch, args.shift)
     what = Path(args.checkpoint).name if args.checkpoint else 'random weights'
-    loss = type(model.scale_losses[view.name].reweight).__name__
+    loss = model.scale_losses[view.name]
+    loss = f'{type(loss).__name__}, {type(loss.reweight).__name__}'
     figure = draw_training_views(images, f'{Path(args.config).name}, {what}; {view.name}, s = {args.shift}, {loss}')
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
