@@ -11,6 +11,8 @@ COMMANDS = {
     'test': 'evaluate a checkpoint',
     'calibrate': 'find the lambda at which the distance has a wanted share of the loss',
     'shares': 'table the share of the distance over the phases of a run',
+    'analyze': 'the analyses of the SED paper: score distances, pseudo-labels, object sizes, gradients',
+    'views': 'draw what training sees of unlabelled images: views, teacher\'s scores, paired cells',
     'extract': 'take the plain detector out of a checkpoint',
     'prepare': 'check a data set of the SED paper on the disk and make its splits',
     'split': 'split a COCO data set into labelled and unlabelled images',

@@ -18,6 +18,7 @@ SETTINGS = {
     'axes.spines.top': False,
     'axes.spines.right': False,
     'axes.grid': True,
+    'axes.axisbelow': True,
     'grid.color': '#dddddd',
     'grid.linewidth': 0.6,
     'legend.frameon': False,

@@ -1,7 +1,7 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Rows of a dense head: RetinaNet, RPN, FCOS and mmdet's other anchor and point heads."""
 from contextlib import contextmanager
-from typing import List, NamedTuple, Optional, Tuple
+from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
 from mmdet.models.dense_heads import FCOSHead, RTMDetHead
@@ -55,16 +55,14 @@ class DenseView(View):
 
     def scale_pair(self, full: Pass, small: Pass, shift: int) -> Pair:
         """Rows of level f of X and of level f - shift of X^; levels without a partner are left out."""
-        partners = {level.stride: level for level in self.levels(small)}
-        pairs = []
-        for level in self.levels(full):
-            partner = partners.get(tuple(side / 2**shift for side in level.stride))
-            if partner is not None:
-                require(level.grid == partner.grid,
-                        f'Scale pair: stride {level.stride} of X has grid {level.grid} and its partner in X^ '
-                        f'{partner.grid}; pad batches to a multiple of 2**S times the largest stride that the '
-                        'backbone halves by (pad_size_divisor of the data preprocessor, 64 for S=1).')
-                pairs.append((level, partner._replace(valid=level.valid)))
+        levels, others, pairs = self.levels(full), self.levels(small), []
+        for here, there in paired_levels([level.stride for level in levels], shift):
+            level, partner = levels[here], others[there]
+            require(level.grid == partner.grid,
+                    f'Scale pair: stride {level.stride} of X has grid {level.grid} and its partner in X^ '
+                    f'{partner.grid}; pad batches to a multiple of 2**S times the largest stride that the '
+                    'backbone halves by (pad_size_divisor of the data preprocessor, 64 for S=1).')
+            pairs.append((level, partner._replace(valid=level.valid)))
         return self._join([pair[0] for pair in pairs]), self._join([pair[1] for pair in pairs])
 
     def outputs(self, run: Pass) -> tuple:
@@ -109,6 +107,18 @@ class DenseView(View):
         boxes = torch.cat([level.boxes for level in levels], 1).reshape(-1, 1, 4).float()
         valid = torch.cat([level.valid for level in levels], 1).flatten()
         return PredictionView(logits, boxes, valid, SIGMOID)
+
+
+def paired_levels(strides: Sequence[Tuple[float, float]], shift: int) -> List[Tuple[int, int]]:
+    """Levels that pair over scales: (i, j) where level i of X and level j of X^ cover the same pixels with a cell.
+
+    Args:
+        strides: Strides (w, h) of the levels, the same for X and X^.
+        shift: X^ is 1/2**shift of X.
+    """
+    places = {tuple(stride): place for place, stride in enumerate(strides)}
+    partners = [places.get(tuple(side / 2**shift for side in stride)) for stride in strides]
+    return [(place, partner) for place, partner in enumerate(partners) if partner is not None]
 
 
 def to_rows(maps: Tensor, channels: int) -> Tensor:

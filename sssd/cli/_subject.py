@@ -1,0 +1,125 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""From a config and a checkpoint to what is analysed: one plain detector and the images it is asked about."""
+import argparse
+import contextlib
+import copy
+import io
+import math
+import os
+from typing import Mapping, Optional, Tuple
+
+import torch
+from mmdet.registry import DATASETS
+from mmdet.registry import MODELS as MMDET_MODELS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from sssd.cli._checkpoint import compare, refused_checkpoints_explained, weights_of
+from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, require_file
+from sssd.cli.extract import extract, is_guided
+from sssd.data import check_data
+from sssd.errors import UserError
+
+PARTS = ('teacher', 'student')
+
+
+def add_data_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which images, and what every command of this kind shares."""
+    parser.add_argument('--ann', metavar='FILE', help='labelled annotation file in place of that of the test data')
+    parser.add_argument('--img-dir', metavar='FOLDER', help='folder of its images, likewise')
+    parser.add_argument('--images', type=int, metavar='N', help='only so many images, drawn by --seed (default: all)')
+    parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=CFG_OPTIONS_HELP)
+
+
+def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which detector."""
+    parser.add_argument('checkpoint', help='checkpoint: of a student and a teacher, of a guided or a plain detector')
+    parser.add_argument('--part', choices=PARTS, help='which of the two if it holds both (default: teacher)')
+    parser.add_argument('--batch-size', type=int, default=4, help='images at a time (default: %(default)s)')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+
+
+def plain_config(cfg: Config, shift: int = 0) -> dict:
+    """Config of the one detector inside a model, with the data preprocessor of its training.
+
+    Padding is to a multiple that leaves whole cells in an image of 1/2**shift: what a semi-supervised model's
+    preprocessor has is kept, since it was chosen for that, and that of a detector alone is raised by 2**shift.
+    """
+    outer = cfg.model.get('data_preprocessor') or {}
+    detector = copy.deepcopy(dict(cfg.model.get('detector', cfg.model)))
+    paired = outer.get('data_preprocessor')
+    preprocessor = copy.deepcopy(dict(paired or detector.get('data_preprocessor') or outer))
+    divisor = preprocessor.get('pad_size_divisor', 1)
+    preprocessor['pad_size_divisor'] = math.lcm(divisor, 2**shift) if paired else divisor * 2**shift
+    return dict(detector, data_preprocessor=preprocessor)
+
+
+def build_detector(cfg: Config, device: str = 'cpu', shift: int = 0) -> nn.Module:
+    """The detector of a config in evaluation mode, with weights as they are made."""
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    return MMDET_MODELS.build(plain_config(cfg, shift)).to(device).eval()
+
+
+def read_weights(checkpoint: str) -> Mapping[str, torch.Tensor]:
+    """The state dict in a checkpoint file.
+
+    Raises:
+        UserError: If there is no such file, or it is no checkpoint.
+    """
+    require_file(checkpoint, 'checkpoint')
+    with refused_checkpoints_explained(f'checkpoint {checkpoint}'):
+        return weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
+
+
+def load_detector(cfg: Config, checkpoint: str, part: Optional[str] = None, device: str = 'cpu',
+                  shift: int = 0) -> Tuple[nn.Module, str]:
+    """The detector of a config with weights of a checkpoint, and the name of the part that they are of.
+
+    Args:
+        cfg: Config of an SED, a guided detector or a plain one.
+        checkpoint: A checkpoint of any of these; an extracted one fits too.
+        part: ``'teacher'`` or ``'student'``; None takes the teacher if there is one.
+        device: Where the detector goes.
+        shift: Halvings that its input has to bear.
+
+    Raises:
+        UserError: If there is no such file or part, or the weights are of another model.
+    """
+    weights = read_weights(checkpoint)
+    name = part or ('detector' if is_guided(weights) else 'teacher')
+    inner = extract(weights, name)
+    if not inner and part is not None:
+        raise UserError(f'checkpoint {checkpoint} has no weights of a {part}: leave --part out.')
+    detector = build_detector(cfg, 'cpu', shift)
+    mismatch = compare(detector, inner or weights)
+    if mismatch:
+        raise UserError(f'checkpoint {checkpoint} is not of the detector in the config: {mismatch}; use the config it '
+                        'was trained with, or another checkpoint.')
+    return detector.to(device), name if inner else 'detector'
+
+
+def build_dataset(cfg: Config, ann: Optional[str] = None, img_dir: Optional[str] = None):
+    """The test (else validation) data set of a config, perhaps over other files.
+
+    Raises:
+        UserError: If the config has neither, a file is missing, or classes do not fit; see :func:`check_data`.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
+    if not loader:
+        raise UserError(f'{cfg.filename} has no test_dataloader, whose pipeline tells how images are loaded: name a '
+                        'config that can be tested.')
+    settings = copy.deepcopy(loader.dataset)
+    if ann is not None:
+        require_file(ann, 'annotation file')
+        settings.ann_file = os.path.abspath(ann)
+    if img_dir is not None:
+        if not os.path.isdir(img_dir):
+            raise UserError(f'image folder {img_dir} does not exist: check --img-dir.')
+        settings.data_prefix = dict(img=os.path.abspath(img_dir))
+    check_data(dict(model=cfg.model, test_dataloader=dict(dataset=settings)), ('test',))
+    with contextlib.redirect_stdout(io.StringIO()):
+        return DATASETS.build(settings)

@@ -1,0 +1,152 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""Command: the analyses of the SED paper's figures (2a, 2b, 2c, 4, 5), each as numbers and a picture."""
+import argparse
+import sys
+from typing import Iterator, Optional, Sequence
+
+from mmengine.logging import MMLogger
+
+from sssd.analysis import gradients, object_sizes, passes, pseudo_labels, score_distance, valid_range
+from sssd.analysis.progress import tracked
+from sssd.cli import _subject
+from sssd.cli._config import load_config
+from sssd.cli._report import Report
+from sssd.errors import UserError
+from sssd.views import build_views
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Run one analysis; returns the exit status."""
+    words = ['sssd', 'analyze', *(sys.argv[1:] if argv is None else argv)]
+    args = parse_args(argv)
+    for name, least in (('images', 1), ('batch_size', 1), ('bins', 1), ('shift', 1), ('max_shift', 0)):
+        value = getattr(args, name, None)
+        if value is not None and value < least:
+            raise UserError(f'--{name.replace("_", "-")} is {value}, but it has to be at least {least}.')
+    MMLogger.get_instance('analyze', log_level='ERROR')  # or mmengine tells of every registry that it searches
+    cfg = load_config(args)
+    name = args.name or args.what.replace('-', '_')
+    given = ('config', 'checkpoint', 'ann', 'images', 'seed', 'batch_size')
+    report = Report(words, args.out, name, **{key: getattr(args, key) for key in given if hasattr(args, key)})
+    args.run(args, cfg, report)
+    return 0
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """The arguments of ``python -m sssd analyze``."""
+    parser = argparse.ArgumentParser(prog='sssd analyze', description='Analyses of the SED paper; docs/analysis.md.')
+    parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
+    commands = parser.add_subparsers(dest='what', required=True, metavar='WHAT')
+
+    def add(name: str, run, text: str, detector: bool = True) -> argparse.ArgumentParser:
+        """One analysis with the arguments that all have."""
+        sub = commands.add_parser(name, help=text, description=text)
+        sub.add_argument('config', help='config file')
+        if detector:
+            _subject.add_detector_arguments(sub)
+        _subject.add_data_arguments(sub)
+        sub.add_argument('--out', default='analysis', metavar='FOLDER', help='default: %(default)s')
+        sub.add_argument('--name', help='of the two files in it (default: that of the analysis)')
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = add('score-distance', run_score_distance, 'score distance between sizes, foreground and background (Fig. 2b)')
+    add_shift(sub)
+    sub.add_argument('--measure', choices=score_distance.MEASURES, default='objectness', help='default: %(default)s')
+    sub.add_argument('--bins', type=int, default=20, help='default: %(default)s')
+    add('pseudo-labels', run_pseudo_labels, 'recall and precision of pseudo-labels against the threshold (Fig. 2c)')
+    sub = add('gradients', run_gradients, 'gradient per bin of g under each re-weighting (Fig. 4)')
+    add_shift(sub)
+    sub.add_argument('--bins', type=int, default=30, help='M of Eq. 5 (default: %(default)s)')
+    sub = add('object-sizes', run_object_sizes, detector=False,
+              text='sizes of objects, and those that label assignment allows for each s (Fig. 2a, 5)')
+    sub.add_argument('--max-shift', type=int, default=4, help='largest s (default: %(default)s)')
+    sub.add_argument('--scale', type=int, nargs=2, metavar=('WIDTH', 'HEIGHT'),
+                     help='size to which images are resized, in place of that of the test pipeline')
+    sub.add_argument('--pos-iou', type=float, help='IoU of a foreground anchor, in place of the assigner\'s')
+    sub.add_argument('--low-quality', action='store_true', help='count objects that no anchor fits, where the assigner '
+                     'gives them their best one')
+    return parser.parse_args(argv)
+
+
+def add_shift(parser: argparse.ArgumentParser) -> None:
+    """How much smaller X^ is."""
+    parser.add_argument('--shift', type=int, default=1, help='s: X^ is 1/2**s of X (default: %(default)s)')
+
+
+class Runs:
+    """A detector, its views, and labelled batches at two sizes."""
+
+    def __init__(self, args: argparse.Namespace, cfg) -> None:
+        self.detector, self.part = _subject.load_detector(cfg, args.checkpoint, args.part, args.device, args.shift)
+        self.views = build_views(self.detector, cfg.model.get('views'))
+        self.batches = Batches(args, cfg)
+        self.shift = args.shift
+
+    def __iter__(self) -> Iterator[passes.ScalePasses]:
+        for batch, infos in self.batches:
+            yield passes.scale_passes(self.detector, batch, infos, self.shift)
+
+
+class Batches:
+    """Batches of the images asked for, with progress."""
+
+    def __init__(self, args: argparse.Namespace, cfg) -> None:
+        self.dataset = _subject.build_dataset(cfg, args.ann, args.img_dir)
+        self.indices = passes.choose(self.dataset, args.images, args.seed)
+        if not self.indices:
+            raise UserError(f'{args.ann or "the test data of " + args.config} holds no image: name another with --ann.')
+        self.size, self.what = args.batch_size, args.what
+
+    def __iter__(self):
+        total = -(-len(self.indices) // self.size)
+        return tracked(passes.batches(self.dataset, self.indices, self.size), f'{self.what}, batches', total)
+
+
+def run_score_distance(args: argparse.Namespace, cfg, report: Report) -> None:
+    """Fig. 2b."""
+    runs = Runs(args, cfg)
+    view = passes.dense_view(runs.views)
+    result = score_distance.score_distances(runs, view, args.shift, args.bins, args.measure)
+    result.update(part=runs.part, view=view.name, shift=args.shift, measure=args.measure)
+    title = f'Score distance between X and X^ (s = {args.shift}), {view.name}, {runs.part}, {result["images"]} images'
+    report.write(result, score_distance.draw_score_distances(result, title))
+
+
+def run_pseudo_labels(args: argparse.Namespace, cfg, report: Report) -> None:
+    """Fig. 2c."""
+    detector, part = _subject.load_detector(cfg, args.checkpoint, args.part, args.device)
+    batches = Batches(args, cfg)
+    images = [image for found in pseudo_labels.detections(detector, batches) for image in found]
+    result = pseudo_labels.recall_precision(images, len(batches.dataset.metainfo['classes']))
+    result.update(part=part)
+    title = f'Pseudo-labels, {part}, {result["images"]} images, {result["objects"]} objects'
+    report.write(result, pseudo_labels.draw_recall_precision(result, title))
+
+
+def run_gradients(args: argparse.Namespace, cfg, report: Report) -> None:
+    """Fig. 4."""
+    runs = Runs(args, cfg)
+    result = gradients.gradient_shares(runs, runs.views, args.shift, args.bins)
+    result.update(part=runs.part, shift=args.shift)
+    title = f'Gradient of the scale loss (s = {args.shift}), {runs.part}, {result["images"]} images'
+    report.write(result, gradients.draw_gradient_shares(result, title))
+
+
+def run_object_sizes(args: argparse.Namespace, cfg, report: Report) -> None:
+    """Fig. 2a and 5."""
+    dataset = _subject.build_dataset(cfg, args.ann, args.img_dir)
+    detector = _subject.build_detector(cfg)
+    head = getattr(detector, passes.dense_view(build_views(detector, cfg.model.get('views'))).head)
+    assigner = valid_range.assigner_of(head, args.low_quality, args.pos_iou)
+    resizing = object_sizes.Resizing.of(dataset) if args.scale is None else object_sizes.Resizing(tuple(args.scale))
+    indices = passes.choose(dataset, args.images, args.seed)
+    infos = tracked((dataset.get_data_info(index) for index in indices), 'sizes, images', len(indices))
+    pixels, relative = object_sizes.object_sizes(infos, resizing)
+    shifts = range(args.max_shift + 1)
+    valid = list(tracked(valid_range.valid_sizes(head, shifts, assigner), 'label assignment, values of s', len(shifts)))
+    result = object_sizes.size_statistics(pixels, relative, valid)
+    result.update(scale=resizing.scale, keep_ratio=resizing.keep_ratio, head=type(head).__name__,
+                  low_quality=args.low_quality, pos_iou=getattr(assigner, 'pos_iou_thr', None))
+    title = f'Sizes of {len(pixels)} objects, and those that {type(head).__name__} can be assigned'
+    report.write(result, object_sizes.draw_sizes(result, pixels, title))

@@ -1,0 +1,98 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""Command: draw what SED's training sees of unlabelled images."""
+import argparse
+import contextlib
+import copy
+import io
+from pathlib import Path
+from typing import Optional, Sequence
+
+import torch
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import init_default_scope
+from mmengine.runner import set_random_seed
+
+from sssd.analysis.passes import dense_view
+from sssd.analysis.style import plt
+from sssd.analysis.training_views import choose_alike, training_views, unlabelled_batch, unlabelled_part
+from sssd.analysis.training_views_figure import draw_training_views
+from sssd.cli._checkpoint import compare
+from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, load_config
+from sssd.cli._runner import missing_files_explained
+from sssd.cli._subject import read_weights
+from sssd.detectors import SED
+from sssd.errors import UserError
+from sssd.registry import MODELS
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """The arguments of ``python -m sssd views``."""
+    parser = argparse.ArgumentParser(
+        prog='sssd views', description='Draw weak, strong and scaled view of unlabelled images, the teacher\'s scores, '
+        'the cells that are paired over scales and what their rows weigh in the loss.')
+    parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
+    parser.add_argument('config', help='config of an SED')
+    parser.add_argument('checkpoint', nargs='?', help='a checkpoint of it (default: random weights)')
+    parser.add_argument('--out', default='views.png', metavar='FILE.png', help='default: %(default)s')
+    parser.add_argument('--images', type=int, default=3, metavar='N', help='default: %(default)s')
+    parser.add_argument('--seed', type=int, default=0, help='of the images and their views (default: %(default)s)')
+    parser.add_argument('--shift', type=int, default=1, help='s: X^ is 1/2**s of X (default: %(default)s)')
+    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=CFG_OPTIONS_HELP)
+    args = parser.parse_args(argv)
+    for name in ('images', 'shift'):
+        if getattr(args, name) < 1:
+            raise UserError(f'--{name} is {getattr(args, name)}, but it has to be at least 1.')
+    return args
+
+
+def build_model(cfg: Config, checkpoint: Optional[str]) -> SED:
+    """The SED of a config with a checkpoint's weights, or with random ones.
+
+    Raises:
+        UserError: If the config is of another model, or the checkpoint does not fit it.
+    """
+    settings = copy.deepcopy(cfg.model)
+    if checkpoint is None and 'backbone' in settings.get('detector', {}):
+        settings.detector.backbone.init_cfg = None  # nothing is fetched for a picture
+    weights = None if checkpoint is None else read_weights(checkpoint)
+    model = MODELS.build(settings)
+    if not isinstance(model, SED):
+        raise UserError(f'{cfg.filename} has a {type(model).__name__}, which sees no unlabelled images: name a config '
+                        'with an sssd.SED.')
+    if weights is None:
+        model.init_weights()
+        return model
+    mismatch = compare(model, weights)
+    if mismatch:
+        raise UserError(f'checkpoint {checkpoint} is not of the model in the config: {mismatch}; use the config it was '
+                        'trained with, or another checkpoint.')
+    return model
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Draw; returns the exit status."""
+    args = parse_args(argv)
+    MMLogger.get_instance('views', log_level='ERROR')  # or mmengine lists every weight that it initialises
+    cfg = load_config(args)
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    set_random_seed(args.seed)
+    model = build_model(cfg, args.checkpoint).to(args.device).eval()
+    view = dense_view(model.views)
+    with contextlib.redirect_stdout(io.StringIO()), missing_files_explained(args.config):
+        dataset = unlabelled_part(DATASETS.build(copy.deepcopy(cfg.train_dataloader.dataset)))
+    set_random_seed(args.seed)
+    batch = unlabelled_batch(dataset, choose_alike(dataset, args.images, args.seed))
+    images = training_views(model, view, batch, args.shift)
+    what = Path(args.checkpoint).name if args.checkpoint else 'random weights'
+    loss = model.scale_losses[view.name]
+    loss = f'{type(loss).__name__}, {type(loss.reweight).__name__}'
+    figure = draw_training_views(images, f'{Path(args.config).name}, {what}; {view.name}, s = {args.shift}, {loss}')
+    out = Path(args.out)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out)
+    plt.close(figure)
+    print(f'wrote {out}')
+    return 0
