@@ -43,6 +43,33 @@ def bernoulli_divergence(target: Tensor, pred: Tensor) -> Tensor:
     return target.sigmoid() * (target - pred) + F.softplus(pred) - F.softplus(target)
 
 
+def js_divergence(first: Tensor, second: Tensor, activation: str) -> Tensor:
+    """D_JS of Sec. 4.3: the entropy of the mean less the mean of the entropies, in nats, not below 0.
+
+    Sigmoid heads: the sum over classes of Bernoulli divergences. A cost, no loss: near equal rows its gradient is
+    rounding.
+
+    Args:
+        first: Logits (..., C).
+        second: Logits that broadcast with them.
+        activation: ``'sigmoid'`` or ``'softmax'``.
+
+    Returns:
+        Tensor (...).
+    """
+    p, q = probabilities(first, activation), probabilities(second, activation)
+    mean = (entropy(p, activation) + entropy(q, activation)) / 2
+    return (entropy((p + q) / 2, activation) - mean).clamp(min=0)
+
+
+def entropy(probability: Tensor, activation: str) -> Tensor:
+    """Entropy of every row of probabilities (..., C), for sigmoid heads the sum of those of its Bernoullis: (...)."""
+    terms = torch.special.entr(probability)
+    if activation == SIGMOID:
+        terms = terms + torch.special.entr(1 - probability)
+    return terms.sum(-1)
+
+
 def score_distance(target: Tensor, pred: Tensor, activation: str) -> Tensor:
     """g of Eq. 5 for every row: sum_c |p_c - p'_c| brought into [0, 1], shape (N,).
 

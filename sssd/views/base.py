@@ -1,8 +1,9 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """What a view is: how a detector's raw output becomes rows that two passes can be compared in."""
 from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Callable, List, Tuple
+from typing import Callable, Iterable, List, Tuple
 
 from torch import Tensor, nn
 
@@ -82,3 +83,16 @@ def require(condition: bool, reason: str) -> None:
     """Raise a :class:`UserError` with ``reason`` unless ``condition`` holds."""
     if not condition:
         raise UserError(reason)
+
+
+@contextmanager
+def training_flag(modules: Iterable[nn.Module], value: bool):
+    """Set the modules' own training flags, and not those of their children, for a while."""
+    before = [(module, module.training) for module in modules]
+    for module, _ in before:
+        module.training = value
+    try:
+        yield
+    finally:
+        for module, flag in before:
+            module.training = flag

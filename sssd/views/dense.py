@@ -1,6 +1,5 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Rows of a dense head: RetinaNet, RPN, FCOS and mmdet's other anchor and point heads."""
-from contextlib import contextmanager
 from typing import List, NamedTuple, Optional, Sequence, Tuple
 
 import torch
@@ -10,7 +9,8 @@ from torch import Tensor, nn
 
 from sssd.losses.distances import SIGMOID
 from sssd.registry import VIEWS
-from sssd.views.base import Pair, Pass, PredictionView, View, require
+from sssd.views.base import Pair, Pass, PredictionView, View, require, training_flag
+from sssd.views.single_map import base_anchors, check_single_map, same_anchors
 
 #: Units a head may give its boxes in. All but pixels are free of scale already.
 DELTAS, STRIDES, PIXELS, BINS = 'deltas', 'strides', 'pixels', 'bins'
@@ -23,6 +23,13 @@ class Level(NamedTuple):
     valid: Tensor
     grid: Tuple[int, int]
     stride: Tuple[int, int]
+
+    def picked(self, step: int, anchors: List[int]) -> 'Level':
+        """These anchors of every ``step``-th cell in both directions: a level of a grid that is coarser by ``step``."""
+        def some(rows: Tensor) -> Tensor:
+            return rows.unflatten(1, (*self.grid, -1))[:, ::step, ::step, anchors].flatten(1, 3)
+        return Level(some(self.logits), some(self.boxes), some(self.valid),
+                     tuple(-(-side // step) for side in self.grid), tuple(side * step for side in self.stride))
 
 
 @VIEWS.register_module()
@@ -54,16 +61,27 @@ class DenseView(View):
         return self._join(self.levels(student)), self._join(self.levels(teacher))
 
     def scale_pair(self, full: Pass, small: Pass, shift: int) -> Pair:
-        """Rows of level f of X and of level f - shift of X^; levels without a partner are left out."""
-        levels, others, pairs = self.levels(full), self.levels(small), []
-        for here, there in paired_levels([level.stride for level in levels], shift):
-            level, partner = levels[here], others[there]
+        """Rows of level f of X and of level f - shift of X^; levels without a partner are left out.
+
+        On a single map, anchors pair that are the same box of the image (:mod:`sssd.views.single_map`).
+        """
+        pairs = []
+        for level, partner in self._paired(full, small, shift):
             require(level.grid == partner.grid,
                     f'Scale pair: stride {level.stride} of X has grid {level.grid} and its partner in X^ '
                     f'{partner.grid}; pad batches to a multiple of 2**S times the largest stride that the '
                     'backbone halves by (pad_size_divisor of the data preprocessor, 64 for S=1).')
             pairs.append((level, partner._replace(valid=level.valid)))
         return self._join([pair[0] for pair in pairs]), self._join([pair[1] for pair in pairs])
+
+    def _paired(self, full: Pass, small: Pass, shift: int) -> List[Tuple[Level, Level]]:
+        """Levels of X, each with its partner of X^."""
+        levels, others = self.levels(full), self.levels(small)
+        if len(levels) > 1:
+            places = paired_levels([level.stride for level in levels], shift)
+            return [(levels[here], others[there]) for here, there in places]
+        mine, theirs = same_anchors(base_anchors(getattr(full.detector, self.head)), shift)
+        return [(levels[0].picked(2**shift, mine), others[0].picked(1, theirs))] if mine else []
 
     def outputs(self, run: Pass) -> tuple:
         """What the head gives for a pass, computed once: a tuple of per-level lists."""
@@ -102,7 +120,7 @@ class DenseView(View):
     def _join(self, levels: List[Level]) -> PredictionView:
         """All levels as one set of rows; at least one level, or none of this batch has a partner."""
         require(len(levels) > 0, f'Scale pair: no level of {self.head} has a partner at this down-sampling rate; '
-                'lower max_shift or use a detector with more pyramid levels.')
+                'lower max_shift or use a detector with more pyramid levels, or more anchor scales on a single map.')
         logits = torch.cat([level.logits for level in levels], 1).flatten(0, 1).float()
         boxes = torch.cat([level.boxes for level in levels], 1).reshape(-1, 1, 4).float()
         valid = torch.cat([level.valid for level in levels], 1).flatten()
@@ -144,22 +162,12 @@ def cells_in_image(grid: Tuple[int, int], stride: Tuple[float, float], metas: Li
     return (rows[:, :, None] & columns[:, None, :]).flatten(1)
 
 
-@contextmanager
-def training_flag(module: nn.Module):
-    """Set the module's own training flag, and not that of its children, for a while."""
-    before, module.training = module.training, True
-    try:
-        yield
-    finally:
-        module.training = before
-
-
 def forward_as_in_training(head: nn.Module, feats: Tuple[Tensor, ...]) -> tuple:
     """A head's outputs in the form it gives while training, also for a teacher in eval mode.
 
     Some heads (FCOS with norm_on_bbox) return other units when evaluated; their norm layers keep their mode.
     """
-    with training_flag(head):
+    with training_flag([head], True):
         return head(feats)
 
 
@@ -191,7 +199,9 @@ def check_head(head: nn.Module, unit: Optional[str]) -> None:
     require(getattr(head, 'use_sigmoid_cls', True),
             f'{name} scores its anchors by a softmax; the dense view takes sigmoid scores (use_sigmoid=True).')
     strides = [stride[0] for stride in head.prior_generator.strides]
-    require(any(b == 2 * a for a, b in zip(strides, strides[1:])),
+    if len(strides) == 1:
+        check_single_map(head)
+    require(len(strides) == 1 or any(b == 2 * a for a, b in zip(strides, strides[1:])),
             f'{name} has strides {strides}: no two levels differ by a factor of 2, so no scale pair exists.')
     _check_outputs(head, unit)
     require(unit is not None, f'The unit of {name}\'s boxes is not known, and in a wrong one two scales cannot be '

@@ -13,6 +13,7 @@ from torch import nn
 from sssd.cli import extract
 from sssd.cli._checkpoint import CheckpointGuard, compare, refused_checkpoints_explained, weights_of
 from sssd.errors import UserError
+from sssd.hooks.ema_teacher import average
 
 
 def _net(width=4, depth=1):
@@ -113,7 +114,7 @@ def test_extract_refuses_a_checkpoint_without_the_part(tmp_path):
 
 def _detector(name):
     """The config of a tiny detector whose random weights detect something."""
-    config = ConfigDict(tiny.DETECTORS[name]())
+    config = ConfigDict({**tiny.DETECTORS, **tiny.OTHERS}[name]())
     config['test_cfg'].get('rcnn', config['test_cfg'])['score_thr'] = 0.0
     return config
 
@@ -147,6 +148,25 @@ def test_a_guided_checkpoint_becomes_a_plain_detector(tmp_path, name):
         assert torch.equal(mine.pred_instances.bboxes, theirs.pred_instances.bboxes)
         assert torch.equal(mine.pred_instances.scores, theirs.pred_instances.scores)
         assert torch.equal(mine.pred_instances.labels, theirs.pred_instances.labels)
+
+
+@pytest.mark.parametrize('name', sorted(tiny.OTHERS))
+def test_the_teacher_without_a_pyramid_becomes_a_plain_detector(tmp_path, name):
+    """Its average goes over all that a transformer or a shared head has; its detections are those of the pair."""
+    model, source, out = tiny.build_sed(_detector(name)), tmp_path / 'sed.pth', tmp_path / 'plain.pth'
+    average(model.teacher, tiny.build_sed(_detector(name), seed=1).student, alpha=0.5)
+    torch.save(dict(meta=dict(dataset_meta=dict(classes=('a',))), state_dict=model.state_dict()), source)
+    assert extract.main([str(source), str(out)]) == 0
+    plain = MODELS.build(_detector(name)).eval()
+    plain.load_state_dict(torch.load(out, weights_only=True)['state_dict'], strict=True)
+    image = tiny.sample((64, 96))
+    image.set_metainfo(dict(batch_input_shape=(64, 96)))
+    inputs = torch.randn(1, 3, 64, 96)
+    with torch.no_grad():
+        found = [one.eval().predict(inputs, [image.clone()])[0].pred_instances for one in (model, plain)]
+    assert len(found[0]) > 0
+    for key in ('bboxes', 'scores', 'labels'):
+        torch.testing.assert_close(found[0][key], found[1][key])
 
 
 def _modules(model):

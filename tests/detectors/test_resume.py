@@ -42,7 +42,7 @@ def dataloader(coco):
                 dataset=dict(type='ConcatDataset', datasets=[labelled, unlabelled]))
 
 
-def run(coco, work_dir, stop=None, resume=False):
+def run(coco, work_dir, detector, stop=None, resume=False):
     """Four iterations with a drop of the rate after three; student, teacher and what the hooks set."""
     watch = Interrupt(stop)
     hooks = [
@@ -50,7 +50,7 @@ def run(coco, work_dir, stop=None, resume=False):
         dict(type='sssd.ScaleDrawHook', max_shift=2),
         dict(type='sssd.EMATeacherHook', alpha=dict(type='StepAtDecay', start=0.8, end=0.3)), watch]
     runner = tiny.make_runner(
-        tiny.sed_config(tiny.retinanet()), dataloader(coco), work_dir, 4, hooks=hooks, resume=resume,
+        tiny.sed_config(detector()), dataloader(coco), work_dir, 4, hooks=hooks, resume=resume,
         param_scheduler=[dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=2),
                          dict(type='MultiStepLR', by_epoch=False, milestones=[3], gamma=0.1)],
         default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1, save_last=False)))
@@ -62,12 +62,12 @@ def run(coco, work_dir, stop=None, resume=False):
     return tiny.state_of(runner.model), watch.seen
 
 
-@pytest.mark.parametrize('stop', [2, 3])
-def test_interrupted_and_resumed(stop, tiny_coco, tmp_path):
+@pytest.mark.parametrize('detector, stop', [(tiny.retinanet, 2), (tiny.retinanet, 3), (tiny.detr, 2)])
+def test_interrupted_and_resumed(detector, stop, tiny_coco, tmp_path):
     """Stopped before the drop of the rate, and right at it: only the stored peak tells that it has dropped."""
-    whole, seen = run(tiny_coco, tmp_path / 'whole')
-    half, before = run(tiny_coco, tmp_path / 'parts', stop=stop)
-    resumed, after = run(tiny_coco, tmp_path / 'parts', resume=True)
+    whole, seen = run(tiny_coco, tmp_path / 'whole', detector)
+    half, before = run(tiny_coco, tmp_path / 'parts', detector, stop=stop)
+    resumed, after = run(tiny_coco, tmp_path / 'parts', detector, resume=True)
     assert before + after == seen and len(before) == stop
     assert [alpha for _, _, alpha, _ in seen] == [0.8, 0.8, 0.8, 0.3]
     assert any(not torch.equal(half[name], whole[name]) for name in whole)

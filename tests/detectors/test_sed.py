@@ -11,9 +11,11 @@ from sssd.detectors.sed import shrink
 from sssd.hooks import EMATeacherHook, LambdaScheduleHook, ScaleDrawHook
 from sssd.registry import MODELS
 
-KINDS = sorted(tiny.DETECTORS)
+DETECTORS = {**tiny.DETECTORS, **tiny.OTHERS}
+KINDS = sorted(DETECTORS)
 NO_BOXES = ((), ())
-UNSUPERVISED = dict(retinanet=['bbox'], fcos=['bbox'], faster_rcnn=['rpn', 'roi'])
+UNSUPERVISED = dict(retinanet=['bbox'], fcos=['bbox'], faster_rcnn=['rpn', 'roi'], detr=['query'],
+                    c4=['rpn', 'roi'], dc5=['rpn', 'roi'])
 
 
 class Gradients(Hook):
@@ -35,7 +37,7 @@ def train(kind, work_dir, batches, hooks=(), accumulate=1, **options):
     """Train in a Runner with the hooks of SED; the model before, after, and what was recorded."""
     record = Gradients()
     runner = tiny.make_runner(
-        tiny.sed_config(tiny.DETECTORS[kind](), **options), batches, work_dir, len(batches), accumulate=accumulate,
+        tiny.sed_config(DETECTORS[kind](), **options), batches, work_dir, len(batches), accumulate=accumulate,
         lr=0.01, hooks=[record, EMATeacherHook(alpha=0.9), *hooks])
     runner.model.init_weights()
     before = tiny.state_of(runner.model)
@@ -118,7 +120,7 @@ def test_a_batch_of_labels_alone(kind, tmp_path):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_teacher_is_student_at_the_start_and_stays_evaluated(kind):
-    model = tiny.build_sed(tiny.DETECTORS[kind]())
+    model = tiny.build_sed(DETECTORS[kind]())
     student, teacher = model.student.state_dict(), model.teacher.state_dict()
     assert student.keys() == teacher.keys() and all(torch.equal(student[name], teacher[name]) for name in student)
     assert not any(a.data_ptr() == b.data_ptr() for a, b in zip(model.student.parameters(), model.teacher.parameters()))
@@ -141,9 +143,10 @@ def test_the_detectors_config_is_left_as_it_was():
 @pytest.mark.parametrize('noise', [0, 60])
 def test_equal_weights_on_equal_pixels_have_no_distillation_loss(kind, noise):
     """Also for an FCOS whose evaluated head multiplies its boxes by the stride."""
-    losses = tiny.losses_of(tiny.build_sed(tiny.DETECTORS[kind]()), tiny.make_batch(strong_noise=noise))
+    losses = tiny.losses_of(tiny.build_sed(DETECTORS[kind]()), tiny.make_batch(strong_noise=noise))
+    rounding = 1e-7 if kind == 'detr' else 0  # PyTorch's attention has another kernel in evaluation
     for name in names_of(kind, 'distill'):
-        assert losses[name] == 0 if noise == 0 else losses[name] > 0
+        assert losses[name] <= rounding if noise == 0 else losses[name] > rounding
 
 
 def test_every_term_of_eq_1_is_weighted_once():

@@ -44,14 +44,14 @@ def update_and_gap(case, ranks):
 
 @pytest.mark.parametrize('case', [
     'retinanet', 'fcos', 'faster_rcnn', 'retinanet_foreground', 'retinanet_guided', 'fcos_guided', 'faster_rcnn_guided',
-    'retinanet_sssd', 'fcos_sssd', 'faster_rcnn_sssd'])
+    'retinanet_sssd', 'fcos_sssd', 'faster_rcnn_sssd', 'detr', 'faster_rcnn_c4'])
 def test_half_the_batch_twice_is_the_whole_batch(case, ranks):
     update, gap = update_and_gap(case, ranks)
     assert update > 100 * TOLERANCE
     assert gap < TOLERANCE
 
 
-@pytest.mark.parametrize('case', ['plain_head', 'own_counts'])
+@pytest.mark.parametrize('case', ['plain_head', 'own_counts', 'detr_plain'])
 def test_counts_of_each_rank_give_another_step(case, ranks):
     _, gap = update_and_gap(case, ranks)
     assert gap > 5 * TOLERANCE

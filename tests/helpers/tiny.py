@@ -116,6 +116,65 @@ def faster_rcnn(**changes):
 DETECTORS = dict(retinanet=retinanet, fcos=fcos, faster_rcnn=faster_rcnn)
 
 
+def single_map(strides=(1, 2, 2, 2), dilations=(1, 1, 1, 1), second=None):
+    """Config of a Faster R-CNN whose RPN and second stage share the last map of the backbone, no pyramid."""
+    channels, stride = 16 * 2**(len(strides) - 1), 4
+    for step in strides:
+        stride *= step
+    body = dict(backbone((len(strides) - 1,)), num_stages=len(strides), strides=strides, dilations=dilations)
+    rpn = rpn_head()
+    rpn.update(in_channels=channels, anchor_generator=dict(
+        type='AnchorGenerator', scales=[1, 2, 4], ratios=[0.5, 1.0, 2.0], strides=[stride]))
+    extractor = dict(type='SingleRoIExtractor', roi_layer=dict(type='RoIAlign', output_size=3, sampling_ratio=1),
+                     out_channels=channels, featmap_strides=[stride])
+    return faster_rcnn(backbone=body, neck=None, rpn_head=rpn, roi_head=roi_head(
+        bbox_roi_extractor=extractor, **(second or dict(bbox_head=dict(box_head(), in_channels=channels)))))
+
+
+def c4():
+    """Config of a Faster R-CNN C4: three stages, the next one is the second stage's shared head."""
+    head = dict(box_head(), type='BBoxHead', with_avg_pool=True, roi_feat_size=2, in_channels=128)
+    head.pop('fc_out_channels')
+    return single_map((1, 2, 2), (1, 1, 1), dict(bbox_head=head, shared_head=dict(
+        type='ResLayer', depth=18, stage=1, stride=2, style='pytorch', norm_cfg=GN)))
+
+
+def dc5():
+    """Config of a Faster R-CNN DC5: the last stage is dilated and keeps stride 16."""
+    return single_map((1, 2, 2, 1), (1, 1, 1, 2))
+
+
+def attention(**changes):
+    """A multi-head attention of 32 channels without dropout."""
+    return {**dict(embed_dims=32, num_heads=4, dropout=0.0, batch_first=True), **changes}
+
+
+def detr(dropout=0.0, **changes):
+    """Config of a DETR over stride 16: two layers each way, eight queries."""
+    layer = dict(self_attn_cfg=attention(dropout=dropout), ffn_cfg=dict(
+        embed_dims=32, feedforward_channels=32, num_fcs=2, ffn_drop=dropout, act_cfg=dict(type='ReLU', inplace=True)))
+    cost = dict(type='HungarianAssigner', match_costs=[
+        dict(type='ClassificationCost', weight=1.0), dict(type='BBoxL1Cost', weight=5.0, box_format='xywh'),
+        dict(type='IoUCost', iou_mode='giou', weight=2.0)])
+    return {**dict(
+        type='DETR', num_queries=8, backbone=dict(backbone((2,)), num_stages=3, strides=(1, 2, 2),
+                                                  dilations=(1, 1, 1)),
+        neck=dict(type='ChannelMapper', in_channels=[64], kernel_size=1, out_channels=32, act_cfg=None, num_outs=1),
+        encoder=dict(num_layers=2, layer_cfg=layer),
+        decoder=dict(num_layers=2, layer_cfg=dict(layer, cross_attn_cfg=attention(dropout=dropout)),
+                     return_intermediate=True),
+        positional_encoding=dict(num_feats=16, normalize=True),
+        bbox_head=dict(
+            type='DETRHead', num_classes=CLASSES, embed_dims=32, sync_cls_avg_factor=True,
+            loss_cls=dict(type='CrossEntropyLoss', bg_cls_weight=0.1, use_sigmoid=False, class_weight=1.0),
+            loss_bbox=dict(type='L1Loss', loss_weight=5.0), loss_iou=dict(type='GIoULoss', loss_weight=2.0)),
+        train_cfg=dict(assigner=cost), test_cfg=dict(max_per_img=8)), **changes}
+
+
+#: Detectors without a pyramid: their rows pair otherwise, and label-guided teachers do not take them.
+OTHERS = dict(detr=detr, c4=c4, dc5=dc5)
+
+
 def sed_config(detector, **options):
     """Config of an SED over a detector's config."""
     return dict(dict(type='sssd.SED', detector=ConfigDict(detector), data_preprocessor=PREPROCESSOR), **options)

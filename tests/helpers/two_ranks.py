@@ -30,12 +30,13 @@ def guidance(kind, **guide):
     return dict(guide=dict(type='LGD', **guide), distance=dict(kind=kind), lambda_=1.0)
 
 
-def settled_faster_rcnn():
+def settled(make):
     """A Faster R-CNN in which nothing is random, and whose second stage trains on 12 proposals of every image.
 
     Its samplers take all anchors and all proposals, its NMS removes none, and its second stage ignores none.
     """
-    detector = tiny.faster_rcnn(rpn_head={**tiny.rpn_head(), 'type': 'sssd.SyncedRPNHead'})
+    detector = make()
+    detector.rpn_head.type = 'sssd.SyncedRPNHead'
     detector.train_cfg.rpn_proposal.nms.iou_threshold = 1.0
     detector.train_cfg.rcnn.assigner = dict(tiny.MAX_IOU, neg_iou_thr=0.5)
     for part in (detector.train_cfg.rpn, detector.train_cfg.rcnn):
@@ -53,11 +54,14 @@ CASES = dict(
                                              reweight=dict(type='Focal', sync=True))}),
     retinanet_guided=(tiny.retinanet(**SYNCED_HEAD), {**losses(True), 'guidance': guidance('js', context=True)}),
     fcos_guided=(tiny.fcos(), {**losses(True), 'guidance': guidance('mse', detach=True)}),
-    faster_rcnn=(settled_faster_rcnn(), losses(True)),
-    faster_rcnn_guided=(settled_faster_rcnn(), {**losses(True), 'guidance': guidance('js', detach=True)}),
+    faster_rcnn=(settled(tiny.faster_rcnn), losses(True)),
+    faster_rcnn_guided=(settled(tiny.faster_rcnn), {**losses(True), 'guidance': guidance('js', detach=True)}),
     retinanet_sssd=(tiny.retinanet(**SYNCED_HEAD), None),
     fcos_sssd=(tiny.fcos(), None),
-    faster_rcnn_sssd=(settled_faster_rcnn(), None),
+    faster_rcnn_sssd=(settled(tiny.faster_rcnn), None),
+    detr=(tiny.detr(), losses(True)),
+    faster_rcnn_c4=(settled(tiny.c4), losses(True)),
+    detr_plain=(tiny.detr(bbox_head=dict(tiny.detr()['bbox_head'], sync_cls_avg_factor=False)), losses(True)),
     plain_head=(tiny.retinanet(), losses(True)),
     own_counts=(tiny.retinanet(**SYNCED_HEAD), losses(False)))
 
@@ -117,8 +121,11 @@ def step(case, rank, world_size):
 #: are computed again in the backward pass.
 LACKING = [(what, detector, kind) for what, detectors, kinds in (
     ('boxes', tiny.DETECTORS, ('sed', 'sssd', 'both')),
+    ('boxes', tiny.OTHERS, ('sed',)),
     ('proposals', ['faster_rcnn'], ('sed', 'sssd', 'both')),
+    ('proposals', ['c4'], ('sed',)),
     ('unlabelled', tiny.DETECTORS, ('sed', 'both')),
+    ('unlabelled', tiny.OTHERS, ('sed',)),
     ('activations', ['retinanet'], ('sed', 'sssd', 'both')),
 ) for detector in detectors for kind in kinds]
 
@@ -129,7 +136,7 @@ def lacking(what, detector, kind, rank):
     Without proposals SED's own terms are off, as in a burn-in: they would give the classifier its gradient.
     DistributedDataParallel does not search for unused parameters, so the second step would fail if there were any.
     """
-    config = tiny.DETECTORS[detector]()
+    config = {**tiny.DETECTORS, **tiny.OTHERS}[detector]()
     if what == 'proposals' and rank == 1:
         config.train_cfg.rpn_proposal.min_bbox_size = 10**4
     options = dict(lambda_s=0.0, lambda_d=0.0) if what == 'proposals' else {}

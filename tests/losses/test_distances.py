@@ -1,9 +1,11 @@
 """Divergences and distances against plain NumPy loops in double precision."""
 import numpy as np
 import pytest
+import rows
 import torch
 
 from sssd.losses import box_distance, kl_divergence, probabilities, score_distance
+from sssd.losses.distances import js_divergence
 
 
 def sigmoid(z):
@@ -105,3 +107,19 @@ def test_box_gradient_is_zero_where_boxes_are_equal_and_a_unit_vector_elsewhere(
     expected = torch.zeros(4, 4)
     expected[2] = torch.tensor([0.6, 0.0, -0.8, 0.0])
     torch.testing.assert_close(pred.grad, expected)
+
+
+@pytest.mark.parametrize('activation', ['softmax', 'sigmoid'])
+def test_js_divergence_of_rows_and_of_all_their_pairs(activation):
+    """Half the divergences from the mean; symmetric; 0 for equal rows; at most ln 2 for a distribution."""
+    first, second = torch.randn(5, 4) * 3, torch.randn(7, 4) * 3
+    table = js_divergence(first[:, None], second, activation)
+    p, q = ((z.sigmoid() if activation == 'sigmoid' else z.softmax(-1)).double().numpy() for z in (first, second))
+    for i, j in np.ndindex(5, 7):
+        mean = (p[i] + q[j]) / 2
+        expected = (rows.kl(p[i], mean, activation) + rows.kl(q[j], mean, activation)) / 2
+        np.testing.assert_allclose(table[i, j], expected, atol=2e-6)
+    torch.testing.assert_close(table, js_divergence(second[:, None], first, activation).t())
+    assert (js_divergence(first, first, activation) == 0).all()
+    far = js_divergence(torch.tensor([[90.0, -90.0]]), torch.tensor([[-90.0, 90.0]]), activation)
+    np.testing.assert_allclose(far, np.log(2) * (2 if activation == 'sigmoid' else 1), rtol=1e-6)

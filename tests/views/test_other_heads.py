@@ -40,7 +40,6 @@ GIVEN = dict(
 REFUSED = dict(
     VFNetHead=('vfnet/vfnet_r50_fpn_1x_coco', r'3 outputs with \[\d+, 4, 4\] channels'),
     RepPointsHead=('reppoints/reppoints-moment_r50_fpn_1x_coco', r'3 outputs with \[\d+, 18, 18\] channels'),
-    YOLOFHead=('yolof/yolof_r50-c5_8xb8-1x_coco', r'strides \[32\]: no two levels'),
     CenterNetHead=('centernet/centernet_r18_8xb16-crop512-140e_coco', 'it has no prior_generator'),
     SABLRetinaHead=('sabl/sabl-retinanet_r50_fpn_1x_coco', 'it has no prior_generator'),
     GARetinaHead=('guided_anchoring/ga-retinanet_r50-caffe_fpn_1x_coco', 'it has no prior_generator'),
