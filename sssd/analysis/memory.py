@@ -136,7 +136,7 @@ def kept(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> int:
         storage = value.untyped_storage()
         if storage.data_ptr() not in own:
             found[storage.data_ptr()] = storage
-        return value
+        return value.detach()  # with its history, an output would hold the graph that holds it, and never be freed
 
     branches = [('sup', counts[0], BOXES)]
     if len(counts) > 1:
