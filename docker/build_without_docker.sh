@@ -43,6 +43,14 @@ finish() {
     exit "$status"
 }
 
+# The commit that is built; what is not in it is mentioned.
+commit() {
+    local hash
+    hash=$(git rev-parse HEAD 2>/dev/null) || { echo unknown; return; }
+    [ -z "$(git status --porcelain)" ] || hash+=" (with changes)"
+    echo "$hash"
+}
+
 # The log: of the build its steps, of what was run in the image every line.
 trimmed() {
     sed -e $'s/\x1b\\[[0-9;]*m//g' -e 's/.*\r//' | awk '
@@ -100,7 +108,8 @@ build_image() {
     say "build: target cpu of docker/Dockerfile"
     pip_options
     buildah build --layers --format docker --pull-never --file docker/Dockerfile --target cpu --tag "$IMAGE" \
-        --build-arg "CPU_IMAGE=$BASE" --build-arg "SSSD_COMMIT=$(git rev-parse HEAD 2>/dev/null)" "${OPTIONS[@]}" .
+        --build-arg "CPU_IMAGE=$BASE" --build-arg "SSSD_COMMIT=$COMMIT" "${OPTIONS[@]}" .
+    [ "$(commit)" = "$COMMIT" ] || die "the checkout changed while it was built: call this again, layers are kept."
 }
 
 inside() { buildah run --env OMP_NUM_THREADS=1 "${MOUNTS[@]}" "$CONTAINER" -- "$@"; }
@@ -149,6 +158,8 @@ exec 3>&1
 exec > >(tee "$SCRATCH/output") 2>&1
 trap finish EXIT
 say "$(buildah --version), $(nproc) CPU cores, $(date -u +%F)"
+COMMIT=$(commit)
+say "commit $COMMIT"
 make_base
 build_image
 try_image

@@ -37,6 +37,7 @@ find_python() {
 #   MAX_RESTARTS                           how often failed workers are started again; needs a rendezvous, which is at
 #                                          MASTER_ADDR:PORT unless RDZV_ENDPOINT says otherwise; on one node, at PORT
 #                                          or any free port, and a PORT that is taken ends the job
+# Nodes that meet take their places as they come: there a NODE_RANK is not used, and that is told.
 launch() {
     local nproc=$1 meet endpoint=${RDZV_ENDPOINT:-} conf=${RDZV_CONF:-} id=${RDZV_ID:-sssd}
     shift
@@ -54,6 +55,9 @@ launch() {
         fi
     fi
     if [ -n "$endpoint" ]; then
+        [ "${NNODES:-1}" = 1 ] || [ -z "${NODE_RANK:-}" ] ||
+            echo "note: NODE_RANK=$NODE_RANK is not used: nodes that meet at $endpoint (MAX_RESTARTS or" \
+                "RDZV_ENDPOINT is set) take their places as they come." >&2
         export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
         meet=(--rdzv-backend="${RDZV_BACKEND:-c10d}" --rdzv-endpoint="$endpoint" --rdzv-id="$id")
         [ -z "$conf" ] || meet+=(--rdzv-conf="$conf")

@@ -124,7 +124,8 @@ class Progress:
 
     def finish(self, word):
         """Print the last line: ``word`` and the time it took."""
-        self._write('%s: %s (%s)' % (self.title, word, clock(time.time() - self.start)), end=True)
+        compiled = ', %d files compiled' % self.done if self.total else ''
+        self._write('%s: %s (%s%s)' % (self.title, word, clock(time.time() - self.start), compiled), end=True)
 
     def _write(self, text, end):
         text = '  ' + text
@@ -196,6 +197,8 @@ def install(python, log_path, stack_only=False):
     env = dict(os.environ, MMCV_WITH_OPS='1')
     env.setdefault('MAX_JOBS', str(os.cpu_count() or 1))
     env.pop('PYTHONPATH', None)
+    # torch looks for ninja on PATH; without it one file is compiled after the other, and no progress is told.
+    env['PATH'] = os.path.dirname(os.path.abspath(python)) + os.pathsep + env.get('PATH', os.defpath)
     pip = [python, '-m', 'pip', 'install', '--disable-pip-version-check', '-c', CONSTRAINTS]
 
     def step(title, *args):

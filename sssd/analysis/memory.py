@@ -64,8 +64,11 @@ def estimate(cfg: Config) -> Memory:
         cfg: The complete config; nothing is read that it names, neither data nor weights.
 
     Raises:
-        UserError: If its optimizer is not a known one.
+        UserError: If it has no model, or its optimizer is not a known one.
     """
+    if not cfg.get('model'):
+        raise UserError(f'{cfg.filename or "the config"} has no model, so there is no memory to count: name a config '
+                        'that trains one.')
     init_default_scope(cfg.default_scope)
     optimizer = cfg.optim_wrapper.optimizer
     if optimizer.type not in STATES:
@@ -133,7 +136,7 @@ def kept(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> int:
         storage = value.untyped_storage()
         if storage.data_ptr() not in own:
             found[storage.data_ptr()] = storage
-        return value
+        return value.detach()  # with its history, an output would hold the graph that holds it, and never be freed
 
     branches = [('sup', counts[0], BOXES)]
     if len(counts) > 1:

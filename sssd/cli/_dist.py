@@ -17,6 +17,8 @@ from mmengine.config import Config
 
 from sssd.errors import UserError
 
+#: How several processes are started, for those who have the checkout's scripts and for those who have a wheel.
+START = 'start with tools/dist_train.sh or tools/dist_test.sh, or with `torchrun --nproc-per-node N -m sssd train ...`'
 NEEDED = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
 
 #: What torchrun's variables are called by Slurm.
@@ -59,8 +61,8 @@ def use_cpu(cfg: Config, launcher: str) -> None:
         UserError: For a launcher that only works with GPUs.
     """
     if launcher not in ('pytorch', 'slurm'):
-        raise UserError(f'--launcher {launcher} needs GPUs and none is visible: on CPUs start the processes with '
-                        'the dist_*.sh or slurm_*.sh scripts of tools/.')
+        raise UserError(f'--launcher {launcher} needs GPUs and none is visible: on CPUs {START}, or with the '
+                        'slurm_*.sh scripts.')
     cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel',
@@ -74,7 +76,7 @@ def _require_torchrun():
     missing = [name for name in NEEDED if name not in os.environ]
     if missing:
         raise UserError(f'--launcher pytorch needs the environment variables of torchrun ({", ".join(missing)} '
-                        'missing): start with tools/dist_train.sh or tools/dist_test.sh.')
+                        f'missing): {START}.')
     local_rank, gpus = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
     if torch.cuda.is_available() and local_rank >= gpus:
         raise UserError(f'process {local_rank} of this machine has no GPU of its own, as only {gpus} are visible: '
@@ -86,7 +88,7 @@ def _take_from_slurm():
     missing = [name for name in SLURM.values() if name not in os.environ]
     if missing:
         raise UserError(f'--launcher slurm needs the environment variables of srun ({", ".join(missing)} missing): '
-                        'start with tools/slurm_train.sh or tools/slurm_test.sh.')
+                        'start with tools/slurm_train.sh or tools/slurm_test.sh, or `srun ... python -m sssd train`.')
     os.environ.update({name: os.environ[theirs] for name, theirs in SLURM.items()})
     if 'MASTER_ADDR' not in os.environ:
         os.environ['MASTER_ADDR'] = _first_host(os.environ.get('SLURM_NODELIST', ''))

@@ -1,9 +1,11 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Command: learning rate, iterations, batch and accumulation of a config for the GPUs at hand."""
 import argparse
+import os
 from typing import Optional, Sequence
 
 from rich.console import Console
+from rich.progress import track
 
 from sssd.analysis.memory import Memory, estimate
 from sssd.analysis.recipe import Recipe, make_recipe
@@ -19,7 +21,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog='sssd recipe', description='What to change in a config for the GPUs at hand, by the rule of '
         'docs/distributed.md. The memory is an estimate, counted on the CPU.')
-    parser.add_argument('config', help='config file')
+    parser.add_argument('config', nargs='+', help='config file; several give one table of the memory that each needs')
     parser.add_argument('--gpus', type=int, help='number of GPUs; without it a table over 1, 2, 4, 8 is printed')
     parser.add_argument('--memory', type=float, metavar='GB', help='memory of one GPU; likewise 11, 24, 80')
     parser.add_argument('--markdown', action='store_true', help='the table in Markdown')
@@ -28,6 +30,9 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         value = getattr(args, name)
         if value is not None and value <= 0:
             raise UserError(f'--{name} {value} has to be above 0.')
+    if len(args.config) > 1 and args.memory:
+        raise UserError(f'--memory {args.memory:g} is for one config and {len(args.config)} are given: name one, or '
+                        'leave --memory out for the table of their memory.')
     return args
 
 
@@ -54,6 +59,23 @@ def table(config: str, cfg, memory: Memory, gpus: Sequence[int], gigabytes: Sequ
     return grid
 
 
+def memory_table(configs: Sequence[str], gpus: int) -> Grid:
+    """One row for each config: its estimate, and what its own batch needs on each of several GPUs.
+
+    Raises:
+        UserError: If one of the configs cannot be read; before any is counted.
+    """
+    read = [(path, config_of(path)) for path in configs]
+    grid = Grid('Estimated memory, GiB', ('config', 'weights', 'gradients', 'optimizer', 'images', 'their activations',
+                                          f'each of {gpus} GPUs'))
+    for path, cfg in track(read, 'counting', console=Console(stderr=True)):
+        memory = estimate(cfg)
+        grid.rows.append((os.path.splitext(path)[0], f'{memory.weights:.2f}', f'{memory.gradients:.2f}',
+                          f'{memory.optimizer:.2f}', str(memory.unit_images), f'{memory.unit:.1f}',
+                          f'{memory.total(cfg.train_dataloader.batch_size, gpus):.1f}'))
+    return grid
+
+
 def show(recipe: Recipe, config: str) -> None:
     """Print one recipe, ready to be pasted."""
     print(f'{recipe.gpus} GPU(s): {recipe.batch} images on each, accumulated {recipe.accumulate} time(s), total batch '
@@ -65,12 +87,16 @@ def show(recipe: Recipe, config: str) -> None:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Print a recipe, or a table of them; returns the exit status."""
     args = parse_args(argv)
-    cfg = config_of(args.config)
-    memory = estimate(cfg)
-    if args.gpus and args.memory:
-        show(make_recipe(cfg, memory, args.gpus, args.memory), args.config)
-        return 0
-    grid = table(args.config, cfg, memory, [args.gpus] if args.gpus else GPUS, [args.memory] if args.memory else MEMORY)
+    config = args.config[0]
+    if len(args.config) > 1:
+        grid = memory_table(args.config, args.gpus or GPUS[-1])
+    else:
+        cfg = config_of(config)
+        memory = estimate(cfg)
+        if args.gpus and args.memory:
+            show(make_recipe(cfg, memory, args.gpus, args.memory), config)
+            return 0
+        grid = table(config, cfg, memory, [args.gpus] if args.gpus else GPUS, [args.memory] if args.memory else MEMORY)
     if args.markdown:
         print(grid.to_markdown())
     else:

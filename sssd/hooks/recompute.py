@@ -1,10 +1,12 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Activation checkpointing that works with several passes, several ranks and frozen stages."""
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from typing import Iterator, Sequence
 
 from mmengine.hooks import Hook
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from sssd.errors import UserError
@@ -18,7 +20,8 @@ class RecomputeHook(Hook):
 
     mmdet's ``with_cp`` and MMEngine's ``activation_checkpointing`` use PyTorch's older, reentrant way, which under
     DistributedDataParallel fails where a backbone runs several times a step, as a student does, and which leaves
-    modules without gradients whose inputs are tuples or need none. This uses the newer one.
+    modules without gradients whose inputs are tuples or need none. This uses the newer one. BatchNorm counts every
+    image once, as without the hook: what is computed again leaves its running statistics alone.
 
     Args:
         parts: Names of the modules concerned, wherever in the model they are. Of those made of sequences of blocks,
@@ -39,7 +42,7 @@ class RecomputeHook(Hook):
             raise UserError(f'RecomputeHook: {type(model).__name__} has no part named {" or ".join(self.parts)}; name '
                             'others in parts, or take the hook out of custom_hooks.')
         for block in (block for module in found for block in blocks(module)):
-            block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+            block.forward = partial(checkpoint, block.forward, use_reentrant=False, context_fn=partial(contexts, block))
 
     def after_train(self, runner) -> None:
         """Leave no trace in the model."""
@@ -47,6 +50,24 @@ class RecomputeHook(Hook):
             forward = module.__dict__.get('forward')
             if isinstance(forward, partial) and forward.func is checkpoint:
                 del module.forward
+
+
+def contexts(block: nn.Module) -> tuple:
+    """Contexts of a block's first and of its second computation, as ``checkpoint`` asks for them."""
+    return nullcontext(), statistics_kept(block)
+
+
+@contextmanager
+def statistics_kept(block: nn.Module) -> Iterator[None]:
+    """Within it, BatchNorm normalises as ever and takes nothing into its running statistics."""
+    kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in block.modules() if isinstance(norm, _BatchNorm)]
+    for norm, _, _ in kept:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
+    try:
+        yield
+    finally:
+        for norm, momentum, count in kept:
+            norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 def blocks(module: nn.Module) -> Iterator[nn.Module]:

@@ -1,5 +1,7 @@
 """The memory estimate: exact parts from the model, activations as autograd keeps them."""
 import copy
+import gc
+import weakref
 
 import pytest
 import tiny
@@ -73,3 +75,17 @@ def test_an_unknown_optimizer_is_refused():
     cfg.optim_wrapper.optimizer.type = 'Lion'
     with pytest.raises(UserError, match='memory of the optimizer Lion is not known'):
         estimate(cfg)
+
+
+def test_nothing_is_held_once_it_is_counted():
+    """An output that autograd saves must not hold its own graph: that would stay until the process ends."""
+    class Watched(Toy):
+        def loss(self, inputs, samples):
+            output = self.layer(inputs).relu()
+            seen.append(weakref.ref(output))
+            return dict(loss=output.sum())
+
+    seen = []
+    kept(Watched(), [1], (8, 8))
+    gc.collect()
+    assert [output() for output in seen] == [None]

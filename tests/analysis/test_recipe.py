@@ -110,6 +110,27 @@ def test_the_command_prints_a_table(repo_root, capsys):
     assert [row.split('|')[2].strip() for row in rows] == ['11', '24', '80']
 
 
+def test_the_command_prints_the_memory_of_several_configs(repo_root, capsys):
+    configs = [str(repo_root / f'configs/quickstart/retinanet_{name}.py') for name in ('baseline', 'sssd')]
+    assert command.main([*configs, '--markdown', '--gpus', '1']) == 0
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in capsys.readouterr().out.splitlines()
+            if line.startswith('| /')]
+    assert [row[0] for row in rows] == [config.removesuffix('.py') for config in configs]
+    plain, guided = ([float(cell) for cell in row[1:]] for row in rows)
+    assert plain[0] < guided[0] and plain[1] < guided[1], 'the guide has weights of its own'
+    assert all(1 < row[5] < 2 and row[3] == 1 for row in (plain, guided))
+
+
+def test_a_size_of_gpus_for_several_configs_is_refused():
+    with pytest.raises(UserError, match='--memory 11 is for one config and 2 are given'):
+        command.main(['any.py', 'other.py', '--memory', '11'])
+
+
+def test_a_config_without_a_model_is_refused(repo_root):
+    with pytest.raises(UserError, match='quickstart/study.py has no model'):
+        command.main([str(repo_root / 'configs/quickstart/study.py')])
+
+
 @pytest.mark.parametrize('argument', ['--gpus', '--memory'])
 def test_senseless_numbers_are_refused(argument):
     with pytest.raises(UserError, match=f'{argument} -1.* has to be above 0'):

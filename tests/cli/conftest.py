@@ -113,7 +113,7 @@ def write_job(folder, coco, num_classes=None, extra=''):
 
 def run_command(*command, cwd, **env):
     """Run a command in another process; returns it with its output as text."""
-    settings = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', PYTHON=sys.executable, **env)
+    settings = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', PYTHON=sys.executable) | env
     return subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=cwd, env=settings,
                           timeout=300, check=False)
 

@@ -1,6 +1,7 @@
 """The launchers of tools/: restarts after a lost worker, and Slurm, whose srun is replaced by one for this machine."""
 import os
 import re
+import shutil
 import socket
 import sys
 
@@ -105,7 +106,6 @@ def test_a_mistake_under_slurm_is_told_once(run_tool, job, slurm):
     ('slurm_test.sh', ['short', 'tiny', 'CONFIG', 'gone.pth'], {}, 'checkpoint gone.pth does not exist'),
     ('slurm_train.sh', ['short', 'tiny', 'CONFIG'], dict(GPUS='two'), "GPUS is 'two'"),
     ('slurm_train.sh', ['short', 'tiny', 'CONFIG'], dict(GPUS='6', GPUS_PER_NODE='4'), 'no multiple of'),
-    ('slurm_train.sh', ['short', 'tiny', 'CONFIG'], dict(PATH='/usr/bin:/bin'), 'srun was not found'),
     ('dist_train.sh', ['gone.py', '2'], {}, 'config file gone.py does not exist'),
     ('dist_train.sh', ['CONFIG', '--resume'], {}, "NPROC is '--resume'"),
     ('dist_train.sh', ['CONFIG', '2'], dict(MAX_RESTARTS='-1'), "MAX_RESTARTS is '-1'"),
@@ -120,3 +120,34 @@ def test_a_wrong_argument_is_told_before_anything_starts(run_tool, job, slurm, s
     done = run_tool(script, *args, **{**slurm, **env})
     assert done.returncode == 2 and done.stdout == ''
     assert said in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def only_these_programs(folder, **programs):
+    """A folder for PATH with what the launchers call before they start anything, and scripts of the test's own."""
+    folder.mkdir()
+    for name in ('bash', 'dirname'):
+        (folder / name).symlink_to(shutil.which(name))
+    for name, text in programs.items():
+        (folder / name).write_text(f'#!{shutil.which("bash")}\n{text}\n')
+        (folder / name).chmod(0o755)
+    return str(folder)
+
+
+def test_without_slurm_that_is_told(run_tool, job, tmp_path):
+    done = run_tool('slurm_train.sh', 'short', 'tiny', job.config, PATH=only_these_programs(tmp_path / 'programs'))
+    assert (done.returncode, done.stdout) == (2, '')
+    assert done.stderr == 'error: srun was not found: run this where Slurm is, or use tools/dist_*.sh.\n'
+
+
+@pytest.mark.parametrize('env, told', [
+    (dict(NNODES='2', NODE_RANK='1', MAX_RESTARTS='1'), True),
+    (dict(NNODES='1:2', NODE_RANK='1', RDZV_ENDPOINT='host:1'), True),
+    (dict(NNODES='2', NODE_RANK='1'), False),
+    (dict(NNODES='2', MAX_RESTARTS='1'), False),
+    (dict(NODE_RANK='0', MAX_RESTARTS='1'), False)])
+def test_a_node_rank_that_is_not_used_is_told(run_tool, job, tmp_path, env, told):
+    path = only_these_programs(tmp_path / 'programs', interpreter='echo "$@"')
+    done = run_tool('dist_train.sh', job.config, '1', PATH=path, PYTHON='interpreter', **env)
+    assert done.returncode == 0 and done.stdout.startswith('-m torch.distributed.run ')
+    assert ('--node-rank=1' in done.stdout) == (env == dict(NNODES='2', NODE_RANK='1'))
+    assert done.stderr.startswith('note: NODE_RANK=1 is not used') if told else done.stderr == ''

@@ -82,9 +82,11 @@ def test_a_newest_checkpoint_that_is_gone(job):
 def test_launchers_that_cannot_work_here(job, monkeypatch):
     monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: False)
     monkeypatch.delenv('MASTER_ADDR', raising=False)
-    assert 'tools/dist_train.sh' in _train(job, '--launcher', 'pytorch')
+    said = _train(job, '--launcher', 'pytorch')
+    assert 'tools/dist_train.sh' in said and '`torchrun --nproc-per-node N -m sssd train ...`' in said
     monkeypatch.delenv('SLURM_PROCID', raising=False)
-    assert 'tools/slurm_train.sh' in _train(job, '--launcher', 'slurm')
+    said = _train(job, '--launcher', 'slurm')
+    assert 'tools/slurm_train.sh' in said and 'srun ... python -m sssd train' in said
     assert '--launcher mpi needs GPUs' in _train(job, '--launcher', 'mpi')
 
 

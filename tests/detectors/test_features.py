@@ -5,6 +5,7 @@ import guided
 import pytest
 import tiny
 import torch
+import two_ranks
 from mmengine.model import convert_sync_batchnorm
 from mmengine.optim import AmpOptimWrapper
 from mmengine.runner import turn_on_activation_checkpointing
@@ -52,14 +53,16 @@ def assert_same(found, expected):
 
 
 @kinds
-def test_accumulated_gradients_make_one_step_of_their_mean(kind, tmp_path):
-    """Two iterations, one step; the moving average follows at the step alone."""
-    reference, rate = build(kind, tiny.retinanet()), 0.05
+@detectors
+def test_accumulated_gradients_make_one_step_of_their_mean(kind, detector, tmp_path):
+    """Two iterations, one step; the moving average follows at the step alone. Nothing is sampled at random."""
+    config = two_ranks.settled_faster_rcnn if detector == 'faster_rcnn' else tiny.DETECTORS[detector]
+    reference, rate = build(kind, config()), 0.05
     total = sum(reference.parse_losses(tiny.losses_of(reference, batch(kind, seed)))[0] for seed in range(2)) / 2
     total.backward()
     torch.optim.SGD([value for value in reference.parameters() if value.requires_grad], lr=rate).step()
     hooks = [] if kind == 'sssd' else [dict(type='sssd.EMATeacherHook', alpha=0.0)]
-    runner = tiny.make_runner(build(kind, tiny.retinanet()), [batch(kind, seed) for seed in range(2)], tmp_path, 2,
+    runner = tiny.make_runner(build(kind, config()), [batch(kind, seed) for seed in range(2)], tmp_path, 2,
                               hooks=hooks, accumulate=2, lr=rate)
     runner.train()
     found = tiny.state_of(runner.model)
@@ -95,6 +98,13 @@ def test_bfloat16_steps_nearly_as_float32_does(kind, detector):
     assert updates[0].isfinite().all() and not torch.equal(*updates)
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason='a GPU is visible')
+def test_float16_is_for_gpus_alone():
+    """MMEngine's own refusal; the command says it in a sentence before (tests/cli/test_mistakes.py)."""
+    with pytest.raises(AssertionError, match='only available training on gpu'):
+        AmpOptimWrapper(dtype='float16', optimizer=tiny.sgd(nn.Linear(1, 1)).optimizer)
+
+
 @pytest.mark.gpu
 @kinds
 @detectors
@@ -122,6 +132,22 @@ def test_checkpointed_activations_give_the_same_gradients(kind):
     assert len(calls) == 2 * 2 * (1 if kind == 'sssd' else 3), 'every pass was run again by the backward pass'
     hook.after_train(runner)
     assert not any('forward' in vars(module) for module in model.modules())
+
+
+@kinds
+def test_batch_norm_counts_what_is_computed_again_once(kind):
+    detector, statistics = tiny.retinanet(), []
+    detector['backbone'].update(norm_cfg=dict(type='BN', requires_grad=True), norm_eval=False)
+    for hooks in ([], [RecomputeHook()]):
+        model = build(kind, detector)
+        old = {name: value.clone() for name, value in model.named_buffers()}
+        for hook in hooks:
+            hook.before_train(SimpleNamespace(model=model))
+        gradients(model, batch(kind))
+        statistics.append({name: value for name, value in model.named_buffers() if not torch.equal(value, old[name])})
+    expected, found = statistics
+    assert {name.rpartition('.')[2] for name in expected} == {'running_mean', 'running_var', 'num_batches_tracked'}
+    assert_same(found, expected)
 
 
 @pytest.mark.parametrize('part', ['detector.backbone', 'detector.neck'])
@@ -161,7 +187,7 @@ def test_a_model_without_the_parts_is_refused(tmp_path):
 
 @kinds
 def test_synchronised_batch_norm_is_converted(kind):
-    """What cfg.sync_bn does; on one process it then computes as before. Several need GPUs: not run here."""
+    """What cfg.sync_bn does; on one process it then computes as before. Several need GPUs: see test_two_ranks.py."""
     detector = tiny.retinanet()
     detector['backbone'].update(norm_cfg=dict(type='BN', requires_grad=True))
     expected, loss = gradients(build(kind, detector), batch(kind))

@@ -34,12 +34,12 @@ def largest_gap(first, second):
     return max((first[name] - second[name]).abs().max().item() for name in first)
 
 
-def update_and_gap(case, ranks):
+def update_and_gap(case, ranks, key=None, **options):
     """How far one rank moves the weights, and how far two ranks end from there."""
     torch.manual_seed(0)
     before = two_ranks.trained(two_ranks.build(case))
-    alone = two_ranks.step(case, 0, 1)
-    return largest_gap(before, alone), largest_gap(alone, ranks[0][case])
+    alone = two_ranks.step(case, 0, 1, **options)
+    return largest_gap(before, alone), largest_gap(alone, ranks[0][key or case])
 
 
 @pytest.mark.parametrize('case', [
@@ -49,6 +49,19 @@ def test_half_the_batch_twice_is_the_whole_batch(case, ranks):
     update, gap = update_and_gap(case, ranks)
     assert update > 100 * TOLERANCE
     assert gap < TOLERANCE
+
+
+@pytest.mark.parametrize('case', two_ranks.ACCUMULATED)
+def test_accumulated_gradients_are_those_of_one_rank_too(case, ranks):
+    key = 'accumulated', case
+    update, gap = update_and_gap(case, ranks, key, accumulate=2)
+    assert update > 100 * TOLERANCE
+    assert gap < TOLERANCE and largest_gap(ranks[0][key], ranks[1][key]) == 0
+
+
+def test_synchronised_batch_norm_is_refused_on_cpus(ranks):
+    """Why the table has no SyncBN of two ranks."""
+    assert all(found['sync_bn'].startswith('SyncBatchNorm expected input tensor to be on GPU') for found in ranks)
 
 
 @pytest.mark.parametrize('case', ['plain_head', 'own_counts', 'detr_plain'])

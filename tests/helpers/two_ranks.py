@@ -10,6 +10,7 @@ import guided
 import tiny
 import torch
 from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
 from mmengine.runner.utils import set_random_seed
 
 from sssd.hooks import RecomputeHook, ScaleDrawHook
@@ -64,6 +65,8 @@ CASES = dict(
     detr_plain=(tiny.detr(bbox_head=dict(tiny.detr()['bbox_head'], sync_cls_avg_factor=False)), losses(True)),
     plain_head=(tiny.retinanet(), losses(True)),
     own_counts=(tiny.retinanet(**SYNCED_HEAD), losses(False)))
+#: SED, SSSD and both, and every detector.
+ACCUMULATED = ('retinanet', 'retinanet_sssd', 'retinanet_guided', 'fcos', 'faster_rcnn_guided')
 
 
 #: A second stage divides its losses by the number of sampled proposals of the rank: the same on both ranks only if
@@ -107,14 +110,26 @@ def trained(model):
             if name.startswith(('student.', 'detector.', 'guidance.'))}
 
 
-def step(case, rank, world_size):
-    """Parameters of student and guidance after one step of SGD with this rank's part of the batch."""
+def step(case, rank, world_size, accumulate=1):
+    """Parameters of student and guidance after one step of SGD with this rank's part of the batch, or of several."""
     model = build(case)
-    wrapper = tiny.sgd(model, lr=0.01)
+    wrapper = OptimWrapper(tiny.sgd(model, lr=0.01).optimizer, accumulative_counts=accumulate)
+    wrapper.initialize_count_status(model, 0, accumulate)
     runs = MMDistributedDataParallel(model, broadcast_buffers=False) if world_size > 1 else model
-    batch = batch_for(model, **(EVEN_BATCH if case.startswith('faster_rcnn') else BATCH))
-    runs.train_step(part_for(model, batch, rank, world_size), wrapper)
+    options = EVEN_BATCH if case.startswith('faster_rcnn') else BATCH
+    for number in range(accumulate):
+        batch = batch_for(model, **dict(options, seed=options['seed'] + number))
+        runs.train_step(part_for(model, batch, rank, world_size), wrapper)
     return trained(model)
+
+
+def synchronised_batch_norm():
+    """What PyTorch says of a SyncBatchNorm on the CPU in a group of several ranks."""
+    try:
+        torch.nn.SyncBatchNorm(2)(torch.rand(2, 2, 3, 3))
+    except ValueError as error:
+        return str(error)
+    return ''
 
 
 #: What one of two ranks may lack: boxes, proposals as well, the unlabelled images; or nothing, with activations that
@@ -172,8 +187,9 @@ def main(rendezvous, rank, world_size, out):
     torch.set_num_threads(1)
     torch.distributed.init_process_group('gloo', f'file://{rendezvous}', rank=rank, world_size=world_size)
     found = {case: step(case, rank, world_size) for case in CASES}
+    found.update({('accumulated', case): step(case, rank, world_size, accumulate=2) for case in ACCUMULATED})
     found.update({case: lacking(*case, rank) for case in LACKING})
-    torch.save({**found, 's': draws()}, out)
+    torch.save({**found, 's': draws(), 'sync_bn': synchronised_batch_norm()}, out)
     torch.distributed.destroy_process_group()
     gc.collect()  # gloo's threads end with the last model that holds the group
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 SOURCES = ('sssd', 'configs', 'tools', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md',
-           'constraints.txt')
+           'constraints.txt', 'constraints-official.txt')
 #: A quick start that is over in seconds.
 SMALL = ("\ndata = dict(type='toy', root='data/toy', num_train=8, num_val=4, num_labeled=4)\n"
          "quick.update({'val_dataloader.dataset.indices': 2, 'train_dataloader.num_workers': 0,\n"

@@ -33,7 +33,8 @@ def test_a_wheel_of_the_source_distribution_is_the_same(built):
 def test_a_source_distribution_has_plain_files_and_what_tells_of_them(built):
     with tarfile.open(built.sdist) as archive:
         members = {member.name.split('/', 1)[-1]: member for member in archive.getmembers()}
-    assert {'pyproject.toml', 'README.md', 'LICENSE', 'CHANGELOG.md', 'constraints.txt'} <= set(members)
+    told = {'pyproject.toml', 'README.md', 'LICENSE', 'CHANGELOG.md', 'constraints.txt', 'constraints-official.txt'}
+    assert told <= set(members)
     assert not [name for name, member in members.items() if member.issym() or member.islnk()]
     assert not [name for name in members if name.startswith(('tests', 'data', 'work_dirs', 'build'))]
 

@@ -1,6 +1,7 @@
 """The script behind ``make env``: its checks, its progress line, its failures."""
 import importlib.util
 import re
+import shutil
 import subprocess
 import sys
 
@@ -102,6 +103,22 @@ def test_a_step_that_works_only_says_so(setup_env, tmp_path, capfd):
     captured = capfd.readouterr()
     assert re.fullmatch(r'  greet: done \(\d+:\d\d\)\n', captured.out)
     assert captured.err == ''
+
+
+def test_a_step_that_compiles_says_how_much(setup_env, tmp_path, capfd):
+    ninja = 'print("[1/2] c++ a.cpp\\n[2/2] c++ b.cpp")'
+    setup_env.run_step('mmcv', [sys.executable, '-c', ninja], str(tmp_path / 'log'))
+    assert re.fullmatch(r'  mmcv: done \(\d+:\d\d, 2 files compiled\)\n', capfd.readouterr().out)
+
+
+def test_the_ninja_of_the_environment_is_found_while_mmcv_is_compiled(setup_env, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(setup_env, 'run_step', lambda title, command, log, env: seen.append(env['PATH']))
+    monkeypatch.setattr(setup_env, 'installed', lambda *rest: True)
+    (tmp_path / 'ninja').write_text('#!/bin/sh\n')
+    (tmp_path / 'ninja').chmod(0o755)
+    setup_env.install(str(tmp_path / 'python'), 'setup.log')
+    assert seen and all(shutil.which('ninja', path=path) == str(tmp_path / 'ninja') for path in seen)
 
 
 @pytest.mark.parametrize('stack_only', [False, True])
