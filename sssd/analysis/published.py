@@ -18,7 +18,7 @@ def published_table(rows: Sequence[Mapping], entries: Sequence[dict], title: str
     Returns:
         The table. A row without an entry is called not run; why a row is skipped stands in the note.
     """
-    grid = Grid(title, ('row', 'run', 'published', 'teacher', 'student', 'AP50', 'seeds', 'iters', 'seconds'))
+    grid = Grid(title, ('row', 'run', 'paper', 'teacher', 'student', 'AP50', 'seeds', 'iters'))
     for row in rows:
         of_run = [entry for entry in entries if entry['run'] == row['run']]
         grid.rows.append((row['label'], row['run'], as_printed(row['published']), *_ours(of_run, bool(row['skipped']))))
@@ -35,10 +35,9 @@ def as_printed(number: float) -> str:
 def _ours(entries: Sequence[dict], skipped: bool) -> Sequence[str]:
     """The cells of a row after the published one."""
     if not entries:
-        return (SKIPPED if skipped else NOT_RUN, *[DASH] * 5)
+        return (SKIPPED if skipped else NOT_RUN, *[DASH] * 4)
     iterations = sorted({entry['metrics'][deployed(entry)]['iter'] for entry in entries})
     return (spread([metric(entry, 'AP', 'teacher') for entry in entries]),
             spread([metric(entry, 'AP', 'student') for entry in entries]),
             spread([metric(entry, 'AP50', deployed(entry)) for entry in entries]),
-            str(len(entries)), ', '.join(map(str, iterations)),
-            spread([entry['seconds'] for entry in entries], digits=0))
+            str(len(entries)), ', '.join(map(str, iterations)))
