@@ -44,6 +44,7 @@ def told(run):
     return Path(f'work_dirs/ablations/mine/seed0/{run}/arguments.txt').read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_a_table_is_trained_row_by_row_goes_on_and_shares_its_runs(stubs, capsys):
     assert ablate('table9', '--only', 'alpha_constant') == 0
     assert '[2/2] alpha_constant, seed 0' in capsys.readouterr().out
@@ -67,6 +68,7 @@ def test_a_table_is_trained_row_by_row_goes_on_and_shares_its_runs(stubs, capsys
     assert '| Step, 0.99 to 0.9 | sed | 34.1 | 12.0 | 11.0 |' in out and '| alpha_cosine | 33.0 | not run |' in out
 
 
+@pytest.mark.slow
 def test_rows_that_cannot_be_trained_are_told_and_the_others_are_trained(stubs, capsys):
     assert ablate('table8', '--only', 'rate4', 'rate16', '--out', 'r.json') == 0
     assert [entry['run'] for entry in json.loads(Path('r.json').read_text())['runs']] == ['start', 'rate4']
