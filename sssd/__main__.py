@@ -19,6 +19,7 @@ COMMANDS = {
     'toy': 'draw the toy data set; nothing is downloaded',
     'demo': 'train and compare on a toy data set, on the CPU',
     'recipe': 'learning rate, iterations and batch of a config for the GPUs at hand',
+    'ablate': 'train a table of the SED paper, published numbers beside ours',
     'study': 'run a set of configs and collect their results',
 }
 

@@ -34,11 +34,11 @@ def find_config(path: str | Path, what: str = 'config file', remedy: str = 'chec
         return str(path)
     if Path(path).is_absolute():
         raise UserError(f'{what} {path} does not exist: {remedy}.')
-    brought = _brought(path)
-    if brought is None:
+    found = brought(path)
+    if found is None:
         raise UserError(f'{what} {path} does not exist, neither in the present folder nor among the configs that come '
                         f'with sssd ({BROUGHT / CONFIGS}): {remedy}.')
-    return brought
+    return found
 
 
 def read_config(path: str | Path, what: str = 'config file', remedy: str = 'check the path') -> Config:
@@ -60,7 +60,7 @@ def read_config(path: str | Path, what: str = 'config file', remedy: str = 'chec
         return Config.fromfile(found)
 
 
-def _brought(path):
+def brought(path):
     """The absolute path of a config that comes with sssd, or None."""
     parts = Path(path).parts
     inside = BROUGHT / CONFIGS / Path(*(parts[1:] if parts[:1] == (CONFIGS,) else parts))
@@ -81,7 +81,7 @@ def _bases_brought_along():
         """MMEngine's answer, or a config that comes with sssd where that is no file."""
         path, scope = resolve(cfg_path, filename)
         if scope is None and not Path(path).is_file():
-            path = _brought(cfg_path) or path
+            path = brought(cfg_path) or path
         return path, scope
 
     Config._get_cfg_path = staticmethod(get_cfg_path)

@@ -16,7 +16,7 @@ from mmengine.runner import Runner
 from mmengine.visualization import Visualizer
 
 from sssd.losses import FeatureDistance
-from sssd.registry import DATA_SAMPLERS, MODELS
+from sssd.registry import DATA_SAMPLERS
 from sssd.schedules import Progress
 
 FILES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py'))
@@ -33,7 +33,8 @@ MODEL_FILES = [name for name in FILES if is_training(name)]
 PAPER = [name for name in MODEL_FILES if name.startswith('sed/')]
 #: Those whose detector has settings of its own; tests/configs/test_other_detectors.py holds them.
 OWN_SETTINGS = [name for name in PAPER if any(kind in name for kind in ('detr_', '_c4_', '_dc5_'))]
-SEMI = [name for name in MODEL_FILES if name in PAPER or '_sed' in name or name.endswith(('_supervised.py', '_all.py'))]
+SEMI = [name for name in MODEL_FILES if name in PAPER or name.startswith('ablations/') or '_sed' in name
+        or name.endswith(('_supervised.py', '_all.py'))]
 SMALL = [name for name in MODEL_FILES if name not in SEMI and not name.startswith('sssd/')]
 PLAIN = [name for name in SMALL if name.endswith('_baseline.py')]
 LABELENC = [name for name in SMALL if '_labelenc' in name]
@@ -302,22 +303,3 @@ def test_a_split_of_coco_goes_through_the_pipelines(tmp_path, make_tiny_coco):
     assert {name: len(images) for name, images in branches.items()} == dict(sup=2, unsup_teacher=2, unsup_student=2)
     for weak, strong in zip(branches['unsup_teacher'], branches['unsup_student']):
         assert weak.shape == strong.shape and 640 <= min(weak.shape[-2:]) <= 800
-
-
-@pytest.mark.parametrize('options', [
-    {'custom_hooks.0.lambda_d': 0.0},
-    {'model.scale_loss.type': 'SoftLoss', 'model.scale_loss.reweight.type': 'Mean'},
-    {'model.distill_loss.type': 'SoftLoss', 'model.distill_loss.target': 'hard'},
-    {'custom_hooks.1.max_shift': 2, 'model.data_preprocessor.data_preprocessor.pad_size_divisor': 128},
-    {'custom_hooks.2.alpha.type': 'Cosine', 'custom_hooks.2.alpha.start': 0.996},
-    {'custom_hooks.2.alpha': 0.95},
-])
-def test_ablations_are_options(options):
-    """The options that docs/reproduction.md names for the paper's ablations."""
-    cfg = copy.deepcopy(read('sed/retinanet_r18_fpn_sed_180k_coco-10p.py'))
-    cfg.merge_from_dict(options)
-    init_default_scope(cfg.default_scope)
-    for hook in cfg.custom_hooks:
-        HOOKS.build(hook)
-    if any(key.startswith('model') for key in options):
-        assert MODELS.build(cfg.model).views

@@ -62,9 +62,9 @@ def result_table(entries: Sequence[dict],
         of_run = [entry for entry in entries if entry['run'] == run]
         grid.rows.append(
             ((names or {}).get(run, run), str(len(of_run)),
-             spread([_metric(entry, 'AP', 'student') for entry in of_run]),
-             spread([_metric(entry, 'AP', 'teacher') for entry in of_run]),
-             spread([_metric(entry, 'AP50', deployed(entry))
+             spread([metric(entry, 'AP', 'student') for entry in of_run]),
+             spread([metric(entry, 'AP', 'teacher') for entry in of_run]),
+             spread([metric(entry, 'AP50', deployed(entry))
                      for entry in of_run]),
              spread([entry['seconds'] for entry in of_run], digits=0)))
     return grid
@@ -122,7 +122,7 @@ def shares(entries: Sequence[dict],
             if entry['run'] == names[key]:
                 aps[key] = best_ap(entry)
         if entry['run'] == run:
-            aps['run'] = _metric(entry, 'AP', deployed(entry))
+            aps['run'] = metric(entry, 'AP', deployed(entry))
     return {
         seed: Share(**aps)
         for seed, aps in sorted(found.items())
@@ -192,7 +192,8 @@ def best_ap(entry: dict) -> float | None:
     return max((ap for ap in aps if ap is not None), default=None)
 
 
-def _metric(entry: dict, name: str, role: str) -> float | None:
+def metric(entry: dict, name: str, role: str) -> float | None:
+    """A final metric of a role; a run without a teacher has its one model under student."""
     metrics = entry['metrics']
     if role == 'student' and role not in metrics:
         role = SINGLE_MODEL

@@ -79,6 +79,14 @@ def run(runner: StudyRunner,
     Returns:
         The exit status: 0, or 130 after an interruption.
     """
+    status = run_or_stop(runner, seeds, runs)
+    if status == 0:
+        show(runner.reporter.console, runner.spec, runner.results, names=names)
+    return status
+
+
+def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence[str] | None) -> int:
+    """Run what a study lacks; returns 0, or 130 after an interruption."""
     console = runner.reporter.console
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, _interrupt)
@@ -91,7 +99,6 @@ def run(runner: StudyRunner,
     if not jobs:
         console.print(f'Nothing to run: {runner.results.path} holds it all.',
                       soft_wrap=True, highlight=False)
-    show(console, runner.spec, runner.results, names=names)
     return 0
 
 

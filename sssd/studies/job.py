@@ -57,7 +57,8 @@ class Job:
     def shown_command(self) -> str:
         """The command for the records: no path that only this machine has."""
         root = self.work_dir.parent.parent
-        words = ' '.join(['python -m sssd train', *self.arguments()])
+        variables = [f'{key}={value}' for key, value in self.run.environment_for(self.seed).items()]
+        words = ' '.join([*variables, 'python -m sssd train', *self.arguments()])
         if os.path.isabs(root):
             words = words.replace(str(root), 'WORK_DIR')
         return words

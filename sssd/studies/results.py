@@ -45,6 +45,15 @@ class ResultsFile:
                 runs.append(entry)
             self._write(content)
 
+    def describe(self, key: str, value) -> None:
+        """Say something of the study itself, beside its runs; what is said already is not written again."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with directory_lock(self.path.parent):
+            content = self._read()
+            if content.get(key) != value:
+                self._write({**{name: content[name] for name in content if name != 'runs'}, key: value,
+                             'runs': content['runs']})
+
     def _read(self) -> dict:
         if not self.path.is_file():
             return {'study': self.study, 'format': 1, 'runs': []}

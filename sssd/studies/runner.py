@@ -176,7 +176,7 @@ class StudyRunner:
     def _watch(self, job: Job, state: dict, arguments: list[str]) -> int:
         """Start the process and report on it until it ends."""
         began = saved = time.monotonic()
-        environment = {**os.environ, 'PYTHONUNBUFFERED': '1'}
+        environment = {**os.environ, **job.run.environment_for(job.seed), 'PYTHONUNBUFFERED': '1'}
         with open(job.log, 'ab') as log:
             offset = log.tell()
             child = subprocess.Popen([*self.train_command, *arguments],

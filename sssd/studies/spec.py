@@ -13,12 +13,16 @@
         all=dict(config='configs/.../all.py', from_start=False))
     quick = {'train_cfg.max_iters': 4}                 # optional, for --quick
 
-``{seed}`` in a value of ``cfg_options`` stands for the seed of the run. A run may have a ``quick`` of its own, over the
+``{seed}`` in a value of ``cfg_options`` stands for the seed of the run, and so it does in ``env``, the variables of the
+environment that the run's config reads (``env={'FOLD': '{seed}'}``). A run may have a ``quick`` of its own, over the
 study's. A study without the runs ``few`` and ``all`` has no table of the headroom.
 """
 import hashlib
 import json
-from collections.abc import Sequence
+import logging
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,7 +32,7 @@ from sssd.errors import UserError
 from sssd.places import read_config
 
 SPEC_KEYS = {'name', 'seeds', 'data', 'start', 'runs', 'quick', 'compare'}
-RUN_KEYS = {'config', 'cfg_options', 'from_start', 'quick'}
+RUN_KEYS = {'config', 'cfg_options', 'env', 'from_start', 'quick'}
 #: The name under which the shared start of a seed is stored.
 START = 'start'
 
@@ -42,12 +46,18 @@ class RunSpec:
         config: Path of the config file.
         cfg_options: Dotted config keys and their values.
         from_start: Whether it begins with the seed's shared start.
+        env: Variables of the environment that the config reads.
     """
 
     name: str
     config: str
     cfg_options: dict[str, Any] = field(default_factory=dict)
     from_start: bool = True
+    env: dict[str, str] = field(default_factory=dict)
+
+    def environment_for(self, seed: int) -> dict[str, str]:
+        """The environment's variables for this run with a seed."""
+        return {key: str(_with_seed(value, seed)) for key, value in self.env.items()}
 
     def options_for(self, seed: int) -> dict[str, Any]:
         """The config options of this run with a seed."""
@@ -128,7 +138,8 @@ def _run_spec(path: str, name: str, run: dict, short: dict | None,
         name=name,
         config=run['config'],
         cfg_options=options,
-        from_start=run.get('from_start', True))
+        from_start=run.get('from_start', True),
+        env=dict(run.get('env') or {}))
 
 
 def _check_keys(where: str, given: dict, known: set, *needed: str) -> None:
@@ -152,9 +163,36 @@ def _with_seed(value: Any, seed: int) -> Any:
 def load_config(run: RunSpec, seed: int) -> Config:
     """The full config of a run with a seed."""
     remedy = f'correct its path in the run {run.name!r} of the study; it is relative to the directory you are in'
-    config = read_config(run.config, 'config', remedy)
+    with quiet(), environment(run.environment_for(seed)):
+        config = read_config(run.config, 'config', remedy)
     config.merge_from_dict(dict(run.options_for(seed)))
     return config
+
+
+@contextmanager
+def quiet(level: int = logging.INFO) -> Iterator[None]:
+    """Log nothing up to a level for a while: MMEngine announces each variable of the environment that it reads."""
+    before = logging.root.manager.disable
+    logging.disable(max(before, level))
+    try:
+        yield
+    finally:
+        logging.disable(before)
+
+
+@contextmanager
+def environment(variables: dict[str, str]) -> Iterator[None]:
+    """Set variables of the environment for a while."""
+    before = {key: os.environ.get(key) for key in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for key, value in before.items():
+            if value is None:
+                del os.environ[key]
+            else:
+                os.environ[key] = value
 
 
 def fingerprint(run: RunSpec,

@@ -11,7 +11,9 @@ import subprocess
 import time
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import DictAction
+
+from sssd.places import read_config
 
 parser = argparse.ArgumentParser()
 parser.add_argument('config')
@@ -20,7 +22,7 @@ parser.add_argument('--resume', type=Path)
 parser.add_argument('--cfg-options', nargs='+', action=DictAction)
 args = parser.parse_args()
 
-config = Config.fromfile(args.config)
+config = read_config(args.config)
 config.merge_from_dict(args.cfg_options)
 first = int(args.resume.stem.split('_')[1]) if args.resume else 0
 if config.get('load_from') and not Path(config.load_from).is_file():

@@ -1,4 +1,5 @@
 """The results file keeps every entry."""
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -15,6 +16,19 @@ def test_entries_are_replaced_by_run_and_seed(tmp_path):
     assert [(e['run'], e['x']) for e in ResultsFile(path).entries()] == [('few', 3), ('sed', 2)]
     assert ResultsFile(path).find('sed', 0)['x'] == 2
     assert ResultsFile(path).find('sed', 1) is None
+
+
+def test_what_is_said_of_the_study_stays_beside_its_runs(tmp_path):
+    results = ResultsFile(tmp_path / 'results.json', 'name')
+    results.put({'run': 'few', 'seed': 0})
+    results.describe('table', {'title': 'T'})
+    written = results.path.stat().st_mtime_ns
+    results.describe('table', {'title': 'T'})
+    assert results.path.stat().st_mtime_ns == written
+    results.put({'run': 'sed', 'seed': 0})
+    content = json.loads(results.path.read_text())
+    assert content['table'] == {'title': 'T'} and [entry['run'] for entry in content['runs']] == ['few', 'sed']
+    assert list(content) == ['study', 'format', 'table', 'runs']
 
 
 def test_several_writers_lose_nothing_and_leave_one_file(tmp_path):

@@ -1,11 +1,14 @@
 """A specification says what it must, and options reach the command line whole."""
 import argparse
+import os
+from pathlib import Path
 
 import pytest
 from mmengine.config import DictAction
 
 from sssd.errors import UserError
-from sssd.studies.spec import RunSpec, fingerprint, load_spec, option_arguments
+from sssd.studies.job import make_job
+from sssd.studies.spec import RunSpec, fingerprint, load_config, load_spec, option_arguments
 
 
 def parsed(words):
@@ -29,6 +32,22 @@ def test_value_that_a_command_line_cannot_carry(value):
 def test_seed_is_filled_in():
     run = RunSpec('few', 'c.py', {'a': 'fold{seed}.json', 'b': ['x{seed}', 1]})
     assert run.options_for(3) == {'randomness.seed': 3, 'a': 'fold3.json', 'b': ['x3', 1]}
+
+
+def test_the_environment_of_a_run_is_there_while_its_config_is_read_and_is_told(study, tmp_path, monkeypatch):
+    monkeypatch.setenv('STUB_KEPT', 'outside')
+    (tmp_path / 'config.py').write_text(
+        "fold = '{{$STUB_FOLD:1}}'\nkept = '{{$STUB_KEPT:1}}'\ntrain_cfg = dict(max_iters=3)\n")
+    (tmp_path / 'spec.py').write_text(
+        "name = 'stub'\nruns = dict(few=dict(config='config.py', env=dict(STUB_FOLD='{seed}', STUB_KEPT='inside')))\n")
+    run = study.load().runs['few']
+    assert run.environment_for(4) == dict(STUB_FOLD='4', STUB_KEPT='inside')
+    config = load_config(run, 4)
+    assert (config.fold, config.kept) == ('4', 'inside')
+    assert os.environ['STUB_KEPT'] == 'outside' and 'STUB_FOLD' not in os.environ
+    assert fingerprint(run, 4) != fingerprint(RunSpec('few', 'config.py'), 4)
+    job = make_job(run, 4, Path('work'), data=None, start=None)
+    assert job.shown_command().startswith('STUB_FOLD=4 STUB_KEPT=inside python -m sssd train config.py ')
 
 
 def test_quick_options_are_over_the_run_s_and_below_the_command_line(study):

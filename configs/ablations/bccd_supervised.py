@@ -1,0 +1,3 @@
+# The baseline of bccd_sed.py: labels alone.
+_base_ = ['../bccd/retinanet_supervised.py', '../_base_/schedules/fall.py']
+param_scheduler = [*_base_.param_scheduler, _base_.fall]

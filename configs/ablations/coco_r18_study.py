@@ -1,0 +1,6 @@
+# The same for Table 8, whose detector is RetinaNet with ResNet-18.
+_base_ = './coco_study.py'
+name = 'coco_r18'
+runs = dict(
+    few=dict(config='configs/sed/retinanet_r18_fpn_supervised_180k_coco-10p.py'),
+    sed=dict(config='configs/sed/retinanet_r18_fpn_sed_180k_coco-10p.py'))

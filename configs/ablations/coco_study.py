@@ -1,0 +1,12 @@
+# `python -m sssd ablate TABLE --data coco`: a seed is also the fold. No supervised start: the paper trains in one stage.
+name = 'coco'
+seeds = [1]
+data = dict(
+    type='splits',
+    ann_file='data/coco/annotations/instances_train2017.json',
+    out_dir='data/coco/annotations',
+    percents=[10],
+    folds=5)
+runs = dict(
+    few=dict(config='configs/sed/faster-rcnn_r50_fpn_supervised_180k_coco-10p.py', env={'FOLD': '{seed}'}),
+    sed=dict(config='configs/sed/faster-rcnn_r50_fpn_sed_180k_coco-10p.py', env={'FOLD': '{seed}'}))

@@ -1,0 +1,4 @@
+# Table 10, Vanilla: 30.1.
+_base_ = '{{$SED_BASE:../sed/faster-rcnn_r50_fpn_sed_180k_coco-10p.py}}'
+loss = dict(type='SoftLoss', reweight=dict(type='Mean'))
+model = dict(scale_loss=loss, distill_loss=loss)

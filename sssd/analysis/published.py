@@ -1,0 +1,43 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""A paper's table with ours beside it."""
+from collections.abc import Mapping, Sequence
+
+from .tables import DASH, Grid, deployed, metric, spread
+
+NOT_RUN, SKIPPED = 'not run', 'skipped'
+
+
+def published_table(rows: Sequence[Mapping], entries: Sequence[dict], title: str) -> Grid:
+    """One line a row: the paper's number and ours.
+
+    Args:
+        rows: ``run``, ``label``, ``published`` and ``skipped`` (a reason, or '') of each row.
+        entries: Entries of a results file; the last evaluation of each counts, several seeds are averaged.
+        title: The table's title.
+
+    Returns:
+        The table. A row without an entry is called not run; why a row is skipped stands in the note.
+    """
+    grid = Grid(title, ('row', 'run', 'paper', 'teacher', 'student', 'AP50', 'seeds', 'iters'))
+    for row in rows:
+        of_run = [entry for entry in entries if entry['run'] == row['run']]
+        grid.rows.append((row['label'], row['run'], as_printed(row['published']), *_ours(of_run, bool(row['skipped']))))
+    reasons = [f'Row {row["label"]} is skipped: {row["skipped"]}' for row in rows if row['skipped']]
+    grid.note = ' '.join(['AP in percent, but for AP50, the teacher\'s.', *reasons])
+    return grid
+
+
+def as_printed(number: float) -> str:
+    """A published number with one decimal, or two where it has them."""
+    return f'{number:.1f}' if round(number, 1) == number else f'{number:.2f}'
+
+
+def _ours(entries: Sequence[dict], skipped: bool) -> Sequence[str]:
+    """The cells of a row after the published one."""
+    if not entries:
+        return (SKIPPED if skipped else NOT_RUN, *[DASH] * 4)
+    iterations = sorted({entry['metrics'][deployed(entry)]['iter'] for entry in entries})
+    return (spread([metric(entry, 'AP', 'teacher') for entry in entries]),
+            spread([metric(entry, 'AP', 'student') for entry in entries]),
+            spread([metric(entry, 'AP50', deployed(entry)) for entry in entries]),
+            str(len(entries)), ', '.join(map(str, iterations)))

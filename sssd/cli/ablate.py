@@ -1,0 +1,70 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""Command: train a table of ablations of the SED paper, and show it with the published numbers."""
+import argparse
+from typing import Optional, Sequence
+
+from mmengine.config import DictAction
+from rich.console import Console
+
+from sssd.analysis.published import published_table
+from sssd.cli.study import run_or_stop
+from sssd.studies.ablation import Budget, Table, load_table
+from sssd.studies.results import ResultsFile
+from sssd.studies.runner import StudyRunner
+from sssd.studies.watch import Reporter
+
+
+def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+    """The arguments of ``python -m sssd ablate``."""
+    parser = argparse.ArgumentParser(
+        prog='python -m sssd ablate', description='Train the rows of a table of the SED paper at a budget of choice on '
+        'a data set of choice, from one supervised start, and show ours beside the published numbers. A second call '
+        'goes on; a run that several tables share is trained once.')
+    parser.add_argument('table', help='table4, table6, table8, table9 or table10')
+    parser.add_argument('--data', default='toy', help='toy (the embedded data set; default), bccd or coco; or the path '
+                        'of a study with runs named sed and few')
+    parser.add_argument('--iters', type=int, help='iterations of every run, the schedule in proportion, one evaluation '
+                        'at the end (default: as the configs say)')
+    parser.add_argument('--start-iters', type=int, help='iterations of the shared supervised start')
+    parser.add_argument('--seeds', type=int, nargs='+', help="only these (default: those of the data set's study)")
+    parser.add_argument('--only', nargs='+', metavar='ROW', help='only these rows, by the names of their runs')
+    parser.add_argument('--amp', action='store_true', help='mixed precision in bfloat16, on CPUs too')
+    parser.add_argument('--quick', action='store_true', help="with the study's quick options: checks that all works")
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', default={},
+                        help='config options for every run, the start included')
+    parser.add_argument('--out', help='results file (default: benchmarks/results/ablation_TABLE_DATA.json)')
+    parser.add_argument('--work-dir', help='default: work_dirs/ablations/DATA, shared by the tables')
+    parser.add_argument('--table', action='store_true', dest='show', help='only show the results file')
+    parser.add_argument('--markdown', action='store_true', help='the same in Markdown')
+    return parser.parse_args(argv)
+
+
+def main(argv: Optional[Sequence[str]] = None) -> int:
+    """Train what a table lacks, then show it; returns the exit status."""
+    args = parse_args(argv)
+    budget = Budget(args.iters, args.start_iters, args.amp, args.quick, args.cfg_options)
+    table = load_table(args.table, args.data, budget)
+    runs = table.select(args.only)
+    results = ResultsFile(args.out or f'benchmarks/results/{table.study.name}.json', table.study.name)
+    console = Console()
+    if not (args.show or args.markdown):
+        work_dir = args.work_dir or f'work_dirs/ablations/{table.shared}'
+        runner = StudyRunner(table.study, results, work_dir, reporter=Reporter(console))
+        try:
+            status = run_or_stop(runner, args.seeds, runs)
+        finally:
+            if results.entries():
+                results.describe('table', table.described())
+        if status != 0:
+            return status
+    show(console, table, results, args.markdown)
+    return 0
+
+
+def show(console: Console, table: Table, results: ResultsFile, markdown: bool = False) -> None:
+    """Print the table, rows that were not run included."""
+    grid = published_table(table.described()['rows'], results.entries(), f'{table.title} ({table.data})')
+    if markdown:
+        print(grid.to_markdown())
+    else:
+        console.print(grid.to_rich())

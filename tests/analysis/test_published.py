@@ -1,0 +1,32 @@
+"""A paper's table with ours beside it."""
+from sssd.analysis.published import published_table
+
+ROWS = [dict(run='few', label='SUP', published=23.86, skipped=''),
+        dict(run='sed', label='all', published=34.0, skipped=''),
+        dict(run='mean', label='plain', published=26.8, skipped=''),
+        dict(run='rate16', label='16', published=21.1, skipped='too few levels.')]
+
+
+def entry(run, seed, ap, iterations=600):
+    metrics = dict(iter=iterations, AP=ap, AP50=2 * ap)
+    return dict(run=run, seed=seed, metrics=dict(teacher=metrics, student=dict(metrics, AP=ap - 1)))
+
+
+def test_ours_stand_beside_the_published():
+    grid = published_table(ROWS, [entry('few', 0, 10.0), entry('sed', 0, 12.0), entry('sed', 1, 14.0, 700),
+                                  entry('start', 0, 1.0)], 'Table')
+    assert grid.rows[0] == ('SUP', 'few', '23.86', '10.0', '9.0', '20.0', '1', '600')
+    assert grid.rows[1] == ('all', 'sed', '34.0', '13.0 ± 1.4', '12.0 ± 1.4', '26.0 ± 2.8', '2', '600, 700')
+    assert len(grid.rows) == 4 and all(len(row) == len(grid.columns) for row in grid.rows)
+
+
+def test_what_was_not_run_and_what_cannot_be_run_is_said():
+    grid = published_table(ROWS, [], 'Table')
+    assert [row[3] for row in grid.rows] == ['not run', 'not run', 'not run', 'skipped']
+    assert grid.rows[2][2] == '26.8' and grid.note.endswith('Row 16 is skipped: too few levels.')
+    assert 'skipped' not in published_table(ROWS[:3], [], 'Table').note
+
+
+def test_a_run_without_a_teacher_has_its_one_model_under_student():
+    plain = dict(entry('few', 0, 10.0), metrics={'model': dict(iter=5, AP=10.0, AP50=20.0)})
+    assert published_table(ROWS[:1], [plain], 'Table').rows[0][3:6] == ('-', '10.0', '20.0')

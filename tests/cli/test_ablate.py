@@ -1,0 +1,104 @@
+"""The command `ablate`: trains what a table lacks and shows it beside the published numbers."""
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from sssd.cli import ablate as command
+from sssd.errors import run_cli
+from sssd.studies import runner
+
+STUB = Path(__file__).parents[1] / 'studies' / 'stub_train.py'
+#: A data set of the user's own: its base is the toy set's, the runs are stubs.
+BASE = "_base_ = 'ablations/toy_{kind}.py'\nstub = dict(bonus={bonus}, fail_at=0, evaluates=True)\nload_from = None\n" \
+    'randomness = dict(seed=0)\n'
+STUDY = """
+name = 'mine'
+start = dict(config='few.py', cfg_options={'train_cfg.max_iters': 1})
+runs = dict(few=dict(config='few.py'), sed=dict(config='sed.py'))
+"""
+
+
+@pytest.fixture
+def stubs(tmp_path, monkeypatch):
+    """A study of stub runs in an empty present folder."""
+    monkeypatch.chdir(tmp_path)
+    Path('mine.py').write_text(STUDY)
+    Path('sed.py').write_text(BASE.format(kind='sed', bonus=9))
+    Path('few.py').write_text(BASE.format(kind='supervised', bonus=0))
+    defaults = dict(runner.StudyRunner.__init__.__kwdefaults__, train_command=[sys.executable, str(STUB)])
+    monkeypatch.setattr(runner.StudyRunner.__init__, '__kwdefaults__', defaults)
+
+
+def ablate(*words):
+    return run_cli(command.main, [*words, '--data', 'mine.py', '--iters', '2', '--seeds', '0'])
+
+
+def results(table):
+    return json.loads(Path(f'benchmarks/results/ablation_{table}_mine.json').read_text())
+
+
+def told(run):
+    """What each start of a run was told."""
+    return Path(f'work_dirs/ablations/mine/seed0/{run}/arguments.txt').read_text().splitlines()
+
+
+@pytest.mark.slow
+def test_a_table_is_trained_row_by_row_goes_on_and_shares_its_runs(stubs, capsys):
+    assert ablate('table9', '--only', 'alpha_constant') == 0
+    assert '[2/2] alpha_constant, seed 0' in capsys.readouterr().out
+    assert ablate('table9', '--only', 'alpha_constant', 'sed') == 0
+    assert '[1/1] sed, seed 0' in capsys.readouterr().out
+    entries = {entry['run']: entry for entry in results('table9')['runs']}
+    assert list(entries) == ['start', 'alpha_constant', 'sed']
+    words = entries['alpha_constant']['command']
+    assert words.startswith('SED_BASE=') and 'sssd train configs/ablations/alpha_constant.py' in words
+    assert len(told('start')) == 1 and told('sed') == told('alpha_constant')
+    assert results('table9')['table']['rows'][1] == dict(
+        run='sed', label='Step, 0.99 to 0.9', published=34.1, skipped='')
+    assert ablate('table10', '--only', 'sed') == 0  # the same run, in another table
+    assert len(told('sed')) == 1 and [entry['run'] for entry in results('table10')['runs']] == ['start', 'sed']
+    capsys.readouterr()
+    assert ablate('table9', '--only', 'sed') == 0
+    assert 'Nothing to run' in capsys.readouterr().out
+    assert ablate('table9', '--markdown') == 0
+    out = capsys.readouterr().out
+    # 2 iterations + bonus 9: 11 for the student, 1 more for the teacher
+    assert '| Step, 0.99 to 0.9 | sed | 34.1 | 12.0 | 11.0 |' in out and '| alpha_cosine | 33.0 | not run |' in out
+
+
+@pytest.mark.slow
+def test_rows_that_cannot_be_trained_are_told_and_the_others_are_trained(stubs, capsys):
+    assert ablate('table8', '--only', 'rate4', 'rate16', '--out', 'r.json') == 0
+    assert [entry['run'] for entry in json.loads(Path('r.json').read_text())['runs']] == ['start', 'rate4']
+    assert 'Row 16 is skipped: Scale pair' in ' '.join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize('words, said', [
+    (['table5'], "no table of ablations 'table5'"),
+    (['table9', '--only', 'scr'], "no row 'scr'"),
+    (['table9', '--data', 'voc'], "no data set for ablations 'voc'"),
+    (['table9', '--iters', '0'], '--iters is 0'),
+])
+def test_mistakes_are_one_sentence(words, said, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(command.main, words) == 2
+    err = capsys.readouterr().err
+    assert said in err and err.count('\n') == 1 and not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_two_rows_train_for_real(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path('tiny.py').write_text(
+        "_base_ = 'ablations/toy_study.py'\nname = 'tiny'\ndata = dict(num_train=8, num_val=2, num_labeled=4)\n")
+    words = ['table8', '--data', 'tiny.py', '--quick', '--iters', '2', '--start-iters', '1', '--seeds', '0', '--amp',
+             '--cfg-options', 'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
+             'val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False', '--out', 'r.json', '--only']
+    assert run_cli(command.main, [*words, 'rate4']) == 0
+    assert run_cli(command.main, [*words, 'rate4', 'distill']) == 0
+    entries = json.loads(Path('r.json').read_text())['runs']
+    assert [entry['run'] for entry in entries] == ['start', 'rate4', 'distill']
+    assert all(entry['attempts'] == 1 and set(entry['metrics']) == {'student', 'teacher'} for entry in entries)
+    assert '[1/1] distill, seed 0' in capsys.readouterr().out
