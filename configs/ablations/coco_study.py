@@ -1,4 +1,5 @@
 # `python -m sssd ablate TABLE --data coco`: a seed is also the fold. No supervised start: the paper trains in one stage.
+# It is one process, so the learning rate is scaled to its batch; the iterations are not, see docs/reproduction.md.
 name = 'coco'
 seeds = [1]
 data = dict(
@@ -8,5 +9,11 @@ data = dict(
     percents=[10],
     folds=5)
 runs = dict(
-    few=dict(config='configs/sed/faster-rcnn_r50_fpn_supervised_180k_coco-10p.py', env={'FOLD': '{seed}'}),
-    sed=dict(config='configs/sed/faster-rcnn_r50_fpn_sed_180k_coco-10p.py', env={'FOLD': '{seed}'}))
+    few=dict(
+        config='configs/sed/faster-rcnn_r50_fpn_supervised_180k_coco-10p.py',
+        cfg_options={'auto_scale_lr.enable': True},
+        env={'FOLD': '{seed}'}),
+    sed=dict(
+        config='configs/sed/faster-rcnn_r50_fpn_sed_180k_coco-10p.py',
+        cfg_options={'auto_scale_lr.enable': True},
+        env={'FOLD': '{seed}'}))

@@ -4,6 +4,8 @@ _base_ = [
     '../_base_/schedules/sed_180k.py', '../_base_/sed.py', '../_base_/tta_multiscale.py', '../_base_/default_runtime.py'
 ]
 detector = _base_.model
+# Ours: both proposal sets of a pair go through res5 with gradients; mmdet's 2000 of each would not fit most GPUs.
+detector.train_cfg.rpn_proposal.max_per_img = 500
 model = dict(
     _delete_=True,
     type='sssd.SED',

@@ -58,9 +58,13 @@ def assigner_of(head: nn.Module, low_quality: bool = False, pos_iou: float | Non
         The copy, or None for a head without assigner.
 
     Raises:
-        UserError: If there is no such IoU to change, or it is none.
+        UserError: If there is no such IoU to change, or it is none, or if the rule has no range of sizes.
     """
     assigner = copy.deepcopy(getattr(head, 'assigner', None))
+    if hasattr(assigner, 'topk'):
+        raise UserError(f'{type(head).__name__} assigns an object the best of its nearest anchors, whatever its size '
+                        f'({type(assigner).__name__}), so no range of sizes follows from it: take a head whose anchors '
+                        'or points are assigned by IoU or by range.')
     if hasattr(assigner, 'match_low_quality') and not low_quality:
         assigner.match_low_quality = False
     if pos_iou is None:

@@ -58,10 +58,12 @@ def refuse(data_set: Published, root: Path, findings: Dict[str, Finding]) -> Non
     wrong = [part for part in data_set.parts if findings[part.path].problem and not part.rows]
     if not wrong:
         return
+    note = ''.join(f' ({Path(part.path).name} is in no archive: prepare makes it from {part.made} when called without '
+                   '--check)' for part in wrong if part.made)
     told = ', '.join(f'{root / part.path} ({findings[part.path].problem})' for part in wrong)
     raise UserError(f'{told} come with {", ".join(dict.fromkeys(part.source for part in wrong))} of '
-                    f'{" and ".join(data_set.pages)}: unpack these so that the paths exist, or accept a part of the '
-                    'data set by --any-count.')
+                    f'{" and ".join(data_set.pages)}: unpack these so that the paths exist{note}, or '
+                    'accept a part of the data set by --any-count.')
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

@@ -37,12 +37,14 @@ class Part:
         images: How many images it has as published.
         source: The archive that it comes in.
         rows: What of the paper needs it; empty if everything does.
+        made: The files that `prepare` makes it from; empty if it is published as it is.
     """
 
     path: str
     images: int
     source: str
     rows: str = ''
+    made: str = ''
 
     @property
     def expected(self) -> str:

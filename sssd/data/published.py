@@ -64,13 +64,14 @@ COCO = Published(
     },
     split=split_coco)
 
+_MINIVAL_FROM = 'instances_val2014.json and instances_val2017.json'
 COCO_35K = Published(
     root='data/coco',
     parts=(
         ImagesPart('train2014', 82783, 'train2014.zip'),
         ImagesPart('val2014', 40504, 'val2014.zip'),
-        CocoPart(VAL_MINUS_MINIVAL, 35504, f'{_COCO_2014} and {_COCO_2017}', folder='val2014'),
-        CocoPart(MINIVAL, 5000, f'{_COCO_2014} and {_COCO_2017}', folder='val2014'),
+        CocoPart(VAL_MINUS_MINIVAL, 35504, f'{_COCO_2014} and {_COCO_2017}', folder='val2014', made=_MINIVAL_FROM),
+        CocoPart(MINIVAL, 5000, f'{_COCO_2014} and {_COCO_2017}', folder='val2014', made=_MINIVAL_FROM),
     ),
     pages=(COCO_PAGE,),
     md5={

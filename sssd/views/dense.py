@@ -40,12 +40,15 @@ class DenseView(View):
         head: Name of the head in the detector.
         box_unit: ``'deltas'``, ``'strides'``, ``'pixels'`` or ``'bins'`` (a distribution to integrate);
             None reads it off the head, which is right for every head that is not refused.
+
+    Attributes:
+        single_map: Whether the head of the detector that was checked has one level, whose anchors pair within it.
     """
 
     def __init__(self, head: str = 'bbox_head', box_unit: Optional[str] = None) -> None:
         require(box_unit in (None, DELTAS, STRIDES, PIXELS, BINS),
                 f'DenseView: box_unit is {box_unit!r}; use deltas, strides, pixels, bins, or None.')
-        self.head, self.box_unit = head, box_unit
+        self.head, self.box_unit, self.single_map = head, box_unit, False
         self.name = head.replace('_head', '')
 
     def check(self, detector: nn.Module) -> None:
@@ -55,6 +58,7 @@ class DenseView(View):
                 'head in the view, or leave `views` out and they are chosen by the heads that exist.')
         self.box_unit = self.box_unit or box_unit_of(head)
         check_head(head, self.box_unit)
+        self.single_map = len(head.prior_generator.strides) == 1
 
     def distill_pair(self, student: Pass, teacher: Pass) -> Pair:
         """Rows of all levels; the two passes have the same grids."""

@@ -86,3 +86,9 @@ def test_crowds_are_no_foreground():
 def test_a_detector_without_dense_head_is_refused():
     with pytest.raises(UserError, match='no dense head'):
         dense_view([RoIView()])
+
+
+@pytest.mark.parametrize('name', ['c4', 'dc5'])
+def test_a_single_feature_map_is_refused(name):
+    with pytest.raises(UserError, match='single feature map'):
+        dense_view(tiny.build_sed(tiny.OTHERS[name]()).views)

@@ -55,7 +55,8 @@ def test_other_numbers_than_published_are_refused(coco, capsys):
     ('coco', ('train2017 (missing)', 'come with train2017.zip, annotations_trainval2017.zip, val2017.zip',
               'https://cocodataset.org/#download')),
     ('coco35k', ('instances_minival2014.json (missing)',
-                 'annotations_trainval2014.zip and annotations_trainval2017.zip')),
+                 'annotations_trainval2014.zip and annotations_trainval2017.zip',
+                 'instances_minival2014.json is in no archive: prepare makes it from instances_val2014.json')),
     ('voc', ('VOC2007/ImageSets/Main/test.txt (missing)', 'VOCtest_06-Nov-2007.tar', 'VOC/voc2007/', 'VOC/voc2012/')),
 ])
 def test_where_missing_parts_come_from(name, words, tmp_path, capsys):

@@ -153,6 +153,7 @@ def test_studies_of_the_data_sets(data, data_type):
     if spec.start is None:
         assert {run.environment_for(4)['FOLD'] for run in spec.runs.values()} == {'4'}
         assert all(('r18' in run.config) == (data == 'coco_r18') for run in spec.runs.values())
+        assert all(run.cfg_options['auto_scale_lr.enable'] for run in spec.runs.values())
 
 
 def test_the_docs_name_every_row_and_its_number(repo_root):

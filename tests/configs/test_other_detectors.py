@@ -40,6 +40,8 @@ def test_the_backbone_of_detr_learns_at_a_tenth_of_the_rate():
 def test_single_maps_are_those_of_mmdet(kind):
     model, cfg = build(SINGLE_MAP[kind])
     theirs = get_config(f'mmdet::_base_/models/faster-rcnn_r50-caffe-{kind}.py').model
+    if kind == 'c4':
+        theirs.train_cfg.rpn_proposal.max_per_img = 500
     assert cfg.model.detector == {**theirs, '_scope_': 'mmdet'}
     assert cfg.model.data_preprocessor.data_preprocessor == cfg.model.detector.data_preprocessor
     assert [view.name for view in model.views] == ['rpn', 'roi']
