@@ -3,6 +3,7 @@ import argparse
 import signal
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine.config import DictAction
@@ -88,10 +89,9 @@ def run(runner: StudyRunner,
 def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence[str] | None) -> int:
     """Run what a study lacks; returns 0, or 130 after an interruption."""
     console = runner.reporter.console
-    if threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, _interrupt)
     try:
-        jobs = runner.run(seeds, runs)
+        with _interrupted_by_sigterm():
+            jobs = runner.run(seeds, runs)
     except KeyboardInterrupt:
         console.print('Interrupted: call it again to go on from the last '
                       'checkpoint.')
@@ -100,6 +100,19 @@ def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence
         console.print(f'Nothing to run: {runner.results.path} holds it all.',
                       soft_wrap=True, highlight=False)
     return 0
+
+
+@contextmanager
+def _interrupted_by_sigterm():
+    """Have SIGTERM end the study as Ctrl-C does; the handler before is back afterwards, or forked workers inherit ours."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _interrupt(*_) -> None:

@@ -1,5 +1,6 @@
 """The command `study`: tables from a results file, exit statuses."""
 import json
+import signal
 import sys
 from pathlib import Path
 
@@ -37,6 +38,7 @@ def small_study(tmp_path, monkeypatch):
 
 
 def test_study_ends_with_tables_and_a_results_file(capsys):
+    before = signal.getsignal(signal.SIGTERM)
     assert run_cli(command.main, ['spec.py']) == 0
     out = capsys.readouterr().out
     # few: 13 (teacher); all: 23; sed: 18
@@ -46,6 +48,7 @@ def test_study_ends_with_tables_and_a_results_file(capsys):
     assert Path('work_dirs/studies/small/seed0/sed/iter_2.pth').is_file()
     assert run_cli(command.main, ['spec.py']) == 0
     assert 'Nothing to run' in capsys.readouterr().out
+    assert signal.getsignal(signal.SIGTERM) is before  # or processes forked later would not end by it
 
 
 def test_study_without_few_and_all_has_the_table_of_means_alone(capsys):
