@@ -48,7 +48,7 @@ def test_study_ends_with_tables_and_a_results_file(capsys):
     assert Path('work_dirs/studies/small/seed0/sed/iter_2.pth').is_file()
     assert run_cli(command.main, ['spec.py']) == 0
     assert 'Nothing to run' in capsys.readouterr().out
-    assert signal.getsignal(signal.SIGTERM) is before  # or processes forked later would not end by it
+    assert signal.getsignal(signal.SIGTERM) is before  # or forked processes would not end by it
 
 
 def test_study_without_few_and_all_has_the_table_of_means_alone(capsys):
