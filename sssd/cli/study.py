@@ -104,7 +104,7 @@ def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence
 
 @contextmanager
 def _interrupted_by_sigterm():
-    """Have SIGTERM end the study as Ctrl-C does; afterwards its handler is as before, or forked workers inherit ours."""
+    """Have SIGTERM end the study as Ctrl-C does; its handler is then as before, or forked workers inherit ours."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
