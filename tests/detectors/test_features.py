@@ -1,4 +1,5 @@
 """Features of training x {SED, SSSD, both}: the table of docs/distributed.md."""
+from functools import partial
 from types import SimpleNamespace
 
 import guided
@@ -56,7 +57,8 @@ def assert_same(found, expected):
 @detectors
 def test_accumulated_gradients_make_one_step_of_their_mean(kind, detector, tmp_path):
     """Two iterations, one step; the moving average follows at the step alone. Nothing is sampled at random."""
-    config = two_ranks.settled_faster_rcnn if detector == 'faster_rcnn' else tiny.DETECTORS[detector]
+    make = tiny.DETECTORS[detector]
+    config = partial(two_ranks.settled, make) if detector == 'faster_rcnn' else make
     reference, rate = build(kind, config()), 0.05
     total = sum(reference.parse_losses(tiny.losses_of(reference, batch(kind, seed)))[0] for seed in range(2)) / 2
     total.backward()
