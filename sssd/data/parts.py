@@ -4,6 +4,7 @@ A part is a folder of images, a COCO annotation file or a VOC image set. Each ha
 and says by ``look`` what is there: names and numbers, no pixel is decoded.
 """
 import os
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Optional, Union
@@ -29,7 +30,7 @@ class Finding:
 
 
 @dataclass(frozen=True)
-class Part:
+class Part(ABC):
     """A part of a published data set.
 
     Attributes:
@@ -69,8 +70,9 @@ class Part:
             return Finding(finding.found, 'not as published')
         return finding
 
+    @abstractmethod
     def _look(self, root: Path, path: Path) -> Finding:
-        raise NotImplementedError
+        """What is there, for a path that exists."""
 
 
 @dataclass(frozen=True)
