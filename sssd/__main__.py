@@ -7,6 +7,7 @@ from sssd.errors import EXIT_USER_ERROR, run_cli
 from sssd.places import BROUGHT
 
 COMMANDS = {
+    'init': 'write configs for your own labelled and unlabelled images',
     'train': 'train a detector from a config',
     'test': 'evaluate a checkpoint',
     'calibrate': 'find the lambda at which the distance has a wanted share of the loss',

@@ -1,0 +1,169 @@
+# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
+"""Configs for a user's own labelled and unlabelled images, written from what lies on the disk."""
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Dict, Sequence, Tuple
+
+from sssd.errors import UserError
+from sssd.places import brought
+
+from .image_folder import list_images
+from .json_io import read_coco
+
+#: To each detector its config of COCO 10 %, and where its classes are counted.
+DETECTORS = {
+    'faster-rcnn_r50': ('faster-rcnn_r50_fpn_sed_180k_coco-10p.py', 'roi_head=dict(bbox_head=dict(num_classes={}))'),
+    'retinanet_r50': ('retinanet_r50_fpn_sed_180k_coco-10p.py', 'bbox_head=dict(num_classes={})'),
+    'retinanet_r18': ('retinanet_r18_fpn_sed_180k_coco-10p.py', 'bbox_head=dict(num_classes={})'),
+    'fcos_r50': ('fcos_r50_fpn_gn-head_sed_180k_coco-10p.py', 'bbox_head=dict(num_classes={})'),
+}
+#: The papers' setting, which the learning rate is for.
+LR, LABELED_IMAGES = 0.01, 16
+
+SED = '''\
+# Labelled images of {labeled} and unlabelled ones of {unlabeled}: SED with {detector}.
+_base_ = '{base}'
+
+classes = {classes!r}
+metainfo = dict(classes=classes)
+labeled = {{**_base_.labeled_dataset, 'data_root': '', 'metainfo': metainfo,
+           'ann_file': {labeled!r}, 'data_prefix': dict(img={labeled_images!r})}}
+unlabeled = {unlabeled_dataset}
+batch_size = {batch}  # labelled images of a GPU in one step; as many unlabelled ones come to them
+train_dataloader = dict(
+    batch_size=2 * batch_size, num_workers={workers}, sampler=dict(batch_size=2 * batch_size),
+    dataset=dict(datasets=[labeled, unlabeled]))
+val_dataloader = dict(dataset=dict(
+    data_root='', metainfo=metainfo, ann_file={val!r}, data_prefix=dict(img={val_images!r})))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file={val!r})
+test_evaluator = val_evaluator
+model = dict(detector=dict({num_classes}))
+
+# {lr:g} is the paper's 0.01 for 16 labelled images, in proportion to the {total} of a step on {gpus} GPU(s).
+max_iters = {iters}
+train_cfg = dict(max_iters=max_iters, val_interval={interval})
+optim_wrapper = dict(optimizer=dict(lr={lr:g}), clip_grad=dict(max_norm=10))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.001, by_epoch=False, begin=0, end={warmup}),
+    dict(type='MultiStepLR', by_epoch=False, begin=0, end=max_iters, milestones=[{first}, {second}], gamma=0.1)]
+auto_scale_lr = dict(base_batch_size={mixed})
+default_hooks = dict(checkpoint=dict(interval={interval}))
+'''
+FOLDER = '''dict(type='sssd.ImageFolder', metainfo=metainfo, data_prefix=dict(img={unlabeled!r}),
+                 pipeline=_base_.unsup_pipeline)'''
+LISTED = '''{{**_base_.unlabeled_dataset, 'data_root': '', 'metainfo': metainfo,
+             'ann_file': {unlabeled!r}, 'data_prefix': dict(img={unlabeled_images!r})}}'''
+SUPERVISED = '''\
+# The baseline of sed.py: the labelled images alone, with the same moving average.
+_base_ = './sed.py'
+train_dataloader = dict(_delete_=True, **{{**_base_.supervised_dataloader, 'batch_size': {batch}, 'dataset': {{
+    **_base_.labeled, 'pipeline': _base_.sup_only_pipeline}}}})
+custom_hooks = [
+    dict(type='sssd.LambdaScheduleHook', lambda_s=0.0, lambda_d=0.0),
+    dict(type='sssd.EMATeacherHook', alpha=_base_.alpha)]
+auto_scale_lr = dict(base_batch_size={total})
+'''
+STUDY = '''\
+# Both, one after the other, and a table: python -m sssd study {folder}/study.py
+name = '{name}'
+runs = dict(few=dict(config='{folder}/supervised.py'), sed=dict(config='{folder}/sed.py'))
+'''
+
+
+@dataclass(frozen=True)
+class OwnData:
+    """Where a user's images and labels are.
+
+    Attributes:
+        labeled: COCO file of the labelled images.
+        labeled_images: Their folder.
+        unlabeled: Folder of the unlabelled images, or a COCO file that lists them.
+        val: COCO file of the images to evaluate on.
+        val_images: Their folder.
+        unlabeled_images: Folder of the images that a COCO file ``unlabeled`` lists.
+    """
+
+    labeled: str
+    labeled_images: str
+    unlabeled: str
+    val: str
+    val_images: str
+    unlabeled_images: str = ''
+
+    def classes(self) -> Tuple[str, ...]:
+        """Names of the classes, in the order of the category ids of ``labeled``.
+
+        Raises:
+            UserError: If the file is none of COCO's or has no category.
+        """
+        categories = sorted(read_coco(self.labeled)['categories'], key=lambda category: category['id'])
+        if not categories:
+            raise UserError(f'{self.labeled} has no categories: give a labelled COCO file.')
+        return tuple(category['name'] for category in categories)
+
+    def check_apart(self) -> None:
+        """Refuse images that are evaluated on and trained with.
+
+        Raises:
+            UserError: Naming one of them.
+        """
+        held_out = set(_listed(self.val, self.val_images))
+        trained_with = {
+            self.labeled: _listed(self.labeled, self.labeled_images), self.unlabeled: self._unlabeled_paths()}
+        for what, paths in trained_with.items():
+            shared = sorted(held_out.intersection(paths))
+            if shared:
+                raise UserError(f'{len(shared)} images of {self.val} are also in {what}, such as {shared[0]}: take '
+                                'them out of one of the two, or the result is not one on unseen images.')
+
+    def _unlabeled_paths(self) -> Sequence[str]:
+        if self.unlabeled_images:
+            return _listed(self.unlabeled, self.unlabeled_images)
+        return [os.path.realpath(path) for path in list_images(self.unlabeled)]
+
+
+def _listed(ann_file: str, folder: str) -> Sequence[str]:
+    """Real paths of the images that a COCO file lists."""
+    images = read_coco(ann_file, annotations=False)['images']
+    return [os.path.realpath(os.path.join(folder, image['file_name'])) for image in images]
+
+
+def own_configs(data: OwnData, folder: Path, detector: str, iters: int, batch: int, gpus: int) -> Dict[str, str]:
+    """Texts of ``sed.py``, ``supervised.py`` and ``study.py``, by file name.
+
+    The learning rate is the paper's in proportion to the labelled images of a step; it falls after 70 % and 90 % of the
+    iterations. Configs of this project are named relative to ``folder`` where both lie in one checkout, and by their
+    name in the package elsewhere.
+
+    Args:
+        data: The images and labels.
+        folder: Where the configs will be.
+        detector: A key of :data:`DETECTORS`.
+        iters: Iterations.
+        batch: Labelled images of a GPU in one step.
+        gpus: Number of GPUs.
+
+    Raises:
+        UserError: If a file is missing or cannot be used.
+    """
+    base, num_classes = DETECTORS[detector]
+    classes, total = data.classes(), batch * gpus
+    values = dict(
+        vars(data), detector=detector, classes=classes, base=_name_of(f'sed/{base}', folder), batch=batch, gpus=gpus,
+        workers=min(2 * batch, os.cpu_count() or 1, 8), total=total, mixed=2 * total, iters=iters,
+        lr=LR * total / LABELED_IMAGES, interval=max(iters // 10, 1), warmup=max(min(500, iters // 20), 2),
+        first=iters * 7 // 10, second=iters * 9 // 10, num_classes=num_classes.format(len(classes)),
+        folder=folder.as_posix(), name=folder.name)
+    values['unlabeled_dataset'] = (LISTED if data.unlabeled_images else FOLDER).format(**values)
+    return {name: text.format(**values)
+            for name, text in (('sed.py', SED), ('supervised.py', SUPERVISED), ('study.py', STUDY))}
+
+
+def _name_of(config: str, folder: Path) -> str:
+    """A config of this project as ``_base_`` names it from ``folder``."""
+    here = Path('configs') / config
+    if here.is_file() and here.resolve() == Path(brought(config)).resolve():
+        return Path(os.path.relpath(here, folder)).as_posix()
+    return config
