@@ -15,8 +15,8 @@ from sssd.views.pairing import Pairing, pairings, strides_of
 
 from .assignment import assign
 
-#: Sizes that are tried, in pixels: so many to an octave between the two, edges are then bisected. A gap of less than the
-#: 3 % between two of them may be missed; ATSS has such between its levels.
+#: Sizes that are tried, in pixels: so many to an octave between the two, edges are then bisected. A gap below the 3 %
+#: between two of them may be missed; ATSS has such between its levels.
 LEAST, MOST, PER_OCTAVE, HALVINGS = 1.0, 8192.0, 25, 14
 #: Intervals so much apart, relative to the size, are one: where two ranges only touch, rounding would part them.
 TOUCHING = 1e-3

@@ -123,6 +123,16 @@ def test_queries_have_no_cells_to_draw_or_to_assign(detr_job, tmp_path, main, wo
     assert '\n' not in str(said.value) and not list(tmp_path.glob('new/*'))
 
 
+def test_a_picture_of_random_weights_fetches_none(make_job, tmp_path):
+    """Neither for the backbone nor for the shared head of C4, which is pretrained too."""
+    job, parts = job_of(make_job, tiny.c4()), ('backbone', 'roi_head.shared_head')
+    options = [f'model.detector.{part}.init_cfg.{item}' for part in parts
+               for item in ('type=Pretrained', 'checkpoint=nowhere.pth')]
+    out = tmp_path / 'random.png'
+    assert views.main([str(job.config), '--images', '1', '--out', str(out), '--cfg-options', *options]) == 0
+    assert out.stat().st_size > 5000
+
+
 @pytest.mark.parametrize('args, said', [
     (['--images', '0'], '--images is 0'), (['--shift', '0'], '--shift is 0'),
     (['--part', 'student'], 'leave --part out'),
