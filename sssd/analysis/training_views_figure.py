@@ -35,7 +35,10 @@ def draw_training_views(images: Sequence[TrainingView], title: str):
             scores, weights = _draw_row(row, image, norm)
         figure.colorbar(scores, ax=grid[:, 3], location='bottom', shrink=0.9, label='score')
         if levels:
-            figure.colorbar(weights, ax=grid[:, 4:], location='bottom', shrink=0.5, label='weight of a cell')
+            ends = [] if norm is None else [norm.vmin, norm.vmax]
+            bar = figure.colorbar(weights, ax=grid[:, 4:], location='bottom', shrink=0.5 if len(levels) > 1 else 0.9,
+                                  label='weight of a cell', ticks=ends, format='%.2g')
+            bar.ax.minorticks_off()  # their labels overlap where all weights are alike
         figure.suptitle(title, fontsize=10)
     return figure
 
