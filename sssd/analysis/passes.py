@@ -79,13 +79,11 @@ def dense_view(views: Sequence[View]) -> DenseView:
     """The view of a detector's dense head among its views: its only one, or its RPN.
 
     Raises:
-        UserError: If there is none, or it pairs anchors within one level instead of whole levels.
+        UserError: If there is none.
     """
     for view in views:
         if isinstance(view, DenseView):
-            if view.single_map:
-                raise UserError(f'the {view.head} works on a single feature map, whose anchors pair within it and not '
-                                'level by level, which is not drawn or counted here: take a detector with a pyramid.')
             return view
-    raise UserError(f'the detector has no dense head, whose cells could be compared one by one (its views: '
-                    f'{", ".join(view.name for view in views)}): take one with anchors or points.')
+    raise UserError('only the anchors or points of a dense head have a place in the image and objects that are '
+                    f'assigned to it by rule, and the detector has none (its views: '
+                    f'{", ".join(view.name for view in views)}): take RetinaNet, FCOS, Faster R-CNN or the like.')

@@ -1,30 +1,42 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """A paper's table with ours beside it."""
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from .tables import DASH, Grid, deployed, metric, spread
 
 NOT_RUN, SKIPPED = 'not run', 'skipped'
 
 
-def published_table(rows: Sequence[Mapping], entries: Sequence[dict], title: str) -> Grid:
+def published_table(rows: Sequence[Mapping], entries: Sequence[dict], title: str, seeds: Iterable[int] = ()) -> Grid:
     """One line a row: the paper's number and ours.
 
     Args:
         rows: ``run``, ``label``, ``published`` and ``skipped`` (a reason, or '') of each row.
         entries: Entries of a results file; the last evaluation of each counts, several seeds are averaged.
         title: The table's title.
+        seeds: Those that were asked for; those of the entries are looked for in any case.
 
     Returns:
-        The table. A row without an entry is called not run; why a row is skipped stands in the note.
+        The table. A row without an entry is called not run; which seeds a row lacks that others have, and why a row is
+        skipped, stands in the note.
     """
     grid = Grid(title, ('row', 'run', 'paper', 'teacher', 'student', 'AP50', 'seeds', 'iters'))
     for row in rows:
         of_run = [entry for entry in entries if entry['run'] == row['run']]
         grid.rows.append((row['label'], row['run'], as_printed(row['published']), *_ours(of_run, bool(row['skipped']))))
     reasons = [f'Row {row["label"]} is skipped: {row["skipped"]}' for row in rows if row['skipped']]
-    grid.note = ' '.join(['AP in percent, but for AP50, the teacher\'s.', *reasons])
+    grid.note = ' '.join(['AP in percent, but for AP50, the teacher\'s.', *reasons, *_missing(rows, entries, seeds)])
     return grid
+
+
+def _missing(rows: Sequence[Mapping], entries: Sequence[dict], seeds: Iterable[int]) -> list[str]:
+    """One sentence on the runs without a result of a seed that another run has or that was asked for."""
+    runs = [row['run'] for row in rows if not row['skipped']]
+    done = {(entry['run'], entry['seed']) for entry in entries if entry['run'] in runs}
+    wanted = sorted({seed for _, seed in done}.union(seeds))
+    lacking = {run: [str(seed) for seed in wanted if (run, seed) not in done] for run in runs}
+    told = [f'{run} (seed {", ".join(missing)})' for run, missing in lacking.items() if missing]
+    return [f'Not trained yet: {"; ".join(told)}.'] if told else []
 
 
 def as_printed(number: float) -> str:

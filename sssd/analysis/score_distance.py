@@ -6,11 +6,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sssd.errors import UserError
 from sssd.losses.distances import probabilities, score_distance
 from sssd.losses.soft import objectness
 from sssd.views import DenseView
-from sssd.views.dense import paired_levels
+from sssd.views.pairing import pairings
 
 from .assignment import BACKGROUND, assign
 from .passes import ScalePasses
@@ -55,22 +54,14 @@ def score_distances(runs: Iterable[ScalePasses], view: DenseView, shift: int, bi
 @torch.no_grad()
 def rows_of(run: ScalePasses, view: DenseView, shift: int,
             measure: str = 'objectness') -> tuple[Tensor, Tensor, Tensor]:
-    """For every paired row of a batch its score distance, what it is assigned to, and whether it counts: (N,) each.
-
-    Raises:
-        UserError: If the view pairs anything but whole levels.
-    """
+    """For every paired row of a batch its score distance, what it is assigned to, and whether it counts: (N,) each."""
     full, small = view.scale_pair(run.full, run.small, shift)
-    levels, head = view.levels(run.full), getattr(run.full.detector, view.head)
-    places = [here for here, _ in paired_levels([level.stride for level in levels], shift)]
-    found = []
-    for meta, boxes in zip(run.full.metas, run.boxes):
-        assigned = assign(head, [level.grid for level in levels], boxes, meta['img_shape'])
-        found += [assigned[place] for place in places]
-    found = torch.cat(found)
-    if len(found) != len(full.logits):
-        raise UserError(f'{type(view).__name__} pairs other rows than those of whole levels, so foreground cannot be '
-                        'told; take a detector with a feature pyramid.')
+    head, grids = getattr(run.full.detector, view.head), [level.grid for level in view.levels(run.full)]
+    priors = head.prior_generator.grid_priors(grids, device=full.logits.device)
+    images = [assign(head, priors, boxes, meta['img_shape']) for meta, boxes in zip(run.full.metas, run.boxes)]
+    assigned = [torch.stack(level) for level in zip(*images)]
+    found = torch.cat([pairing.of_full(assigned[pairing.level], grids[pairing.level])
+                       for pairing in pairings(head, shift)], 1).flatten()
     if measure == 'g':
         return score_distance(full.logits, small.logits, full.activation), found, full.valid
     here, there = (objectness(probabilities(rows.logits, rows.activation), rows.activation) for rows in (full, small))

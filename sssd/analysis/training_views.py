@@ -1,7 +1,7 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """What SED's training sees of unlabelled images: views, the teacher's scores, paired cells and their weight."""
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from sssd.errors import UserError
 from sssd.losses.distances import kl_divergence, probabilities, score_distance
 from sssd.losses.soft import objectness
 from sssd.views import DenseView
-from sssd.views.dense import Level, paired_levels
+from sssd.views.dense import Level
 
 BRANCHES = ('unsup_teacher', 'unsup_student')
 
@@ -25,12 +25,19 @@ class LevelWeights:
     Attributes:
         stride: Pixels (w, h) of a cell in X.
         partner: The same of its partner in X^.
-        weights: For each cell the sum of its rows' weights, (H, W); nan in the padding.
+        weights: For each cell that pairs the sum of its rows' weights, (H, W); nan in the padding.
+        step: How many cells of X lie from one that pairs to the next: 1, or 2**s on a single map.
     """
 
     stride: tuple[float, float]
     partner: tuple[float, float]
     weights: np.ndarray
+    step: int = 1
+
+    @property
+    def spacing(self) -> tuple[float, float]:
+        """Pixels (w, h) from one cell of X that pairs to the next."""
+        return tuple(side * self.step for side in self.stride)
 
 
 @dataclass
@@ -101,7 +108,7 @@ def training_views(model: SED, view: DenseView, batch: dict, shift: int) -> list
     full = model.run(model.student, strong, samples[BRANCHES[1]])
     small = model.run(model.student, scaled, samples[BRANCHES[1]], 2**shift)
     teacher = view.levels(model.run(model.teacher, weak, samples[BRANCHES[0]]))
-    pairs = paired_weights(view, model.scale_losses[view.name].reweight, full, small, shift)
+    levels = paired_weights(view, model.scale_losses[view.name].reweight, full, small, shift)
     found = []
     for place, sample in enumerate(samples[BRANCHES[1]]):
         height, width = sample.img_shape[:2]
@@ -110,21 +117,20 @@ def training_views(model: SED, view: DenseView, batch: dict, shift: int) -> list
         found.append(TrainingView(
             *(each[:height, :width] for each in pictures[:2]), pictures[2][:part[0], :part[1]],
             heat_of(teacher, place, (height, width)),
-            [LevelWeights(level.stride, tuple(side / 2**shift for side in level.stride), weights[place])
-             for level, weights in pairs]))
+            [replace(level, weights=level.weights[place]) for level in levels]))
     return found
 
 
-def paired_weights(view: DenseView, reweight, full, small, shift: int) -> list[tuple[Level, np.ndarray]]:
-    """Levels of X that have a partner, each with the weights of its cells, (B, H, W)."""
+def paired_weights(view: DenseView, reweight, full, small, shift: int) -> list[LevelWeights]:
+    """Levels of X that have a partner, with the weights of all images, (B, H, W)."""
     here, there = view.scale_pair(full, small, shift)
     weight = sum(weight_of_rows(reweight, *rows, here.valid) for rows in ((here, there), (there, here))) / 2
-    levels = view.levels(full)
-    levels = [levels[place] for place, _ in paired_levels([level.stride for level in levels], shift)]
     weight = torch.where(here.valid, weight, weight.new_tensor(float('nan'))).reshape(len(full.metas), -1)
-    parts = weight.split([level.logits.shape[1] for level in levels], 1)
-    return [(level, part.reshape(len(part), *level.grid, -1).sum(-1).cpu().numpy())
-            for level, part in zip(levels, parts)]
+    levels, pairs = view.levels(full), view.paired(full, small, shift)
+    parts = weight.split([level.logits.shape[1] for _, level, _ in pairs], 1)
+    return [LevelWeights(levels[pairing.level].stride, partner.stride,
+                         part.reshape(len(part), *level.grid, -1).sum(-1).cpu().numpy(), pairing.step)
+            for (pairing, level, partner), part in zip(pairs, parts)]
 
 
 def weight_of_rows(reweight, target, pred, valid: Tensor) -> Tensor:

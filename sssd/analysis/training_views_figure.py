@@ -35,7 +35,10 @@ def draw_training_views(images: Sequence[TrainingView], title: str):
             scores, weights = _draw_row(row, image, norm)
         figure.colorbar(scores, ax=grid[:, 3], location='bottom', shrink=0.9, label='score')
         if levels:
-            figure.colorbar(weights, ax=grid[:, 4:], location='bottom', shrink=0.5, label='weight of a cell')
+            ends = [] if norm is None else [norm.vmin, norm.vmax]
+            bar = figure.colorbar(weights, ax=grid[:, 4:], location='bottom', shrink=0.5 if len(levels) > 1 else 0.9,
+                                  label='weight of a cell', ticks=ends, format='%.2g')
+            bar.ax.minorticks_off()  # their labels overlap where all weights are alike
         figure.suptitle(title, fontsize=10)
     return figure
 
@@ -61,7 +64,7 @@ def _draw_row(row: Sequence[Axes], image: TrainingView, norm: LogNorm | None):
     for place, (axes, level) in enumerate(zip(row[4:], image.levels)):
         axes.imshow(image.strong, extent=(0, width, height, 0))
         cells = level.weights
-        extent = (0, cells.shape[1] * level.stride[0], cells.shape[0] * level.stride[1], 0)
+        extent = (0, cells.shape[1] * level.spacing[0], cells.shape[0] * level.spacing[1], 0)
         weights = axes.imshow(cells, extent=extent, cmap='viridis', norm=norm, alpha=0.7)
         axes.set(xlim=(0, width), ylim=(height, 0))
         _mark(row[1], row[2], axes, level, place)
@@ -75,8 +78,9 @@ def _mark(strong: Axes, scaled: Axes, own: Axes, level: LevelWeights, place: int
         row, column = np.unravel_index(index, level.weights.shape)
         if not level.weights[row, column] > 0:
             continue
-        for axes, (width, height) in ((strong, level.stride), (scaled, level.partner), (own, level.stride)):
-            axes.add_patch(Rectangle((column * width, row * height), width, height, fill=False, linewidth=1.2,
-                                     edgecolor=colour(place + 3)))
-            axes.text(column * width + 1, row * height + 1, str(number), fontsize=5, ha='left', va='top', clip_on=True,
+        for axes, (across, down), size in ((strong, level.spacing, level.stride), (own, level.spacing, level.stride),
+                                           (scaled, level.partner, level.partner)):
+            corner = (column * across, row * down)
+            axes.add_patch(Rectangle(corner, *size, fill=False, linewidth=1.2, edgecolor=colour(place + 3)))
+            axes.text(corner[0] + 1, corner[1] + 1, str(number), fontsize=5, ha='left', va='top', clip_on=True,
                       color='white', bbox=dict(facecolor=colour(place + 3), edgecolor='none', pad=0.6))

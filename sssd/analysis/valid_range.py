@@ -11,16 +11,17 @@ import torch
 from torch import Tensor, nn
 
 from sssd.errors import UserError
-from sssd.views.dense import paired_levels
+from sssd.views.pairing import Pairing, pairings, strides_of
 
 from .assignment import assign
 
-#: Sizes that are tried, in pixels: so many to an octave between the two, edges are then bisected.
+#: Sizes that are tried, in pixels: so many to an octave between the two, edges are then bisected. A gap below the 3 %
+#: between two of them may be missed; ATSS has such between its levels.
 LEAST, MOST, PER_OCTAVE, HALVINGS = 1.0, 8192.0, 25, 14
 #: Intervals so much apart, relative to the size, are one: where two ranges only touch, rounding would part them.
 TOUCHING = 1e-3
-#: Cells a side of every level that a tried object may be assigned to.
-CELLS = 6
+#: A tried object may be assigned to its own cell of every level and to so many in each direction.
+REACH = 3
 
 
 @dataclass
@@ -58,13 +59,9 @@ def assigner_of(head: nn.Module, low_quality: bool = False, pos_iou: float | Non
         The copy, or None for a head without assigner.
 
     Raises:
-        UserError: If there is no such IoU to change, or it is none, or if the rule has no range of sizes.
+        UserError: If there is no such IoU to change, or it is none.
     """
     assigner = copy.deepcopy(getattr(head, 'assigner', None))
-    if hasattr(assigner, 'topk'):
-        raise UserError(f'{type(head).__name__} assigns an object the best of its nearest anchors, whatever its size '
-                        f'({type(assigner).__name__}), so no range of sizes follows from it: take a head whose anchors '
-                        'or points are assigned by IoU or by range.')
     if hasattr(assigner, 'match_low_quality') and not low_quality:
         assigner.match_low_quality = False
     if pos_iou is None:
@@ -82,9 +79,9 @@ def valid_sizes(head: nn.Module, shifts: Iterable[int], assigner=None) -> Iterat
     """For each s the sizes whose objects can be foreground in both X and X^ (Fig. 5).
 
     "The range of valid instance is calculated according to the label assignment rule." The head's own anchors (or
-    points with their ranges) and assignment are asked about squares of many sizes, each in the middle of a cell: a size
-    is valid if a row is foreground in X for an object of this size, and its partner in X^ for one of 1/2**s of it.
-    s = 0 is X alone.
+    points with their ranges) and assignment are asked about squares of many sizes, each in the middle of a cell that
+    has a partner: a size is valid if a row is foreground in X for an object of this size, and its partner in X^ for one
+    of 1/2**s of it. s = 0 is X alone.
 
     Args:
         head: A dense head of mmdet.
@@ -106,30 +103,51 @@ class LabelRule:
     """
 
     def __init__(self, head: nn.Module, assigner=None) -> None:
-        self.head, self.assigner, self.kept = head, assigner, {}
-        self.strides = [tuple(float(side) for side in stride) for stride in head.prior_generator.strides]
-        self.grids = [(CELLS, CELLS)] * len(self.strides)
-        first = torch.stack([level[0] for level in head.prior_generator.grid_priors(self.grids, device='cpu')])
+        self.head, self.assigner, self.kept, self.strides = head, assigner, {}, strides_of(head)
+        side = 2 * REACH + 1
+        self.priors = head.prior_generator.grid_priors([(side, side)] * len(self.strides), device='cpu')
+        first = torch.stack([level[0] for level in self.priors])
         self.middles = ((first[:, :2] + first[:, 2:]) / 2 if first.shape[1] == 4 else first).tolist()
 
     def allows(self, size: float, shift: int) -> bool:
         """Whether a square of ``size`` pixels in X is assigned a row whose partner in X^ it is assigned too."""
-        pairs = paired_levels(self.strides, shift)
-        for here, there in pairs:
-            full, small = self.rows(here, size), self.rows(there, size / 2**shift)
-            if any((full[i] & small[j]).any() for i, j in pairs):
+        pairs = pairings(self.head, shift)
+        for pair in pairs:
+            full, small = self.rows(pair.level, size), self.rows(pair.partner, size / 2**shift)
+            if any(both(full[each.level], small[each.partner], each) for each in pairs):
                 return True
         return False
 
     @torch.no_grad()
     def rows(self, level: int, size: float) -> list[Tensor]:
-        """For every level whether its rows are foreground for a square in the middle of the first cell of ``level``."""
+        """Whether rows are foreground for a square in the middle of the first cell of ``level``.
+
+        For every level those of the cells around the square, (2 REACH + 1, 2 REACH + 1, A).
+        """
         key = (level, round(math.log2(size), 9))
         if key not in self.kept:
             x, y = self.middles[level]
-            square = torch.tensor([[x - size / 2, y - size / 2, x + size / 2, y + size / 2]])
-            self.kept[key] = [found > 0 for found in assign(self.head, self.grids, square, assigner=self.assigner)]
+            square = torch.tensor([[x - size / 2, y - size / 2, x + size / 2, y + size / 2]], dtype=torch.float)
+            around = [priors + self.offset(x, y, stride).repeat(priors.shape[1] // 2)
+                      for priors, stride in zip(self.priors, self.strides)]
+            side = 2 * REACH + 1
+            self.kept[key] = [(found > 0).reshape(side, side, -1)
+                              for found in assign(self.head, around, square, assigner=self.assigner)]
         return self.kept[key]
+
+    def offset(self, x: float, y: float, stride: tuple[float, float]) -> Tensor:
+        """How far the first cells of a level are from those around (x, y), (2,)."""
+        return torch.tensor([(math.floor(at / side + 1e-6) - REACH) * side for at, side in zip((x, y), stride)])
+
+
+def both(full: Tensor, small: Tensor, pair: Pairing) -> bool:
+    """Whether a row of X is foreground and so is its partner of X^, of (2 REACH + 1, 2 REACH + 1, A) around a square.
+
+    The middle cells pair; from there on, ``step`` cells of X are one of X^.
+    """
+    cells = slice(REACH - REACH // pair.step, REACH + REACH // pair.step + 1)
+    full = full[REACH % pair.step::pair.step, REACH % pair.step::pair.step, pair.anchors]
+    return bool((full & small[cells, cells, pair.partners]).any())
 
 
 def intervals(valid: Callable[[float], bool], sizes: np.ndarray) -> list[list[float | None]]:

@@ -57,13 +57,14 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
                 results.describe('table', table.described())
         if status != 0:
             return status
-    show(console, table, results, args.markdown)
+    show(console, table, results, args.markdown, args.seeds or ())
     return 0
 
 
-def show(console: Console, table: Table, results: ResultsFile, markdown: bool = False) -> None:
-    """Print the table, rows that were not run included."""
-    grid = published_table(table.described()['rows'], results.entries(), f'{table.title} ({table.data})')
+def show(console: Console, table: Table, results: ResultsFile, markdown: bool = False,
+         seeds: Sequence[int] = ()) -> None:
+    """Print the table, rows that were not run included, and what is missing of these seeds."""
+    grid = published_table(table.described()['rows'], results.entries(), f'{table.title} ({table.data})', seeds)
     if markdown:
         print(grid.to_markdown())
     else:

@@ -54,15 +54,15 @@ def build_model(cfg: Config, checkpoint: Optional[str]) -> SED:
     Raises:
         UserError: If the config is of another model, or the checkpoint does not fit it.
     """
-    settings = copy.deepcopy(cfg.model)
-    if checkpoint is None and 'backbone' in settings.get('detector', {}):
-        settings.detector.backbone.init_cfg = None  # nothing is fetched for a picture
     weights = None if checkpoint is None else read_weights(checkpoint)
-    model = MODELS.build(settings)
+    model = MODELS.build(copy.deepcopy(cfg.model))
     if not isinstance(model, SED):
         raise UserError(f'{cfg.filename} has a {type(model).__name__}, which sees no unlabelled images: name a config '
                         'with an sssd.SED.')
     if weights is None:
+        for module in model.modules():
+            if 'Pretrained' in str(getattr(module, 'init_cfg', None)):
+                module.init_cfg = None  # nothing is fetched for a picture
         model.init_weights()
         return model
     mismatch = compare(model, weights)

@@ -1,6 +1,6 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Rows of a dense head: RetinaNet, RPN, FCOS and mmdet's other anchor and point heads."""
-from typing import List, NamedTuple, Optional, Sequence, Tuple
+from typing import Callable, List, NamedTuple, Optional, Tuple
 
 import torch
 from mmdet.models.dense_heads import FCOSHead, RTMDetHead
@@ -10,7 +10,8 @@ from torch import Tensor, nn
 from sssd.losses.distances import SIGMOID
 from sssd.registry import VIEWS
 from sssd.views.base import Pair, Pass, PredictionView, View, require, training_flag
-from sssd.views.single_map import base_anchors, check_single_map, same_anchors
+from sssd.views.pairing import Pairing, pairings, strides_of
+from sssd.views.single_map import check_single_map
 
 #: Units a head may give its boxes in. All but pixels are free of scale already.
 DELTAS, STRIDES, PIXELS, BINS = 'deltas', 'strides', 'pixels', 'bins'
@@ -24,11 +25,9 @@ class Level(NamedTuple):
     grid: Tuple[int, int]
     stride: Tuple[int, int]
 
-    def picked(self, step: int, anchors: List[int]) -> 'Level':
-        """These anchors of every ``step``-th cell in both directions: a level of a grid that is coarser by ``step``."""
-        def some(rows: Tensor) -> Tensor:
-            return rows.unflatten(1, (*self.grid, -1))[:, ::step, ::step, anchors].flatten(1, 3)
-        return Level(some(self.logits), some(self.boxes), some(self.valid),
+    def only(self, some: Callable[[Tensor, Tuple[int, int]], Tensor], step: int) -> 'Level':
+        """The rows that ``some`` takes, on a grid that is coarser by ``step``."""
+        return Level(*(some(rows, self.grid) for rows in (self.logits, self.boxes, self.valid)),
                      tuple(-(-side // step) for side in self.grid), tuple(side * step for side in self.stride))
 
 
@@ -40,15 +39,12 @@ class DenseView(View):
         head: Name of the head in the detector.
         box_unit: ``'deltas'``, ``'strides'``, ``'pixels'`` or ``'bins'`` (a distribution to integrate);
             None reads it off the head, which is right for every head that is not refused.
-
-    Attributes:
-        single_map: Whether the head of the detector that was checked has one level, whose anchors pair within it.
     """
 
     def __init__(self, head: str = 'bbox_head', box_unit: Optional[str] = None) -> None:
         require(box_unit in (None, DELTAS, STRIDES, PIXELS, BINS),
                 f'DenseView: box_unit is {box_unit!r}; use deltas, strides, pixels, bins, or None.')
-        self.head, self.box_unit, self.single_map = head, box_unit, False
+        self.head, self.box_unit = head, box_unit
         self.name = head.replace('_head', '')
 
     def check(self, detector: nn.Module) -> None:
@@ -58,7 +54,6 @@ class DenseView(View):
                 'head in the view, or leave `views` out and they are chosen by the heads that exist.')
         self.box_unit = self.box_unit or box_unit_of(head)
         check_head(head, self.box_unit)
-        self.single_map = len(head.prior_generator.strides) == 1
 
     def distill_pair(self, student: Pass, teacher: Pass) -> Pair:
         """Rows of all levels; the two passes have the same grids."""
@@ -69,23 +64,25 @@ class DenseView(View):
 
         On a single map, anchors pair that are the same box of the image (:mod:`sssd.views.single_map`).
         """
-        pairs = []
-        for level, partner in self._paired(full, small, shift):
+        pairs = self.paired(full, small, shift)
+        return self._join([here for _, here, _ in pairs]), self._join([there for _, _, there in pairs])
+
+    def paired(self, full: Pass, small: Pass, shift: int) -> List[Tuple[Pairing, Level, Level]]:
+        """What :meth:`scale_pair` joins: each pairing with its rows of X and those of X^, padding marked alike.
+
+        Raises:
+            UserError: If the grids of X and of X^ do not match.
+        """
+        levels, others, pairs = self.levels(full), self.levels(small), []
+        for pairing in pairings(getattr(full.detector, self.head), shift):
+            level = levels[pairing.level].only(pairing.of_full, pairing.step)
+            partner = others[pairing.partner].only(pairing.of_small, 1)
             require(level.grid == partner.grid,
                     f'Scale pair: stride {level.stride} of X has grid {level.grid} and its partner in X^ '
                     f'{partner.grid}; pad batches to a multiple of 2**S times the largest stride that the '
                     'backbone halves by (pad_size_divisor of the data preprocessor, 64 for S=1).')
-            pairs.append((level, partner._replace(valid=level.valid)))
-        return self._join([pair[0] for pair in pairs]), self._join([pair[1] for pair in pairs])
-
-    def _paired(self, full: Pass, small: Pass, shift: int) -> List[Tuple[Level, Level]]:
-        """Levels of X, each with its partner of X^."""
-        levels, others = self.levels(full), self.levels(small)
-        if len(levels) > 1:
-            places = paired_levels([level.stride for level in levels], shift)
-            return [(levels[here], others[there]) for here, there in places]
-        mine, theirs = same_anchors(base_anchors(getattr(full.detector, self.head)), shift)
-        return [(levels[0].picked(2**shift, mine), others[0].picked(1, theirs))] if mine else []
+            pairs.append((pairing, level, partner._replace(valid=level.valid)))
+        return pairs
 
     def outputs(self, run: Pass) -> tuple:
         """What the head gives for a pass, computed once: a tuple of per-level lists."""
@@ -94,8 +91,7 @@ class DenseView(View):
     def levels(self, run: Pass) -> List[Level]:
         """The head's output as rows, level by level."""
         head = getattr(run.detector, self.head)
-        strides = [tuple(float(side) for side in stride) for stride in head.prior_generator.strides]
-        return [self._level(head, run, stride, *maps) for stride, *maps in zip(strides, *self.outputs(run))]
+        return [self._level(head, run, stride, *maps) for stride, *maps in zip(strides_of(head), *self.outputs(run))]
 
     def _level(self, head: nn.Module, run: Pass, stride: Tuple[float, float], scores: Tensor, boxes: Tensor,
                quality: Optional[Tensor] = None) -> Level:
@@ -129,18 +125,6 @@ class DenseView(View):
         boxes = torch.cat([level.boxes for level in levels], 1).reshape(-1, 1, 4).float()
         valid = torch.cat([level.valid for level in levels], 1).flatten()
         return PredictionView(logits, boxes, valid, SIGMOID)
-
-
-def paired_levels(strides: Sequence[Tuple[float, float]], shift: int) -> List[Tuple[int, int]]:
-    """Levels that pair over scales: (i, j) where level i of X and level j of X^ cover the same pixels with a cell.
-
-    Args:
-        strides: Strides (w, h) of the levels, the same for X and X^.
-        shift: X^ is 1/2**shift of X.
-    """
-    places = {tuple(stride): place for place, stride in enumerate(strides)}
-    partners = [places.get(tuple(side / 2**shift for side in stride)) for stride in strides]
-    return [(place, partner) for place, partner in enumerate(partners) if partner is not None]
 
 
 def to_rows(maps: Tensor, channels: int) -> Tensor:

@@ -3,9 +3,13 @@ import math
 
 import numpy as np
 import pytest
+import scale_runs
 import tiny
+import torch
 from mmdet.registry import MODELS as MMDET_MODELS
+from mmengine.hub import get_config
 
+from sssd.analysis.assignment import assign
 from sssd.analysis.object_sizes import Resizing, draw_sizes, object_sizes, size_statistics
 from sssd.analysis.style import plt
 from sssd.analysis.valid_range import ValidSizes, assigner_of, intervals, valid_sizes
@@ -106,3 +110,68 @@ def test_fcos_ranges():
 def test_an_iou_that_is_none():
     with pytest.raises(UserError, match='an IoU lies in'):
         assigner_of(rpn(0.7), pos_iou=1.5)
+
+
+@pytest.mark.parametrize('kind', ['c4', 'dc5'])
+def test_anchors_of_a_single_map_allow_what_those_of_a_pyramid_do(kind):
+    """mmdet's own C4 and DC5 have squares of 32 to 512 pixels as its pyramid has; a scale less is an octave less."""
+    model = get_config(f'mmdet::_base_/models/faster-rcnn_r50-caffe-{kind}.py').model
+    head = MMDET_MODELS.build(dict(model.rpn_head, train_cfg=model.train_cfg.rpn))
+    found = [valid_sizes(each, (0, 1, 4, 5), assigner_of(each, pos_iou=0.5)) for each in (head, rpn(0.7))]
+    for ours, theirs in zip(*found):
+        np.testing.assert_allclose(ours.intervals, theirs.intervals, atol=2e-3)
+        assert len(ours.intervals) == (ours.shift < 5)  # no scale is 32 times another
+
+
+def atss():
+    """An ATSS head of strides 8 to 64 with one square a cell."""
+    return MMDET_MODELS.build(dict(
+        type='ATSSHead', num_classes=3, in_channels=32, stacked_convs=1, feat_channels=16, norm_cfg=tiny.GN,
+        bbox_coder=tiny.DELTAS, loss_cls=tiny.FOCAL, loss_bbox=dict(type='GIoULoss'),
+        loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True),
+        anchor_generator=dict(type='AnchorGenerator', octave_base_scale=8, scales_per_octave=1, ratios=[1.0],
+                              strides=[8, 16, 32, 64]),
+        train_cfg=dict(assigner=dict(type='ATSSAssigner', topk=9), allowed_border=-1, pos_weight=-1)))
+
+
+def foreground(head, side, size, centre, assigner):
+    """Rows of an image with one square in the middle, level by level: (H, W, A)."""
+    grids = [(-(-side // stride[1]), -(-side // stride[0])) for stride in head.prior_generator.strides]
+    x, y, half = *centre, size / 2
+    found = assign(head, head.prior_generator.grid_priors(grids, device='cpu'),
+                   torch.tensor([[x - half, y - half, x + half, y + half]], dtype=torch.float), (side, side), assigner)
+    return [(rows > 0).view(*grid, -1) for rows, grid in zip(found, grids)]
+
+
+def allowed(head, size, shift, assigner):
+    """Whether a square in the middle of an image of 1024 pixels is foreground in X and, paired, in X^."""
+    step, strides = 2**shift, [stride[0] for stride in head.prior_generator.strides]
+    offset = head.prior_generator.offset if hasattr(head.prior_generator, 'offset') else 0
+    for middle in {512 + offset * stride for stride in strides}:
+        full = foreground(head, 1024, size, (middle, middle), assigner)
+        small = foreground(head, 1024 // step, size / step, (middle / step, middle / step), assigner)
+        if len(strides) > 1:
+            pairs = [(full[place + shift], small[place]) for place in range(len(strides) - shift)]
+        else:
+            base = head.prior_generator.base_anchors[0].tolist()
+            pairs = [(full[0][::step, ::step, here], small[0][..., there]) for here, large in enumerate(base)
+                     for there, little in enumerate(base) if large == [side * step for side in little]]
+        if any((here & there).any() for here, there in pairs):
+            return True
+    return False
+
+
+@pytest.mark.parametrize('name, shift', [
+    ('retinanet', 1), ('fcos', 2), ('atss', 1), ('atss', 2), ('c4', 1), ('c4', 2), ('yolof', 1), ('yolof', 2)])
+def test_valid_sizes_are_those_of_an_object_in_a_whole_image(name, shift):
+    """The head's own grids over 1024 pixels, the pairs taken by hand."""
+    detector = None if name == 'atss' else scale_runs.build(name)[0]
+    head = atss() if detector is None else getattr(detector, 'rpn_head', None) or detector.bbox_head
+    assigner = assigner_of(head)
+    found, = valid_sizes(head, [shift], assigner)
+    edges = [edge for interval in found.intervals for edge in interval]
+    assert found.intervals and edges == sorted(edges, key=lambda edge: math.inf if edge is None else edge)
+    inside = {size: allowed(head, size, shift, assigner) for size in np.geomspace(3, 900, 24)
+              if all(edge is None or abs(size - edge) > 0.02 * size for edge in edges)}
+    assert {size: found.share_of(np.array([size])) == 1 for size in inside} == inside
+    assert set(inside.values()) == {False, True}

@@ -27,6 +27,15 @@ def test_what_was_not_run_and_what_cannot_be_run_is_said():
     assert 'skipped' not in published_table(ROWS[:3], [], 'Table').note
 
 
+def test_what_is_unfinished_is_said_run_by_run():
+    entries = [entry('few', 0, 10.0), entry('few', 1, 10.0), entry('sed', 0, 12.0), entry('start', 7, 1.0)]
+    assert published_table(ROWS, entries, 'Table').note.endswith('Not trained yet: sed (seed 1); mean (seed 0, 1).')
+    note = published_table(ROWS[:2], entries, 'Table', seeds=[2]).note
+    assert note.endswith('Not trained yet: few (seed 2); sed (seed 1, 2).')
+    assert 'Not trained' not in published_table(ROWS[:1], entries, 'Table', seeds=[1]).note
+    assert 'Not trained' not in published_table(ROWS, [], 'Table').note  # every row says so
+
+
 def test_a_run_without_a_teacher_has_its_one_model_under_student():
     plain = dict(entry('few', 0, 10.0), metrics={'model': dict(iter=5, AP=10.0, AP50=20.0)})
     assert published_table(ROWS[:1], [plain], 'Table').rows[0][3:6] == ('-', '10.0', '20.0')

@@ -1,4 +1,6 @@
 """Score distance between sizes against NumPy, and cases without objects."""
+import itertools
+
 import numpy as np
 import pytest
 import scale_runs
@@ -40,7 +42,7 @@ def test_against_numpy(name, shift, measure):
     grids = [level.grid for level in view.levels(run.full)]
     counts, sums = np.zeros((2, 8)), np.zeros(2)
     for image, boxes in enumerate(run.boxes):
-        found = assign(head, grids, boxes, (64, 96))
+        found = assign(head, head.prior_generator.grid_priors(grids, device='cpu'), boxes, (64, 96))
         for level in range(shift, len(full)):  # levels below have no partner
             p, q = full[level][image], small[level - shift][image]
             gap = abs(p.max(1) - q.max(1)) if measure == 'objectness' else abs(p - q).sum(1).clip(max=1)
@@ -84,11 +86,37 @@ def test_crowds_are_no_foreground():
 
 
 def test_a_detector_without_dense_head_is_refused():
-    with pytest.raises(UserError, match='no dense head'):
+    with pytest.raises(UserError, match=r'the detector has none \(its views: roi\)'):
         dense_view([RoIView()])
 
 
-@pytest.mark.parametrize('name', ['c4', 'dc5'])
-def test_a_single_feature_map_is_refused(name):
-    with pytest.raises(UserError, match='single feature map'):
-        dense_view(tiny.build_sed(tiny.OTHERS[name]()).views)
+@pytest.mark.parametrize('name, shift', [('c4', 1), ('c4', 2), ('dc5', 1), ('yolof', 1), ('yolof', 2)])
+def test_single_maps_against_numpy(name, shift):
+    """Anchor by anchor: that of X and that of X^ which are the same box of the image."""
+    step, size = 2**shift, (256, 320) if name == 'yolof' else (64, 96)
+    boxes = (((63, 63, 193, 193), (8, 8, 40, 40)), ((190, 70, 310, 180),)) if name == 'yolof' else (
+        ((8, 8, 40, 40), (0, 0, 40, 44)), ((32, -20, 96, 33),))
+    detector, views = scale_runs.build(name)
+    view, run = dense_view(views), scale_runs.run(detector, boxes, shift, size)
+    ours = score_distances([run], view, shift, bins=1000)
+    head = getattr(detector, view.head)
+    full, small = chances(head, run.full.feats)[0], chances(head, run.small.feats)[0]
+    base, (stride, _) = head.prior_generator.base_anchors[0].tolist(), head.prior_generator.strides[0]
+    (height, width), (rows, columns) = ([-(-side // factor // stride) for side in run.full.batch_shape]
+                                        for factor in (1, step))
+    pairs = [(here, there) for here, large in enumerate(base) for there, little in enumerate(base)
+             if large == [side * step for side in little]]
+    counts, sums = np.zeros((2, 1000)), np.zeros(2)
+    for image, objects in enumerate(run.boxes):
+        priors = head.prior_generator.grid_priors([(height, width)], device='cpu')
+        found = assign(head, priors, objects, size)[0].tolist()
+        for y, x, (here, there) in itertools.product(range(rows), range(columns), pairs):
+            row = (step * y * width + step * x) * len(base) + here
+            gap = abs(full[image][row].max() - small[image][(y * columns + x) * len(base) + there].max())
+            if found[row] >= 0 and step * y * stride < size[0] and step * x * stride < size[1]:
+                counts[int(found[row] == 0), min(int(gap * 1000), 999)] += 1
+                sums[int(found[row] == 0)] += gap
+    np.testing.assert_allclose([ours['foreground'], ours['background']], counts / 2)
+    assert counts[0].sum() > 0 and (counts[:, 1:] > 0).any()
+    means = [ours['mean_distance'][key] for key in ('foreground', 'background')]
+    np.testing.assert_allclose(means, sums / counts.sum(1), rtol=1e-4)

@@ -1,6 +1,7 @@
 """What the viewer shows is what training sees: pictures, the teacher's scores, weights of paired cells."""
 import numpy as np
 import pytest
+import scale_runs
 import tiny
 import torch
 from mmengine.dataset import BaseDataset, ConcatDataset
@@ -25,7 +26,7 @@ def batch_of():
 
 
 def sed(name):
-    model = tiny.build_sed(tiny.DETECTORS[name]()).eval()
+    model = tiny.build_sed(scale_runs.DENSE[name]()).eval()
     with torch.no_grad():
         for key, value in model.named_parameters():
             if key.endswith(('cls.weight', 'cls.bias')):
@@ -89,6 +90,36 @@ def test_equal_views_are_drawn_too():
     images = training_views(model, dense_view(model.views), batch_of(), 1)
     figure = draw_training_views(images, 'a title')
     assert figure.get_suptitle() == 'a title' and len(figure.axes) == 2 * 7 + 2
+    plt.close(figure)
+
+
+@pytest.mark.parametrize('name', ['c4', 'yolof'])
+@torch.no_grad()
+def test_a_single_map_shows_the_cells_and_anchors_that_pair(name):
+    """Every second cell of X, and of its anchors those that are twice another one; marks are where those cells are."""
+    model, batch, stride = sed(name), batch_of(), dict(c4=16, yolof=32)[name]
+    view = dense_view(model.views)
+    images = training_views(model, view, batch, 1)
+    strong = model.data_preprocessor(batch, True)['inputs']['unsup_student']
+    full, small = (logits_of(model.student, view.head, shrink(strong, shift))[0].sigmoid() for shift in (0, 1))
+    base = getattr(model.student, view.head).prior_generator.base_anchors[0].tolist()
+    gap = np.stack([(full[:, ::2, ::2, here] - small[:, :, :, there]).abs().sum(-1).clamp(max=1).numpy()
+                    for here, large in enumerate(base) for there, little in enumerate(base)
+                    if large == [2 * side for side in little]], -1)
+    gap[1, :, -(-64 // (2 * stride)):] = np.nan  # the second image's padding
+    index = np.where(np.isnan(gap), 0, gap * 30).astype(int).clip(max=29)
+    counts = np.bincount(index[~np.isnan(gap)], minlength=30)
+    weights = np.where(np.isnan(gap), np.nan, 1 / (30 * counts[index].clip(1))).sum(-1)
+    for image, expected in zip(images, weights):
+        level, = image.levels
+        np.testing.assert_allclose(level.weights, expected, rtol=1e-3)
+        assert (level.stride, level.partner, level.spacing) == ((stride,) * 2, (stride,) * 2, (2 * stride,) * 2)
+    figure = draw_training_views(images, 'a title')
+    marks = [figure.axes[place].patches[0] for place in (1, 2, 4)]
+    column, row = (int(at / stride) for at in marks[1].get_xy())
+    assert images[0].levels[0].weights[row, column] == np.nanmax(images[0].levels[0].weights)
+    for mark, step in zip(marks, (2 * stride, stride, 2 * stride)):
+        assert (mark.get_xy(), mark.get_width(), mark.get_height()) == ((column * step, row * step), stride, stride)
     plt.close(figure)
 
 

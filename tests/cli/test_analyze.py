@@ -24,10 +24,21 @@ train_dataloader = dict(
 '''
 
 
-@pytest.fixture(params=['retinanet', 'fcos', 'faster_rcnn'])
+@pytest.fixture(params=['retinanet', 'fcos', 'faster_rcnn', 'c4'])
 def sed_job(request, make_job):
     """Config and checkpoint of an SED whose teacher is not its student."""
-    model = Config(dict(model=tiny.sed_config(tiny.DETECTORS[request.param]()))).pretty_text
+    return job_of(make_job, {**tiny.DETECTORS, **tiny.OTHERS}[request.param]())
+
+
+@pytest.fixture
+def detr_job(make_job):
+    """The same of DETR, which has queries and no cells."""
+    return job_of(make_job, tiny.detr())
+
+
+def job_of(make_job, detector):
+    """Write an SED of a detector and a checkpoint of it."""
+    model = Config(dict(model=tiny.sed_config(detector))).pretty_text
     job = make_job(extra=UNLABELLED + model.replace(f'num_classes={tiny.CLASSES}', 'num_classes=2'))
     built = MODELS.build(Config.fromfile(str(job.config)).model)
     built.init_weights()
@@ -93,6 +104,33 @@ def test_what_training_sees(sed_job, tmp_path, capsys):
     assert out.stat().st_size > 5000 and f'wrote {out}' in capsys.readouterr().out
     assert views.main([str(sed_job.config), '--out', str(tmp_path / 'random.png'), '--images', '1']) == 0
     assert (tmp_path / 'random.png').stat().st_size > 5000
+
+
+def test_pseudo_labels_and_gradients_of_queries(detr_job, tmp_path):
+    found = run(tmp_path, 'pseudo-labels', detr_job)['result']
+    assert (found['objects'], found['part']) == (12, 'teacher') and found['pseudo_labels'][0] > 0
+    assert list(run(tmp_path, 'gradients', detr_job, '--images', '2')['result']['views']) == ['query']
+
+
+@pytest.mark.parametrize('main, words', [
+    (analyze.main, ['score-distance', 'CONFIG', 'CHECKPOINT']), (analyze.main, ['object-sizes', 'CONFIG']),
+    (views.main, ['CONFIG', 'CHECKPOINT'])])
+def test_queries_have_no_cells_to_draw_or_to_assign(detr_job, tmp_path, main, words):
+    places = dict(CONFIG=str(detr_job.config), CHECKPOINT=str(detr_job.checkpoint))
+    reason = r'a dense head .* the detector has none \(its views: query\): take RetinaNet'
+    with pytest.raises(UserError, match=reason) as said:
+        main([*(places.get(word, word) for word in words), '--out', str(tmp_path / 'new')])
+    assert '\n' not in str(said.value) and not list(tmp_path.glob('new/*'))
+
+
+def test_a_picture_of_random_weights_fetches_none(make_job, tmp_path):
+    """Neither for the backbone nor for the shared head of C4, which is pretrained too."""
+    job, parts = job_of(make_job, tiny.c4()), ('backbone', 'roi_head.shared_head')
+    options = [f'model.detector.{part}.init_cfg.{item}' for part in parts
+               for item in ('type=Pretrained', 'checkpoint=nowhere.pth')]
+    out = tmp_path / 'random.png'
+    assert views.main([str(job.config), '--images', '1', '--out', str(out), '--cfg-options', *options]) == 0
+    assert out.stat().st_size > 5000
 
 
 @pytest.mark.parametrize('args, said', [

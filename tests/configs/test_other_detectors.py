@@ -4,7 +4,7 @@ from config_files import build, read
 from mmengine.hub import get_config
 from mmengine.optim import build_optim_wrapper
 
-SINGLE_MAP = {kind: f'sed/faster-rcnn_r50_{kind}_sed_180k_coco-10p.py' for kind in ('c4', 'dc5')}
+SINGLE_MAP = 'sed/faster-rcnn_r50_{}_{}_180k_coco-10p.py'
 DETR = 'sed/detr_r50_sed_180k_coco-10p.py'
 
 
@@ -36,13 +36,16 @@ def test_the_backbone_of_detr_learns_at_a_tenth_of_the_rate():
     assert [view.name for view in model.views] == ['query']
 
 
-@pytest.mark.parametrize('kind', SINGLE_MAP)
-def test_single_maps_are_those_of_mmdet(kind):
-    model, cfg = build(SINGLE_MAP[kind])
+@pytest.mark.parametrize('training, rate', [('sed', 0.01), ('supervised', 0.02)])
+@pytest.mark.parametrize('kind', ['c4', 'dc5'])
+def test_single_maps_are_those_of_mmdet(kind, training, rate):
+    model, cfg = build(SINGLE_MAP.format(kind, training))
     theirs = get_config(f'mmdet::_base_/models/faster-rcnn_r50-caffe-{kind}.py').model
     if kind == 'c4':
         theirs.train_cfg.rpn_proposal.max_per_img = 500
     assert cfg.model.detector == {**theirs, '_scope_': 'mmdet'}
     assert cfg.model.data_preprocessor.data_preprocessor == cfg.model.detector.data_preprocessor
     assert [view.name for view in model.views] == ['rpn', 'roi']
-    assert cfg.optim_wrapper.optimizer.lr == 0.01 and cfg.train_cfg.max_iters == 180000
+    assert cfg.optim_wrapper.optimizer.lr == rate and cfg.train_cfg.max_iters == 180000
+    weights = [hook.get(key) for hook in cfg.custom_hooks for key in ('lambda_s', 'lambda_d') if key in hook]
+    assert weights == ([0.0, 0.0] if training == 'supervised' else [1.0, 1.0])

@@ -6,19 +6,22 @@ from mmdet.registry import MODELS as MMDET_MODELS
 from sssd.analysis.passes import scale_passes
 from sssd.views import build_views
 
+#: Detectors with a dense head.
+DENSE = dict(tiny.DETECTORS, c4=tiny.c4, dc5=tiny.dc5, yolof=tiny.yolof)
 PREPROCESSOR = dict(type='mmdet.DetDataPreprocessor', mean=[127.0] * 3, std=[60.0] * 3, pad_size_divisor=64)
 
 
 def build(name, seed=0):
     """A tiny detector in evaluation mode, its scores spread out, and its views."""
     torch.manual_seed(seed)
-    detector = MMDET_MODELS.build(dict(tiny.DETECTORS[name](), data_preprocessor=PREPROCESSOR))
+    detector = MMDET_MODELS.build(dict(DENSE[name](), data_preprocessor=PREPROCESSOR))
     detector.init_weights()
     with torch.no_grad():
         for key, value in detector.named_parameters():
-            if key.endswith(('retina_cls.weight', 'conv_cls.weight', 'rpn_cls.weight', 'fc_cls.weight')):
+            layer, _, part = key.rpartition('.')
+            if part == 'weight' and layer.endswith(('retina_cls', 'conv_cls', 'rpn_cls', 'fc_cls', 'cls_score')):
                 value.normal_(std=0.3)
-            elif key.endswith(('retina_cls.bias', 'conv_cls.bias', 'rpn_cls.bias')):
+            elif part == 'bias' and layer.endswith(('retina_cls', 'conv_cls', 'rpn_cls', 'cls_score')):
                 value.fill_(-1.0)
     return detector.eval(), build_views(detector)
 

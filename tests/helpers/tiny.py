@@ -5,6 +5,7 @@ from operator import itemgetter
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
+from mmengine.hub import get_config
 from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
@@ -169,6 +170,16 @@ def detr(dropout=0.0, **changes):
             loss_cls=dict(type='CrossEntropyLoss', bg_cls_weight=0.1, use_sigmoid=False, class_weight=1.0),
             loss_bbox=dict(type='L1Loss', loss_weight=5.0), loss_iou=dict(type='GIoULoss', loss_weight=2.0)),
         train_cfg=dict(assigner=cost), test_cfg=dict(max_per_img=8)), **changes}
+
+
+def yolof():
+    """Config of mmdet's one-stage detector on one map of stride 32, narrower; anchors are twice as large each time."""
+    config = get_config('mmdet::yolof/yolof_r50-c5_8xb8-1x_coco.py').model.to_dict()
+    config.pop('data_preprocessor')
+    config.update(backbone=backbone((3,)))
+    config['neck'].update(in_channels=128, out_channels=32, block_mid_channels=16)
+    config['bbox_head'].update(num_classes=CLASSES, in_channels=32)
+    return config
 
 
 #: Detectors without a pyramid: their rows pair otherwise, and label-guided teachers do not take them.

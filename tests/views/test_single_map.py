@@ -5,7 +5,6 @@ import tiny
 import torch
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.registry import TASK_UTILS
-from mmengine.hub import get_config
 from mmengine.model import BaseModule
 
 from sssd.detectors.sed import shrink
@@ -189,12 +188,7 @@ def test_the_shared_head_of_c4_is_in_the_second_stages_rows():
 
 def test_yolof_takes_part():
     """mmdet's one-stage detector on one map, its anchors twice as large each time."""
-    config = get_config('mmdet::yolof/yolof_r50-c5_8xb8-1x_coco.py').model.to_dict()
-    config.pop('data_preprocessor')
-    config.update(backbone=tiny.backbone((3,)))
-    config['neck'].update(in_channels=128, out_channels=32, block_mid_channels=16)
-    config['bbox_head'].update(num_classes=tiny.CLASSES, in_channels=32)
-    model = tiny.build_sed(config)
+    model = tiny.build_sed(tiny.yolof())
     losses = tiny.losses_of(model, tiny.make_batch(size=(192, 192)))
     assert all(losses[f'bbox_loss_{kind}_{part}'] > 0 for kind in ('scale', 'distill') for part in ('cls', 'bbox'))
     total, _ = model.parse_losses(losses)
