@@ -1,11 +1,14 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Command: write configs for one's own labelled and unlabelled images."""
 import argparse
+import shlex
 from pathlib import Path
 from typing import Optional, Sequence
 
 from sssd.cli._config import config_of
 from sssd.data.checks import check_data
+from sssd.data.image_folder import list_images
+from sssd.data.json_io import read_coco
 from sssd.data.own_data import DETECTORS, OwnData, own_configs
 from sssd.errors import UserError
 
@@ -39,13 +42,13 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     for name in ('iters', 'batch', 'gpus'):
         if getattr(args, name) < 1:
             raise UserError(f'--{name} is {getattr(args, name)}, but must be at least 1.')
-    folder = Path(args.folder)
-    data = data_of(args)
+    folder, data = Path(args.folder), data_of(args)
     data.check_apart()
     texts = own_configs(data, folder, args.detector, args.iters, args.batch, args.gpus)
     there = [folder / name for name in texts if (folder / name).exists()]
     if there and not args.overwrite:
         raise UserError(f'{there[0]} exists: name another folder, or replace it with --overwrite.')
+    print('labelled boxes:', ', '.join(f'{name} {count}' for name, count in data.boxes_by_class().items()))
     for line in write_checked(folder, texts):
         print(line)
     print(next_steps(folder, args.gpus))
@@ -53,19 +56,42 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 
 
 def data_of(args: argparse.Namespace) -> OwnData:
-    """The data that the arguments name; an unlabelled COCO file has the labelled images' folder by default.
+    """The data that the arguments name, each looked for; folders that are not given are the labelled images'.
 
     Raises:
-        UserError: If the unlabelled images are neither a folder nor a file, or have a folder that they need not.
+        UserError: Naming the argument that leads nowhere.
     """
     listed = Path(args.unlabeled).is_file()
-    if not listed and not Path(args.unlabeled).is_dir():
-        raise UserError(f'--unlabeled {args.unlabeled} is neither a folder nor a file: check the path.')
     if args.unlabeled_images and not listed:
         raise UserError('--unlabeled-images goes with a COCO file, but --unlabeled names a folder: leave it out.')
-    images = args.unlabeled_images or (args.labeled_images if listed else '')
-    return OwnData(args.labeled, args.labeled_images, args.unlabeled, args.val, args.val_images or args.labeled_images,
-                   images)
+    for name in ('labeled', 'val'):
+        if not Path(getattr(args, name)).is_file():
+            raise UserError(f'--{name} {getattr(args, name)} is no file: name the COCO file.')
+    if not listed and not Path(args.unlabeled).is_dir():
+        raise UserError(f'--unlabeled {args.unlabeled} is neither a folder nor a file: check the path.')
+    if not listed and not list_images(args.unlabeled):
+        raise UserError(f'--unlabeled {args.unlabeled} has no image in it: name the folder of the unlabelled images.')
+    data = OwnData(args.labeled, args.labeled_images, args.unlabeled, args.val, args.val_images or args.labeled_images,
+                   (args.unlabeled_images or args.labeled_images) if listed else '')
+    check_images('--labeled-images', data.labeled_images, data.labeled)
+    check_images('--val-images', data.val_images, data.val, args.val_images is None)
+    if listed:
+        check_images('--unlabeled-images', data.unlabeled_images, data.unlabeled, args.unlabeled_images is None)
+    return data
+
+
+def check_images(argument: str, folder: str, ann_file: str, defaulted: bool = False) -> None:
+    """Refuse a folder without the images of an annotation file.
+
+    Raises:
+        UserError: Naming the argument and the first image that is missing.
+    """
+    note = f' ({argument} is not given, so that of --labeled-images was taken)' if defaulted else ''
+    images = read_coco(ann_file, annotations=False)['images']
+    missing = [image['file_name'] for image in images if not (Path(folder) / image['file_name']).is_file()]
+    if missing:
+        raise UserError(f'{argument} {folder} lacks {len(missing)} of the {len(images)} images of {ann_file}, such as '
+                        f'{missing[0]}{note}: name the folder that file names begin in.')
 
 
 def write_checked(folder: Path, texts: dict) -> Sequence[str]:
@@ -77,29 +103,35 @@ def write_checked(folder: Path, texts: dict) -> Sequence[str]:
     Raises:
         UserError: For the first mistake in the data.
     """
-    before = {name: (folder / name).read_text() for name in texts if (folder / name).exists()}
-    folder.mkdir(parents=True, exist_ok=True)
+    before = {name: (folder / name).read_text('utf-8') for name in texts if (folder / name).exists()}
+    made = not folder.exists()
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         for name, text in texts.items():
-            (folder / name).write_text(text)
+            (folder / name).write_text(text, 'utf-8')
         lines = check_data(config_of(str(folder / 'sed.py')))
         check_data(config_of(str(folder / 'supervised.py')))
-    except UserError:
+    except OSError as error:
+        raise UserError(f'{folder} cannot be written to ({error}): name another folder.') from error
+    except BaseException:
         for name in texts:
-            (folder / name).unlink()
+            (folder / name).unlink(missing_ok=True)
             if name in before:
-                (folder / name).write_text(before[name])
+                (folder / name).write_text(before[name], 'utf-8')
+        if made:
+            folder.rmdir()
         raise
     return [*lines, *(f'wrote {folder / name}' for name in texts)]
 
 
 def next_steps(folder: Path, gpus: int) -> str:
     """The commands that come next."""
-    train = 'python -m sssd train {}'
+    train = ['python', '-m', 'sssd', 'train']
     if gpus > 1:
-        train = f'torchrun --nproc_per_node {gpus} -m sssd train {{}} --launcher pytorch'
-    return '\n'.join([
-        'next:',
-        *(f'  {train.format(folder / name)} --work-dir work_dirs/{folder.name}_{Path(name).stem}'
-          for name in ('supervised.py', 'sed.py')),
-        *([f'or both, and a table: python -m sssd study {folder / "study.py"}'] if gpus == 1 else [])])
+        train = ['torchrun', '--nproc_per_node', str(gpus), *train[1:]]
+    launcher = ['--launcher', 'pytorch'] if gpus > 1 else []
+    work_dir = f'work_dirs/{folder.resolve().name}'
+    lines = [[*train, str(folder / f'{name}.py'), '--work-dir', f'{work_dir}_{name}', *launcher]
+             for name in ('supervised', 'sed')]
+    both = [f'or both, and a table: {shlex.join(["python", "-m", "sssd", "study", str(folder / "study.py")])}']
+    return '\n'.join(['next:', *(f'  {shlex.join(words)}' for words in lines), *(both if gpus == 1 else [])])

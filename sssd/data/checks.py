@@ -132,15 +132,22 @@ def _check_coco(key: str, dataset: dict, ann_file: str, folder: str, labelled: b
     coco = read_coco(ann_file, annotations=labelled)
     classes = _classes(key, dataset)
     names = [category['name'] for category in coco['categories']]
-    unknown = [name for name in classes if name not in names]
+    unknown = [name for name in classes if name not in names] if labelled or names else []
     if unknown:
         raise UserError(f'{key}.metainfo.classes names {_shorten(unknown)}, which {ann_file} does '
                         f'not have; its categories are {_shorten(names)}: set metainfo='
                         'dict(classes=...) to these.')
+    order = [name for name in names if name in classes]
+    if labelled and order != list(classes):
+        raise UserError(f'{ann_file} of {key} lists its categories as {_shorten(order)}, but the classes are '
+                        f'{_shorten(classes)}: mmdet numbers them in the order of the file, so bring both into one.')
     images = _kept_images(coco, dataset)
     if not images:
         raise UserError(f'{ann_file} of {key} has no image left after filter_cfg; check the file '
                         'and filter_cfg.')
+    if labelled and any('area' not in thing for thing in coco['annotations']):
+        raise UserError(f'{ann_file} of {key} has annotations without an area, which mmdet reads: add it, such as '
+                        'width times height of the box.')
     boxes = _count_boxes(coco, classes, images)
     if labelled and not boxes:
         raise UserError(f'{ann_file} of {key} has no box of the classes {_shorten(classes)}; '

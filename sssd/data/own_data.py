@@ -1,9 +1,10 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Configs for a user's own labelled and unlabelled images, written from what lies on the disk."""
 import os
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
+from typing import Dict, Sequence
 
 from sssd.errors import UserError
 from sssd.places import brought
@@ -11,19 +12,20 @@ from sssd.places import brought
 from .image_folder import list_images
 from .json_io import read_coco
 
-#: To each detector its config of COCO 10 %, and where its classes are counted.
+#: To each detector its config of COCO 10 %, where its classes are counted, and the learning rate of its baseline.
 DETECTORS = {
-    'faster-rcnn_r50': ('faster-rcnn_r50_fpn_sed_180k_coco-10p.py', 'roi_head=dict(bbox_head=dict(num_classes={}))'),
-    'retinanet_r50': ('retinanet_r50_fpn_sed_180k_coco-10p.py', 'bbox_head=dict(num_classes={})'),
-    'retinanet_r18': ('retinanet_r18_fpn_sed_180k_coco-10p.py', 'bbox_head=dict(num_classes={})'),
-    'fcos_r50': ('fcos_r50_fpn_gn-head_sed_180k_coco-10p.py', 'bbox_head=dict(num_classes={})'),
+    'faster-rcnn_r50':
+    ('faster-rcnn_r50_fpn_sed_180k_coco-10p.py', 'roi_head=dict(bbox_head=dict(num_classes={}))', 0.02),
+    'retinanet_r50': ('retinanet_r50_fpn_sed_180k_coco-10p.py', 'bbox_head=dict(num_classes={})', 0.01),
+    'retinanet_r18': ('retinanet_r18_fpn_sed_180k_coco-10p.py', 'bbox_head=dict(num_classes={})', 0.01),
+    'fcos_r50': ('fcos_r50_fpn_gn-head_sed_180k_coco-10p.py', 'bbox_head=dict(num_classes={})', 0.01),
 }
-#: The papers' setting, which the learning rate is for.
+#: The paper's learning rate for SED, and the labelled images of a step that we take it to be for.
 LR, LABELED_IMAGES = 0.01, 16
 
 SED = '''\
-# Labelled images of {labeled} and unlabelled ones of {unlabeled}: SED with {detector}.
-_base_ = '{base}'
+# SED with {detector} on one's own labelled and unlabelled images; written by `python -m sssd init`.
+_base_ = {base!r}
 
 classes = {classes!r}
 metainfo = dict(classes=classes)
@@ -41,7 +43,8 @@ val_evaluator = dict(ann_file={val!r})
 test_evaluator = val_evaluator
 model = dict(detector=dict({num_classes}))
 
-# {lr:g} is the paper's 0.01 for 16 labelled images, in proportion to the {total} of a step on {gpus} GPU(s).
+# The paper's learning rate, 0.01, which we take to be for 16 labelled images, in proportion to the {total} of a step on
+# {gpus} GPU(s). Clipping is ours.
 max_iters = {iters}
 train_cfg = dict(max_iters=max_iters, val_interval={interval})
 optim_wrapper = dict(optimizer=dict(lr={lr:g}), clip_grad=dict(max_norm=10))
@@ -64,11 +67,13 @@ custom_hooks = [
     dict(type='sssd.LambdaScheduleHook', lambda_s=0.0, lambda_d=0.0),
     dict(type='sssd.EMATeacherHook', alpha=_base_.alpha)]
 auto_scale_lr = dict(base_batch_size={total})
+optim_wrapper = dict(optimizer=dict(lr={supervised_lr:g}))  # the paper's {supervised_rate:g} for 16 images
 '''
 STUDY = '''\
-# Both, one after the other, and a table: python -m sssd study {folder}/study.py
-name = '{name}'
-runs = dict(few=dict(config='{folder}/supervised.py'), sed=dict(config='{folder}/sed.py'))
+# Both, one after the other in one process, and a table: `python -m sssd study` with this file.
+name = {name!r}
+seeds = [0]
+runs = dict(few=dict(config={supervised!r}), sed=dict(config={sed!r}))
 '''
 
 
@@ -92,16 +97,22 @@ class OwnData:
     val_images: str
     unlabeled_images: str = ''
 
-    def classes(self) -> Tuple[str, ...]:
-        """Names of the classes, in the order of the category ids of ``labeled``.
+    def boxes_by_class(self) -> Dict[str, int]:
+        """Boxes of each class of ``labeled`` that has any, in the file's order, by which mmdet numbers classes.
 
         Raises:
-            UserError: If the file is none of COCO's or has no category.
+            UserError: If the file is none of COCO's, names a class twice or has no box.
         """
-        categories = sorted(read_coco(self.labeled)['categories'], key=lambda category: category['id'])
-        if not categories:
-            raise UserError(f'{self.labeled} has no categories: give a labelled COCO file.')
-        return tuple(category['name'] for category in categories)
+        coco = read_coco(self.labeled)
+        names = {category['id']: category['name'] for category in coco['categories']}
+        twice = sorted(name for name in set(names.values()) if list(names.values()).count(name) > 1)
+        if twice:
+            raise UserError(f'{self.labeled} has several categories called {twice[0]!r}: give each a name of its own.')
+        counts = Counter(names.get(thing['category_id']) for thing in coco['annotations'])
+        found = {name: counts[name] for name in names.values() if counts[name]}
+        if not found:
+            raise UserError(f'{self.labeled} has no box of its categories: give a labelled COCO file.')
+        return found
 
     def check_apart(self) -> None:
         """Refuse images that are evaluated on and trained with.
@@ -131,11 +142,10 @@ def _listed(ann_file: str, folder: str) -> Sequence[str]:
 
 
 def own_configs(data: OwnData, folder: Path, detector: str, iters: int, batch: int, gpus: int) -> Dict[str, str]:
-    """Texts of ``sed.py``, ``supervised.py`` and ``study.py``, by file name.
+    """Texts of ``sed.py``, ``supervised.py`` and, for one GPU, ``study.py``, by file name.
 
-    The learning rate is the paper's in proportion to the labelled images of a step; it falls after 70 % and 90 % of the
-    iterations. Configs of this project are named relative to ``folder`` where both lie in one checkout, and by their
-    name in the package elsewhere.
+    Learning rates are the paper's in proportion to the labelled images of a step; they fall after 70 % and 90 % of the
+    iterations. A study trains in one process, so there is none for several GPUs.
 
     Args:
         data: The images and labels.
@@ -146,24 +156,31 @@ def own_configs(data: OwnData, folder: Path, detector: str, iters: int, batch: i
         gpus: Number of GPUs.
 
     Raises:
-        UserError: If a file is missing or cannot be used.
+        UserError: If the labelled file cannot be used.
     """
-    base, num_classes = DETECTORS[detector]
-    classes, total = data.classes(), batch * gpus
+    base, num_classes, supervised_rate = DETECTORS[detector]
+    classes, total = tuple(data.boxes_by_class()), batch * gpus
     values = dict(
-        vars(data), detector=detector, classes=classes, base=_name_of(f'sed/{base}', folder), batch=batch, gpus=gpus,
+        vars(data), detector=detector, classes=classes, base=name_of(f'sed/{base}', folder), batch=batch, gpus=gpus,
         workers=min(2 * batch, os.cpu_count() or 1, 8), total=total, mixed=2 * total, iters=iters,
-        lr=LR * total / LABELED_IMAGES, interval=max(iters // 10, 1), warmup=max(min(500, iters // 20), 2),
-        first=iters * 7 // 10, second=iters * 9 // 10, num_classes=num_classes.format(len(classes)),
-        folder=folder.as_posix(), name=folder.name)
+        lr=LR * total / LABELED_IMAGES, supervised_lr=supervised_rate * total / LABELED_IMAGES,
+        supervised_rate=supervised_rate, interval=max(iters // 10, min(500, iters)),
+        warmup=max(min(500, iters // 20), 2), first=iters * 7 // 10, second=iters * 9 // 10,
+        num_classes=num_classes.format(len(classes)), name=folder.resolve().name,
+        supervised=(folder / 'supervised.py').as_posix(), sed=(folder / 'sed.py').as_posix())
     values['unlabeled_dataset'] = (LISTED if data.unlabeled_images else FOLDER).format(**values)
-    return {name: text.format(**values)
-            for name, text in (('sed.py', SED), ('supervised.py', SUPERVISED), ('study.py', STUDY))}
+    texts = {'sed.py': SED, 'supervised.py': SUPERVISED, **({'study.py': STUDY} if gpus == 1 else {})}
+    return {name: text.format(**values) for name, text in texts.items()}
 
 
-def _name_of(config: str, folder: Path) -> str:
-    """A config of this project as ``_base_`` names it from ``folder``."""
-    here = Path('configs') / config
-    if here.is_file() and here.resolve() == Path(brought(config)).resolve():
-        return Path(os.path.relpath(here, folder)).as_posix()
+def name_of(config: str, folder: Path) -> str:
+    """A config of this project as ``_base_`` names it from ``folder``.
+
+    A relative path within a checkout, as MMEngine alone reads it; elsewhere its name in the package, which the commands
+    of sssd look up.
+    """
+    here = Path(brought(config)).resolve()
+    checkout = here.parents[len(Path(config).parts)]
+    if (checkout / 'pyproject.toml').is_file() and folder.resolve().is_relative_to(checkout):
+        return Path(os.path.relpath(here, folder.resolve())).as_posix()
     return config

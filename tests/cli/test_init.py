@@ -1,13 +1,17 @@
 """``python -m sssd init``: configs for one's own images that train, and mistakes in them that are told."""
 import json
+import shlex
 import shutil
+from pathlib import Path
 
 import pytest
 from mmengine.registry import init_default_scope
 
 from sssd.__main__ import main
 from sssd.cli._config import config_of
+from sssd.data.own_data import name_of
 from sssd.registry import DATASETS
+from sssd.studies.spec import load_spec
 
 SMALL = [f'{part}.pipeline.{step}.scale=[(96,64),(96,64)]' for part, step in (
     ('train_dataloader.dataset.datasets.0', 2), ('train_dataloader.dataset.datasets.1', 2))]
@@ -41,7 +45,8 @@ def test_the_data_sets_and_heads_are_the_users(mine, detector, capsys):
     assert main(arguments(detector=detector, iters=1000, batch=3, gpus=4)) == 0
     out = capsys.readouterr().out
     assert '6 images, 12 boxes, 2 classes' in out and '4 images, unlabelled' in out
-    assert 'torchrun --nproc_per_node 4 -m sssd train configs/mine/sed.py --launcher pytorch' in out
+    command = 'torchrun --nproc_per_node 4 -m sssd train configs/mine/sed.py'
+    assert f'  {command} --work-dir work_dirs/mine_sed --launcher pytorch\n' in out
     sed, supervised = (config_of(f'configs/mine/{name}.py') for name in ('sed', 'supervised'))
     init_default_scope('mmdet')
     both = DATASETS.build(sed.train_dataloader.dataset)
@@ -52,7 +57,10 @@ def test_the_data_sets_and_heads_are_the_users(mine, detector, capsys):
     assert head.num_classes == 2
     assert (sed.train_dataloader.batch_size, sed.train_dataloader.sampler.batch_size) == (6, 6)
     assert supervised.train_dataloader.batch_size == 3
-    assert [cfg.optim_wrapper.optimizer.lr for cfg in (sed, supervised)] == [pytest.approx(0.01 * 12 / 16)] * 2
+    rate = 0.02 if detector.startswith('faster') else 0.01
+    assert [cfg.optim_wrapper.optimizer.lr for cfg in (sed, supervised)] == [
+        pytest.approx(0.01 * 12 / 16), pytest.approx(rate * 12 / 16)]
+    assert not Path('configs/mine/study.py').exists(), 'a study is one process, for which the rate is not'
     assert (sed.auto_scale_lr.base_batch_size, supervised.auto_scale_lr.base_batch_size) == (24, 12)
     assert sed.train_cfg.max_iters == 1000 and sed.param_scheduler[1].milestones == [700, 900]
 
@@ -63,8 +71,31 @@ def test_what_is_written_trains(mine):
     small = ['model.detector.backbone.init_cfg=None', 'train_dataloader.num_workers=0',
              'train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0',
              'val_dataloader.persistent_workers=False', 'val_dataloader.dataset.pipeline.1.scale=(96,64)']
-    assert main(['train', 'configs/mine/sed.py', '--work-dir', 'work', '--cfg-options', *small, *SMALL]) == 0
-    assert (mine.parents[1] / 'work/iter_1.pth').is_file()
+    sizes = dict(sed=SMALL, supervised=['train_dataloader.dataset.pipeline.2.scale=[(96,64),(96,64)]'])
+    for name, size in sizes.items():
+        words = ['train', f'configs/mine/{name}.py', '--work-dir', name, '--cfg-options', *small, *size]
+        assert main(words) == 0
+        assert (mine.parents[1] / name / 'iter_1.pth').is_file()
+
+
+@pytest.mark.parametrize('folder', ["configs/o'neil and co", 'configs/back\\new'])
+def test_the_study_names_both_configs_wherever_they_are(mine, capsys, folder):
+    assert main([word if word != 'configs/mine' else folder for word in arguments()]) == 0
+    spec = load_spec(f'{folder}/study.py')
+    assert {name: run.config for name, run in spec.runs.items()} == {
+        'few': f'{folder}/supervised.py', 'sed': f'{folder}/sed.py'}
+    commands = [shlex.split(line) for line in capsys.readouterr().out.splitlines() if line.startswith('  python')]
+    assert [words[4] for words in commands] == [f'{folder}/supervised.py', f'{folder}/sed.py']
+
+
+def test_within_a_checkout_mmengine_alone_reads_what_is_written(repo_root, tmp_path):
+    (tmp_path / 'configs').mkdir()
+    base = 'sed/retinanet_r50_fpn_sed_180k_coco-10p.py'
+    assert name_of(base, repo_root / 'configs/mine') == f'../{base}'
+    assert name_of(base, repo_root / 'work_dirs/deep/mine') == f'../../../configs/{base}'
+    assert name_of(base, tmp_path / 'configs/mine') == base
+    (tmp_path / 'linked').symlink_to(repo_root / 'configs')
+    assert name_of(base, tmp_path / 'linked/mine') == f'../{base}'
 
 
 def test_unlabelled_images_may_be_listed(mine, make_tiny_coco):
@@ -89,7 +120,7 @@ def test_configs_that_are_there_stay(mine, capsys):
 def test_a_mistake_in_the_data_leaves_no_config_behind(mine, capsys):
     (mine / 'train/0001.png').unlink()
     assert main(arguments()) == 2
-    assert '1 of 6 images looked for of data/mine/train.json are missing' in capsys.readouterr().err
+    assert '--labeled-images data/mine/train lacks 1 of the 6 images of data/mine/train.json' in capsys.readouterr().err
     assert not list(mine.parents[1].glob('configs/mine/*.py'))
 
 
@@ -109,21 +140,75 @@ def test_images_that_are_evaluated_on_and_trained_with_are_refused(mine, capsys)
     assert '3 images of data/mine/val.json are also in data/mine/unlabeled, such as ' in capsys.readouterr().err
 
 
-def test_classes_of_another_file_are_told(mine, capsys):
-    other = json.loads((mine / 'val.json').read_text())
-    other['categories'][0]['name'] = 'ring'
-    (mine / 'val.json').write_text(json.dumps(other))
+def change(path, edit):
+    """Edit a JSON file in place."""
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def rename(content):
+    content['categories'][0]['name'] = 'ring'
+
+
+def reverse(content):
+    content['categories'].reverse()
+
+
+def name_twice(content):
+    content['categories'][1]['name'] = 'disc'
+
+
+def without_area(content):
+    content['annotations'][3].pop('area')
+
+
+@pytest.mark.parametrize('file, edit, words', [
+    ('val', rename, "names 'disc', which data/mine/val.json does not have"),
+    ('val', reverse, "data/mine/val.json of val_dataloader.dataset lists its categories as 'bar', 'disc'"),
+    ('train', name_twice, "train.json has several categories called 'disc'"),
+    ('train', without_area, 'has annotations without an area'),
+    ('train', lambda content: content.update(annotations=[]), 'train.json has no box of its categories'),
+])
+def test_classes_that_would_be_taken_wrongly_are_told(mine, capsys, file, edit, words):
+    change(mine / f'{file}.json', edit)
     assert main(arguments()) == 2
-    assert "names 'disc', which data/mine/val.json does not have" in capsys.readouterr().err
+    assert words in capsys.readouterr().err
+
+
+def test_classes_are_in_the_order_of_the_files_and_those_without_a_box_left_out(mine, capsys):
+    for file in ('train', 'val'):
+        change(mine / f'{file}.json', reverse)
+        change(mine / f'{file}.json', lambda content: content['categories'].insert(0, dict(id=0, name='objects')))
+    assert main(arguments()) == 0
+    found = capsys.readouterr().out.splitlines()[0]
+    cfg = config_of('configs/mine/sed.py')
+    init_default_scope('mmdet')
+    both = DATASETS.build(cfg.train_dataloader.dataset)
+    assert both.metainfo['classes'] == ('bar', 'disc') and cfg.model.detector.bbox_head.num_classes == 2
+    things = json.loads((mine / 'train.json').read_text())['annotations']
+    count = {name: sum(thing['category_id'] == place for thing in things) for place, name in ((2, 'bar'), (1, 'disc'))}
+    assert found == f'labelled boxes: bar {count["bar"]}, disc {count["disc"]}'
+    labels = [thing['bbox_label'] for i in range(6) for thing in both.datasets[0].get_data_info(i)['instances']]
+    assert [labels.count(label) for label in (0, 1)] == list(count.values())
 
 
 @pytest.mark.parametrize('changes, words', [
-    (dict(labeled='nothing.json'), 'nothing.json does not exist'),
+    (dict(labeled='nothing.json'), '--labeled nothing.json is no file'),
+    (dict(val='data/mine/val'), '--val data/mine/val is no file'),
     (dict(unlabeled='nowhere'), '--unlabeled nowhere is neither a folder nor a file'),
+    (dict(unlabeled='data'), '3 images of data/mine/val.json are also in data, such as '),
+    (dict(unlabeled='configs'), '--unlabeled configs has no image in it'),
     (dict(unlabeled_images='data/mine/train'), '--unlabeled-images goes with a COCO file'),
     (dict(iters=0), '--iters is 0'),
-    (dict(val_images='data/mine/train/deep'), 'are missing'),
+    (dict(labeled_images='data'), '--labeled-images data lacks 6 of the 6 images of data/mine/train.json'),
+    (dict(val_images='nope'), '--val-images nope lacks 3 of the 3 images of data/mine/val.json, such as 0000.png'),
+    (dict(val='data/mine/more.json', val_images=None), '(--val-images is not given, so that of --labeled-images was'),
 ])
 def test_mistakes_in_arguments_are_told(mine, capsys, changes, words):
+    (mine.parents[1] / 'configs').mkdir()
+    change(shutil.copy(mine / 'val.json', mine / 'more.json'), lambda content: content['images'][0].update(
+        file_name='of val.png'))
     assert main(arguments(**changes)) == 2
     assert words in capsys.readouterr().err
+    assert not Path('configs/mine').exists()
