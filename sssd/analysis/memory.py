@@ -138,6 +138,14 @@ def kept(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> int:
             found[storage.data_ptr()] = storage
         return value.detach()  # with its history, an output would hold the graph that holds it, and never be freed
 
+    inputs, samples = random_batch(model, counts, size)
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+        model.loss(inputs, samples)
+    return sum(storage.nbytes() for storage in found.values())
+
+
+def random_batch(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> tuple:
+    """Inputs and data samples of a batch of noise; the arguments are those of :func:`kept`."""
     branches = [('sup', counts[0], BOXES)]
     if len(counts) > 1:
         branches += [(name, counts[1], 0) for name in ('unsup_teacher', 'unsup_student')]
@@ -145,9 +153,7 @@ def kept(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> int:
     samples = {name: [sample(size, boxes) for _ in range(count)] for name, count, boxes in branches}
     if not hasattr(model, 'student'):
         inputs, samples = inputs['sup'], samples['sup']
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        model.loss(inputs, samples)
-    return sum(storage.nbytes() for storage in found.values())
+    return inputs, samples
 
 
 def sample(size: Tuple[int, int], boxes: int) -> DetDataSample:
