@@ -17,6 +17,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from sssd.errors import UserError
 
@@ -131,17 +132,16 @@ def kept(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> int:
     own = {value.untyped_storage().data_ptr() for value in [*model.parameters(), *model.buffers()]}
     found = {}
 
-    def keep(value: Tensor) -> Tensor:
-        """Note the storage and hold it, so that no other one gets its address."""
+    def count(value: Tensor) -> None:
+        """Note a storage and let it go: no backward pass follows. A weak reference tells it from a later one."""
         storage = value.untyped_storage()
         if storage.data_ptr() not in own:
-            found[storage.data_ptr()] = storage
-        return value.detach()  # with its history, an output would hold the graph that holds it, and never be freed
+            found[StorageWeakRef(storage)] = storage.nbytes()
 
     inputs, samples = random_batch(model, counts, size)
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda nothing: nothing):
         model.loss(inputs, samples)
-    return sum(storage.nbytes() for storage in found.values())
+    return sum(found.values())
 
 
 def random_batch(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> tuple:

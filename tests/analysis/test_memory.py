@@ -9,6 +9,7 @@ import torch
 from config_files import build, read
 from mmengine.config import Config
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from sssd.analysis.memory import GIB, OVERHEAD, estimate, image_size, kept, unit_of
 from sssd.errors import UserError
@@ -89,3 +90,18 @@ def test_nothing_is_held_once_it_is_counted():
     kept(Watched(), [1], (8, 8))
     gc.collect()
     assert [output() for output in seen] == [None]
+
+
+def test_activations_are_counted_once_and_let_go_at_once():
+    """So a large model needs no more memory for it than to predict."""
+    class Long(Toy):
+        def loss(self, inputs, samples):
+            output = self.layer(inputs).relu()
+            storage = StorageWeakRef(output.untyped_storage())
+            total = output.sin().sum()  # which saves it again
+            del output
+            gone.append(storage.expired())
+            return dict(loss=total)
+
+    gone = []
+    assert kept(Long(), [1], (8, 8)) == 4 * 8 * 8 * (3 + 8) and gone == [True]
