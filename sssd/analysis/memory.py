@@ -3,14 +3,15 @@
 
 Exact, from the built model: parameters and buffers (an EMA teacher's too), gradients, the optimizer's state, the
 buckets of DistributedDataParallel. Estimated: what autograd keeps between forward and backward pass. It is counted on
-two small images; the part that grows with the pixels is scaled to the config's largest training image. One GiB is
-added for the CUDA context and the work spaces of convolutions. Not counted: fragmentation, and what lives only within
-one operation.
+two small images; the part that grows with the pixels is scaled to the config's largest training image. A transformer's
+attention grows with their square: there it is a parabola through three. One GiB is added for the CUDA context and the
+work spaces of convolutions. Not counted: fragmentation, and what lives only within one operation.
 """
 import copy
 from dataclasses import dataclass
-from typing import Iterator, List, Tuple
+from typing import Iterator, List, Sequence, Tuple
 
+import numpy as np
 import torch
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -24,8 +25,8 @@ from sssd.errors import UserError
 GIB = 2**30
 #: CUDA context and work spaces.
 OVERHEAD = 1.0
-#: Sides of the small images that activations are counted on.
-SMALL = ((256, 256), (256, 512))
+#: Sides of the small images that activations are counted on; the third for transformers.
+SMALL = ((256, 256), (256, 512), (512, 512))
 #: Boxes of a labelled image; COCO's have 7.3 on average.
 BOXES = 8
 #: Tensors of the size of the parameters that optimizers keep; momentum makes SGD keep one.
@@ -78,13 +79,24 @@ def estimate(cfg: Config) -> Memory:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         model = MODELS.build(copy.deepcopy(cfg.model)).train()
-        first, second = (kept(model, unit_of(cfg), size) for size in SMALL)
+        sizes = SMALL if hasattr(inner(model), 'forward_transformer') else SMALL[:2]
+        counted = [kept(model, unit_of(cfg), size) for size in sizes]
     state = [*model.parameters(), *model.buffers()]
     trained = gib(value for value in model.parameters() if value.requires_grad)
     height_width = image_size(cfg)
-    slope = (second - first) / (pixels(SMALL[1]) - pixels(SMALL[0]))
-    unit = first + slope * (pixels(height_width) - pixels(SMALL[0]))
+    unit = extrapolated(counted, sizes, height_width)
     return Memory(gib(state), trained, states * trained, unit / GIB, sum(unit_of(cfg)), height_width)
+
+
+def inner(model: nn.Module) -> nn.Module:
+    """The detector in an SED or a guided one."""
+    return getattr(model, 'student', getattr(model, 'detector', model))
+
+
+def extrapolated(counted: Sequence[int], sizes: Sequence[Tuple[int, int]], size: Tuple[int, int]) -> float:
+    """The value at a size of the line through two counts by pixels, of the parabola through three."""
+    shares = [pixels(one) / pixels(size) for one in sizes]
+    return float(np.polyval(np.polyfit(shares, counted, len(counted) - 1), 1.0))
 
 
 def unit_of(cfg: Config) -> List[int]:
