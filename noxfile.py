@@ -14,11 +14,10 @@ STACKS = {
     'forks': ('constraints.txt', ('onedl-mmengine', 'onedl-mmcv', 'onedl-mmdetection')),
     'official': ('constraints-official.txt', ('mmengine', 'mmcv', 'mmdet')),
 }
-#: What depends on the stack: training, checkpoints, resuming, testing, extracting, several processes, figures.
+#: What depends on the stack: training, checkpoints, resuming, testing, extracting, several processes, heads, figures.
 WORKFLOW = (
     'tests/test_compat.py', 'tests/test_places.py', 'tests/test_configs.py', 'tests/cli', 'tests/detectors',
-    'tests/configs', 'tests/data', 'tests/analysis/test_contact_sheet.py', 'tests/analysis/test_recipe.py',
-    'tests/packaging')
+    'tests/configs', 'tests/data', 'tests/hooks', 'tests/views', 'tests/analysis', 'tests/packaging')
 #: One thread per process: the tests start several and the models are tiny.
 THREADS = dict.fromkeys(('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'), '1')
 

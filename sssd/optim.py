@@ -1,14 +1,17 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
-"""Mixed precision in bfloat16, on GPUs and on CPUs."""
+"""Mixed precision in bfloat16 and in float16, on GPUs and on CPUs."""
 from contextlib import contextmanager
+from typing import Union
 
 import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.roi_heads.roi_extractors import BaseRoIExtractor
-from mmengine.optim import OptimWrapper
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
+from torch.amp import GradScaler
 
+from sssd.errors import UserError
 from sssd.registry import OPTIM_WRAPPERS
 
 
@@ -24,9 +27,47 @@ class BFloat16OptimWrapper(OptimWrapper):
     @contextmanager
     def optim_context(self, model: nn.Module):
         """The context of a training step's forward pass."""
-        device = next(model.parameters()).device.type
-        with super().optim_context(model), torch.autocast(device, torch.bfloat16), float32_heads(model):
+        with super().optim_context(model), half_precision(model, torch.bfloat16):
             yield
+
+
+@OPTIM_WRAPPERS.register_module()
+class Float16OptimWrapper(AmpOptimWrapper):
+    """MMEngine's ``AmpOptimWrapper`` in float16 for CPUs too: gradients of a scaled loss, in its part of the range.
+
+    A step whose gradients are not finite is left out and the scale halved; after 2000 good ones it is doubled. The
+    scale is in the checkpoint. Heads and losses are float32, as with :class:`BFloat16OptimWrapper`.
+
+    Args:
+        loss_scale: As in MMEngine: ``'dynamic'``, a number that stays, or options of ``torch.amp.GradScaler``.
+        kwargs: Arguments of ``OptimWrapper``; the parameters are on their device by then.
+
+    Raises:
+        UserError: If ``loss_scale`` is none of these.
+    """
+
+    def __init__(self, loss_scale: Union[str, float, dict] = 'dynamic', **kwargs) -> None:
+        OptimWrapper.__init__(self, **kwargs)  # AmpOptimWrapper's own refuses CPUs
+        fixed = isinstance(loss_scale, (int, float))
+        if not (fixed or isinstance(loss_scale, dict) or loss_scale == 'dynamic'):
+            raise UserError(f"Float16OptimWrapper: loss_scale is {loss_scale!r}; use 'dynamic', a number, or options "
+                            'of torch.amp.GradScaler.')
+        options = dict(init_scale=float(loss_scale)) if fixed else {} if loss_scale == 'dynamic' else loss_scale
+        self._scale_update_param = float(loss_scale) if fixed else None
+        self.loss_scaler = GradScaler(self.optimizer.param_groups[0]['params'][0].device.type, **options)
+
+    @contextmanager
+    def optim_context(self, model: nn.Module):
+        """The context of a training step's forward pass."""
+        with OptimWrapper.optim_context(self, model), half_precision(model, torch.float16):
+            yield
+
+
+@contextmanager
+def half_precision(model: nn.Module, dtype: torch.dtype):
+    """Within it, the model computes in ``dtype`` what ``torch.autocast`` gives to it; its heads give out float32."""
+    with torch.autocast(next(model.parameters()).device.type, dtype), float32_heads(model):
+        yield
 
 
 @contextmanager

@@ -3,28 +3,31 @@
 
 Exact, from the built model: parameters and buffers (an EMA teacher's too), gradients, the optimizer's state, the
 buckets of DistributedDataParallel. Estimated: what autograd keeps between forward and backward pass. It is counted on
-two small images; the part that grows with the pixels is scaled to the config's largest training image. One GiB is
-added for the CUDA context and the work spaces of convolutions. Not counted: fragmentation, and what lives only within
-one operation.
+two small images; the part that grows with the pixels is scaled to the config's largest training image. A transformer's
+attention grows with their square: there it is a parabola through three. One GiB is added for the CUDA context and the
+work spaces of convolutions. Not counted: fragmentation, and what lives only within one operation.
 """
 import copy
 from dataclasses import dataclass
-from typing import Iterator, List, Tuple
+from typing import Iterator, List, Sequence, Tuple
 
+import numpy as np
 import torch
+from mmcv.ops import RoIAlign
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from sssd.errors import UserError
 
 GIB = 2**30
 #: CUDA context and work spaces.
 OVERHEAD = 1.0
-#: Sides of the small images that activations are counted on.
-SMALL = ((256, 256), (256, 512))
+#: Sides of the small images that activations are counted on; the third for transformers.
+SMALL = ((256, 256), (256, 512), (512, 512))
 #: Boxes of a labelled image; COCO's have 7.3 on average.
 BOXES = 8
 #: Tensors of the size of the parameters that optimizers keep; momentum makes SGD keep one.
@@ -77,13 +80,27 @@ def estimate(cfg: Config) -> Memory:
     with torch.random.fork_rng(devices=()):
         torch.manual_seed(0)
         model = MODELS.build(copy.deepcopy(cfg.model)).train()
-        first, second = (kept(model, unit_of(cfg), size) for size in SMALL)
+        for module in model.modules():
+            if isinstance(module, RoIAlign):
+                module.sampling_ratio = 1  # as many bytes as of more samples, and far sooner
+        sizes = SMALL if hasattr(inner(model), 'forward_transformer') else SMALL[:2]
+        counted = [kept(model, unit_of(cfg), size) for size in sizes]
     state = [*model.parameters(), *model.buffers()]
     trained = gib(value for value in model.parameters() if value.requires_grad)
     height_width = image_size(cfg)
-    slope = (second - first) / (pixels(SMALL[1]) - pixels(SMALL[0]))
-    unit = first + slope * (pixels(height_width) - pixels(SMALL[0]))
+    unit = extrapolated(counted, sizes, height_width)
     return Memory(gib(state), trained, states * trained, unit / GIB, sum(unit_of(cfg)), height_width)
+
+
+def inner(model: nn.Module) -> nn.Module:
+    """The detector in an SED or a guided one."""
+    return getattr(model, 'student', getattr(model, 'detector', model))
+
+
+def extrapolated(counted: Sequence[int], sizes: Sequence[Tuple[int, int]], size: Tuple[int, int]) -> float:
+    """The value at a size of the line through two counts by pixels, of the parabola through three."""
+    shares = [pixels(one) / pixels(size) for one in sizes]
+    return float(np.polyval(np.polyfit(shares, counted, len(counted) - 1), 1.0))
 
 
 def unit_of(cfg: Config) -> List[int]:
@@ -131,13 +148,20 @@ def kept(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> int:
     own = {value.untyped_storage().data_ptr() for value in [*model.parameters(), *model.buffers()]}
     found = {}
 
-    def keep(value: Tensor) -> Tensor:
-        """Note the storage and hold it, so that no other one gets its address."""
+    def count(value: Tensor) -> None:
+        """Note a storage and let it go: no backward pass follows. A weak reference tells it from a later one."""
         storage = value.untyped_storage()
         if storage.data_ptr() not in own:
-            found[storage.data_ptr()] = storage
-        return value.detach()  # with its history, an output would hold the graph that holds it, and never be freed
+            found[StorageWeakRef(storage)] = storage.nbytes()
 
+    inputs, samples = random_batch(model, counts, size)
+    with torch.autograd.graph.saved_tensors_hooks(count, lambda nothing: nothing):
+        model.loss(inputs, samples)
+    return sum(found.values())
+
+
+def random_batch(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> tuple:
+    """Inputs and data samples of a batch of noise; the arguments are those of :func:`kept`."""
     branches = [('sup', counts[0], BOXES)]
     if len(counts) > 1:
         branches += [(name, counts[1], 0) for name in ('unsup_teacher', 'unsup_student')]
@@ -145,9 +169,7 @@ def kept(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> int:
     samples = {name: [sample(size, boxes) for _ in range(count)] for name, count, boxes in branches}
     if not hasattr(model, 'student'):
         inputs, samples = inputs['sup'], samples['sup']
-    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
-        model.loss(inputs, samples)
-    return sum(storage.nbytes() for storage in found.values())
+    return inputs, samples
 
 
 def sample(size: Tuple[int, int], boxes: int) -> DetDataSample:

@@ -7,7 +7,7 @@ from typing import Optional, Sequence
 from rich.console import Console
 from rich.progress import track
 
-from sssd.analysis.memory import Memory, estimate
+from sssd.analysis.memory import Memory, estimate, resizes
 from sssd.analysis.recipe import Recipe, make_recipe
 from sssd.analysis.tables import Grid
 from sssd.cli._config import config_of
@@ -68,8 +68,11 @@ def memory_table(configs: Sequence[str], gpus: int) -> Grid:
     read = [(path, config_of(path)) for path in configs]
     grid = Grid('Estimated memory, GiB', ('config', 'weights', 'gradients', 'optimizer', 'images', 'their activations',
                                           f'each of {gpus} GPUs'))
+    counted = {}  # configs that differ in their images alone, such as shares of COCO, are one
     for path, cfg in track(read, 'counting', console=Console(stderr=True)):
-        memory = estimate(cfg)
+        loader = cfg.get('train_dataloader') or {}
+        key = str((cfg.get('model'), cfg.get('optim_wrapper'), loader.get('sampler'), list(resizes(loader))))
+        memory = counted[key] = counted.get(key) or estimate(cfg)
         grid.rows.append((os.path.splitext(path)[0], f'{memory.weights:.2f}', f'{memory.gradients:.2f}',
                           f'{memory.optimizer:.2f}', str(memory.unit_images), f'{memory.unit:.1f}',
                           f'{memory.total(cfg.train_dataloader.batch_size, gpus):.1f}'))

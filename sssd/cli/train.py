@@ -28,27 +28,17 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
 
 
 def use_amp(cfg: Config, dtype: Optional[str] = None) -> None:
-    """Switch mixed precision on: MMEngine's for float16, :class:`~sssd.optim.BFloat16OptimWrapper` for bfloat16.
+    """Switch mixed precision on, by one of :mod:`sssd.optim`'s wrappers; a loss scale of the config is kept.
 
     Args:
         cfg: The config, changed in place.
-        dtype: ``'float16'`` or ``'bfloat16'``; None takes the one that fits the machine.
-
-    Raises:
-        UserError: For float16 without a GPU: its gradients need a loss scale, which MMEngine has for GPUs alone.
+        dtype: ``'float16'`` or ``'bfloat16'``; None takes float16 where there is a GPU, else bfloat16.
     """
-    gpu, wrapper = torch.cuda.is_available(), cfg.optim_wrapper
-    if dtype == 'bfloat16' or (dtype is None and not gpu):
-        wrapper.type = 'sssd.BFloat16OptimWrapper'
-        for key in ('loss_scale', 'dtype', 'use_fsdp'):  # AmpOptimWrapper's own
-            wrapper.pop(key, None)
-        return
-    if not gpu:
-        raise UserError('--amp-dtype float16 needs a GPU and none is visible: take bfloat16, which CPUs know.')
-    wrapper.type = 'AmpOptimWrapper'
-    if dtype is not None:
-        wrapper.dtype = dtype
-    wrapper.setdefault('loss_scale', 'dynamic')
+    dtype, wrapper = dtype or ('float16' if torch.cuda.is_available() else 'bfloat16'), cfg.optim_wrapper
+    wrapper.type = dict(float16='sssd.Float16OptimWrapper', bfloat16='sssd.BFloat16OptimWrapper')[dtype]
+    unknown = ('dtype', 'use_fsdp') if dtype == 'float16' else ('dtype', 'use_fsdp', 'loss_scale')
+    for key in unknown:  # of MMEngine's AmpOptimWrapper
+        wrapper.pop(key, None)
 
 
 def scale_lr(cfg: Config, config: str) -> None:

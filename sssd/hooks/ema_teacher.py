@@ -16,8 +16,9 @@ class EMATeacherHook(Hook):
     """``theta_t = alpha theta_t + (1 - alpha) theta_s`` after every optimizer step (Eq. 4).
 
     Parameters and floating-point buffers (BatchNorm statistics) are averaged, integer buffers copied. Before the
-    first iteration the teacher becomes the student, unless training is resumed. Where gradients accumulate, only
-    iterations that step the optimizer count. mmdet's MeanTeacherHook calls 1 - alpha its momentum.
+    first iteration the teacher becomes the student, unless training is resumed. Only iterations in which the optimizer
+    stepped count: none while gradients accumulate, and none that a loss scale left out, its gradients not being finite.
+    mmdet's MeanTeacherHook calls 1 - alpha its momentum.
 
     Args:
         alpha: A schedule: a number, or a config such as the default
@@ -26,26 +27,36 @@ class EMATeacherHook(Hook):
 
     def __init__(self, alpha=None) -> None:
         self.alpha = build_schedule(dict(type='StepAtDecay', start=0.99, end=0.9) if alpha is None else alpha)
+        self.stepped, self.handle = False, None
 
     def before_train(self, runner) -> None:
-        """Make the teacher equal to the student, buffers included, at iteration 0."""
+        """Make the teacher equal to the student, buffers included, at iteration 0; watch the optimizer's steps."""
         model = unwrap(runner.model)
         if not (hasattr(model, 'student') and hasattr(model, 'teacher')):
             raise UserError(f'EMATeacherHook: {type(model).__name__} has no student and teacher; take the hook out '
                             'of custom_hooks or train a model of type sssd.SED.')
         if runner.iter == 0:
             average(model.teacher, model.student, alpha=0.0)
+        self.handle = runner.optim_wrapper.optimizer.register_step_post_hook(self._note_step)
+
+    def _note_step(self, *args) -> None:
+        self.stepped = True
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """Average after an iteration that stepped the optimizer, and log alpha."""
-        if not runner.optim_wrapper.should_update():
+        if not self.stepped:
             return
+        self.stepped = False
         alpha = self.alpha(progress_of(runner))
         if not 0 <= alpha <= 1:
             raise UserError(f'EMATeacherHook: the schedule gives alpha {alpha}, but Eq. 4 needs one in [0, 1].')
         model = unwrap(runner.model)
         average(model.teacher, model.student, alpha)
         runner.message_hub.update_scalar('train/alpha', alpha)
+
+    def after_train(self, runner) -> None:
+        """Watch no longer."""
+        self.handle.remove()
 
 
 @torch.no_grad()

@@ -121,6 +121,16 @@ def test_the_command_prints_the_memory_of_several_configs(repo_root, capsys):
     assert all(1 < row[5] < 2 and row[3] == 1 for row in (plain, guided))
 
 
+def test_the_same_model_is_counted_once(repo_root, monkeypatch, capsys):
+    counted = []
+    monkeypatch.setattr(command, 'estimate', lambda cfg: counted.append(cfg) or memory(1.0 + len(counted), 1))
+    names = ['retinanet_r50_sssd', 'retinanet_r50_lgd', 'retinanet_r50_sssd', 'retinanet_r101_sssd']
+    assert command.main([*(str(repo_root / f'configs/sssd/{name}.py') for name in names), '--markdown']) == 0
+    assert len(counted) == 3
+    shown = [line.split('|')[6].strip() for line in capsys.readouterr().out.splitlines() if line.startswith('| /')]
+    assert shown == ['2.0', '3.0', '2.0', '4.0']
+
+
 def test_a_size_of_gpus_for_several_configs_is_refused():
     with pytest.raises(UserError, match='--memory 11 is for one config and 2 are given'):
         command.main(['any.py', 'other.py', '--memory', '11'])

@@ -50,11 +50,6 @@ def test_a_config_that_cannot_be_read(tmp_path, text, said):
     assert said in str(caught.value)
 
 
-def test_float16_without_a_gpu(job, monkeypatch):
-    monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: False)
-    assert '--amp-dtype float16 needs a GPU' in _train(job, '--amp-dtype', 'float16')
-
-
 def test_checkpointing_that_loses_gradients(job):
     assert 'sssd.RecomputeHook' in _train(job, '--cfg-options', 'activation_checkpointing=neck')
 

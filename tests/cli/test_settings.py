@@ -39,20 +39,13 @@ def test_options_are_typed_and_nested(job):
     assert cfg.extra == ['a', (1, 2)]
 
 
-def test_amp_keeps_the_optimizer(job, monkeypatch):
-    monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: True)
-    cfg = _load(job)
-    train.use_amp(cfg)
-    assert cfg.optim_wrapper.type == 'AmpOptimWrapper'
-    assert cfg.optim_wrapper.loss_scale == 'dynamic'
-    assert cfg.optim_wrapper.optimizer.lr == 0.001
-
-
-def test_amp_keeps_a_loss_scale_of_the_config(job, monkeypatch):
-    monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: True)
-    cfg = _load(job, '--cfg-options', 'optim_wrapper.loss_scale=512.')
-    train.use_amp(cfg)
-    assert cfg.optim_wrapper.loss_scale == 512.0
+@pytest.mark.parametrize('gpu, dtype', [(True, None), (True, 'float16'), (False, 'float16')])
+def test_float16_keeps_the_optimizer_and_a_loss_scale_of_the_config(job, monkeypatch, gpu, dtype):
+    monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: gpu)
+    cfg = _load(job, '--cfg-options', 'optim_wrapper.loss_scale=512.', 'optim_wrapper.dtype=bfloat16')
+    train.use_amp(cfg, dtype)
+    assert cfg.optim_wrapper.type == 'sssd.Float16OptimWrapper' and 'dtype' not in cfg.optim_wrapper
+    assert cfg.optim_wrapper.loss_scale == 512.0 and cfg.optim_wrapper.optimizer.lr == 0.001
 
 
 @pytest.mark.parametrize('gpu, dtype', [(False, None), (False, 'bfloat16'), (True, 'bfloat16')])

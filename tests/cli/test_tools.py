@@ -42,12 +42,15 @@ def test_train_goes_on_from_a_checkpoint(run_tool, trained, tmp_path):
     assert (tmp_path / 'more' / 'iter_4.pth').is_file()
 
 
-def test_train_in_mixed_precision_on_the_cpu(run_tool, job):
-    done = run_tool('train.py', job.config, '--work-dir', job.work_dir, '--amp', CUDA_VISIBLE_DEVICES='-1')
+@pytest.mark.parametrize('words, wrapper', [
+    (['--amp'], 'BFloat16OptimWrapper'), (['--amp-dtype', 'float16'], 'Float16OptimWrapper')])
+def test_train_in_mixed_precision_on_the_cpu(run_tool, job, words, wrapper):
+    done = run_tool('train.py', job.config, '--work-dir', job.work_dir, *words, CUDA_VISIBLE_DEVICES='-1')
     assert done.returncode == 0, done.stderr[-2000:]
-    assert _iterations(done) == [1, 2] and 'BFloat16OptimWrapper' in done.stdout
-    weights = torch.load(job.checkpoint, map_location='cpu', weights_only=False)['state_dict'].values()
-    assert all(value.dtype == torch.float32 for value in weights if value.is_floating_point())
+    assert _iterations(done) == [1, 2] and f"type='sssd.{wrapper}'" in done.stdout
+    checkpoint = torch.load(job.checkpoint, map_location='cpu', weights_only=False)
+    assert ('loss_scaler' in checkpoint['optimizer']) == (wrapper == 'Float16OptimWrapper')
+    assert all(value.dtype == torch.float32 for value in checkpoint['state_dict'].values() if value.is_floating_point())
 
 
 def test_test_evaluates_and_writes_predictions(run_tool, trained, tmp_path):

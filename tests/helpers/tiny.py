@@ -256,13 +256,14 @@ def state_of(module):
     return {name: value.detach().clone() for name, value in module.state_dict().items()}
 
 
-def make_runner(model, data, work_dir, iterations, hooks=(), accumulate=1, lr=0.05, **options):
-    """A Runner on the CPU; ``data`` is a list of batches, or a dataloader's config."""
+def make_runner(model, data, work_dir, iterations, hooks=(), accumulate=1, lr=0.05, precision=None, **options):
+    """A Runner on the CPU; ``data`` is a list of batches, or a dataloader's config; ``precision`` is of the wrapper."""
     loader = data if isinstance(data, dict) else DataLoader(data, batch_size=1, collate_fn=itemgetter(0))
     default_hooks = {**dict(logger=None, checkpoint=None), **options.pop('default_hooks', {})}
     return Runner(
         model=model, work_dir=str(work_dir), train_dataloader=loader, custom_hooks=list(hooks),
         train_cfg=dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=10**6),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr, momentum=0.9), accumulative_counts=accumulate),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr, momentum=0.9), accumulative_counts=accumulate,
+                           **(precision or {})),
         default_hooks=default_hooks, default_scope='mmdet', log_level='ERROR', randomness=dict(seed=3),
         experiment_name=uuid.uuid4().hex, **options)

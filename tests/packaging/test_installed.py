@@ -59,6 +59,31 @@ def test_test_extract_split_and_toy(installed, demo):
     assert (installed.folder / 'more/labeled.json').is_file()
 
 
+def test_analyses_and_views_of_a_checkpoint(installed, demo):
+    config, checkpoint = 'quickstart/retinanet_sed.py', 'demo/seed0/sed/iter_2.pth'
+    for what in ('score-distance', 'pseudo-labels', 'gradients'):
+        installed.run('analyze', what, config, checkpoint, '--images', '2')
+    installed.run('analyze', 'object-sizes', config, '--images', '4')
+    written = {path.name for path in (installed.folder / 'analysis').iterdir()}
+    assert written == {f'{what}.{kind}' for kind in ('json', 'png') for what in (
+        'score_distance', 'pseudo_labels', 'gradients', 'object_sizes')}
+    installed.run('views', config, checkpoint, '--images', '1')
+    assert (installed.folder / 'views.png').stat().st_size > 5000
+
+
+def test_a_row_of_a_table_of_ablations(installed, demo):
+    out = installed.run('ablate', 'table9', '--quick', '--only', 'alpha_cosine', '--seeds', '0')
+    assert 'Cosine' in out
+    entries = json.loads((installed.folder / 'benchmarks/results/ablation_table9_toy_quick.json').read_text())['runs']
+    assert [entry['run'] for entry in entries] == ['start', 'alpha_cosine']
+
+
+def test_a_data_set_that_is_not_there(installed):
+    err = installed.run('prepare', 'coco', '--check', status=2)
+    assert 'sssd: error: data/coco/train2017 (missing), ' in err and 'unpack these' in err
+    assert not (installed.folder / 'data/coco').exists()
+
+
 def test_torchrun_starts_the_module_with_a_config_over_one_of_the_package(installed, demo):
     (installed.folder / 'own.py').write_text(OWN)
     out = installed.run('train', 'own.py', '--launcher', 'pytorch', '--cfg-options', *SMALL,
