@@ -9,8 +9,8 @@ from sssd.cli._config import config_of
 from sssd.data.checks import check_data
 from sssd.data.image_folder import list_images
 from sssd.data.json_io import read_coco
-from sssd.data.own_data import DETECTORS, OwnData, own_configs
 from sssd.errors import UserError
+from sssd.studies.own_data import DETECTORS, OwnData, own_configs
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

@@ -9,8 +9,8 @@ from mmengine.registry import init_default_scope
 
 from sssd.__main__ import main
 from sssd.cli._config import config_of
-from sssd.data.own_data import name_of
 from sssd.registry import DATASETS
+from sssd.studies.own_data import name_of
 from sssd.studies.spec import load_spec
 
 SMALL = [f'{part}.pipeline.{step}.scale=[(96,64),(96,64)]' for part, step in (

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict, Sequence
 
+from sssd.data.image_folder import list_images
+from sssd.data.json_io import read_coco
 from sssd.errors import UserError
 from sssd.places import brought
-
-from .image_folder import list_images
-from .json_io import read_coco
 
 #: To each detector its config of COCO 10 %, where its classes are counted, and the learning rate of its baseline.
 DETECTORS = {
