@@ -1,6 +1,7 @@
 """The recipe for other GPUs: one rule, its options, its refusals."""
 import argparse
 import copy
+import re
 
 import pytest
 from config_files import read
@@ -129,6 +130,14 @@ def test_the_same_model_is_counted_once(repo_root, monkeypatch, capsys):
     assert len(counted) == 3
     shown = [line.split('|')[6].strip() for line in capsys.readouterr().out.splitlines() if line.startswith('| /')]
     assert shown == ['2.0', '3.0', '2.0', '4.0']
+
+
+def test_the_documentation_has_the_memory_of_every_config(repo_root):
+    table = (repo_root / 'docs/distributed.md').read_text().partition('\n## Memory\n')[2]
+    rows = re.findall(r'^\| (configs/\S+) \|(?: *\d+(?:\.\d+)? \|){6}$', table, flags=re.M)
+    configs = [path.relative_to(repo_root).with_suffix('').as_posix() for folder in ('sed', 'sssd')
+               for path in sorted((repo_root / 'configs' / folder).glob('*.py'))]
+    assert rows == configs and len(rows) > 50
 
 
 def test_a_size_of_gpus_for_several_configs_is_refused():
