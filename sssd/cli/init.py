@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Optional, Sequence
 
 from sssd.cli._config import config_of
-from sssd.data.checks import check_data
+from sssd.data.checks import check_data, check_files
 from sssd.data.image_folder import list_images
 from sssd.data.json_io import read_coco
 from sssd.errors import UserError
@@ -44,11 +44,12 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             raise UserError(f'--{name} is {getattr(args, name)}, but must be at least 1.')
     folder, data = Path(args.folder), data_of(args)
     data.check_apart()
-    texts = own_configs(data, folder, args.detector, args.iters, args.batch, args.gpus)
+    boxes = data.boxes_by_class()
+    texts = own_configs(data, tuple(boxes), folder, args.detector, args.iters, args.batch, args.gpus)
     there = [folder / name for name in texts if (folder / name).exists()]
     if there and not args.overwrite:
         raise UserError(f'{there[0]} exists: name another folder, or replace it with --overwrite.')
-    print('labelled boxes:', ', '.join(f'{name} {count}' for name, count in data.boxes_by_class().items()))
+    print('labelled boxes:', ', '.join(f'{name} {count}' for name, count in boxes.items()))
     for line in write_checked(folder, texts):
         print(line)
     print(next_steps(folder, args.gpus))
@@ -81,17 +82,10 @@ def data_of(args: argparse.Namespace) -> OwnData:
 
 
 def check_images(argument: str, folder: str, ann_file: str, defaulted: bool = False) -> None:
-    """Refuse a folder without the images of an annotation file.
-
-    Raises:
-        UserError: Naming the argument and the first image that is missing.
-    """
-    note = f' ({argument} is not given, so that of --labeled-images was taken)' if defaulted else ''
-    images = read_coco(ann_file, annotations=False)['images']
-    missing = [image['file_name'] for image in images if not (Path(folder) / image['file_name']).is_file()]
-    if missing:
-        raise UserError(f'{argument} {folder} lacks {len(missing)} of the {len(images)} images of {ann_file}, such as '
-                        f'{missing[0]}{note}: name the folder that file names begin in.')
+    """Refuse a folder without the images of an annotation file, by the name of its argument."""
+    note = ', which is not given: that of --labeled-images was taken' if defaulted else ''
+    names = [image['file_name'] for image in read_coco(ann_file, annotations=False)['images']]
+    check_files(ann_file, folder, names, f'check {argument}{note}')
 
 
 def write_checked(folder: Path, texts: dict) -> Sequence[str]:
@@ -107,12 +101,13 @@ def write_checked(folder: Path, texts: dict) -> Sequence[str]:
     made = not folder.exists()
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f'{folder} cannot be made ({error}): name another folder.') from error
+    try:
         for name, text in texts.items():
             (folder / name).write_text(text, 'utf-8')
         lines = check_data(config_of(str(folder / 'sed.py')))
         check_data(config_of(str(folder / 'supervised.py')))
-    except OSError as error:
-        raise UserError(f'{folder} cannot be written to ({error}): name another folder.') from error
     except BaseException:
         for name in texts:
             (folder / name).unlink(missing_ok=True)

@@ -152,7 +152,7 @@ def _check_coco(key: str, dataset: dict, ann_file: str, folder: str, labelled: b
     if labelled and not boxes:
         raise UserError(f'{ann_file} of {key} has no box of the classes {_shorten(classes)}; '
                         'give a labelled file.')
-    _check_files(ann_file, folder, [image['file_name'] for image in images.values()])
+    check_files(ann_file, folder, [image['file_name'] for image in images.values()])
     return f'{key}: {len(images)} images, {boxes} boxes, {len(classes)} classes, of {ann_file}'
 
 
@@ -194,14 +194,18 @@ def _count_boxes(coco: dict, classes: Sequence[str], images: dict) -> int:
     return count
 
 
-def _check_files(ann_file: str, folder: str, names: List[str]) -> None:
+def check_files(ann_file: str, folder: str, names: List[str], remedy: str = 'check data_prefix') -> None:
+    """Look for images of an annotation file, up to 2000 of them, evenly spread.
+
+    Raises:
+        UserError: Naming one that is missing, and the remedy.
+    """
     step = max(1, -(-len(names) // _MAX_FILES))
     looked_for = names[::step]
     missing = [name for name in looked_for if not os.path.isfile(os.path.join(folder, name))]
     if missing:
         raise UserError(f'{len(missing)} of {len(looked_for)} images looked for of {ann_file} are '
-                        f'missing, such as {os.path.join(folder, missing[0])}; check '
-                        'data_prefix.')
+                        f'missing, such as {os.path.join(folder, missing[0])}; {remedy}.')
 
 
 def _check_same_classes(sets: list):

@@ -4,7 +4,7 @@ import os
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Sequence
+from typing import Dict, Sequence, Tuple
 
 from sssd.data.image_folder import list_images
 from sssd.data.json_io import read_coco
@@ -140,7 +140,8 @@ def _listed(ann_file: str, folder: str) -> Sequence[str]:
     return [os.path.realpath(os.path.join(folder, image['file_name'])) for image in images]
 
 
-def own_configs(data: OwnData, folder: Path, detector: str, iters: int, batch: int, gpus: int) -> Dict[str, str]:
+def own_configs(data: OwnData, classes: Tuple[str, ...], folder: Path, detector: str, iters: int, batch: int,
+                gpus: int) -> Dict[str, str]:
     """Texts of ``sed.py``, ``supervised.py`` and, for one GPU, ``study.py``, by file name.
 
     Learning rates are the paper's in proportion to the labelled images of a step; they fall after 70 % and 90 % of the
@@ -148,17 +149,15 @@ def own_configs(data: OwnData, folder: Path, detector: str, iters: int, batch: i
 
     Args:
         data: The images and labels.
+        classes: Names of the classes, in the order of the labelled file.
         folder: Where the configs will be.
         detector: A key of :data:`DETECTORS`.
         iters: Iterations.
         batch: Labelled images of a GPU in one step.
         gpus: Number of GPUs.
-
-    Raises:
-        UserError: If the labelled file cannot be used.
     """
     base, num_classes, supervised_rate = DETECTORS[detector]
-    classes, total = tuple(data.boxes_by_class()), batch * gpus
+    total = batch * gpus
     values = dict(
         vars(data), detector=detector, classes=classes, base=name_of(f'sed/{base}', folder), batch=batch, gpus=gpus,
         workers=min(2 * batch, os.cpu_count() or 1, 8), total=total, mixed=2 * total, iters=iters,

@@ -1,21 +1,14 @@
 """The benchmark of compiled parts runs and writes what a reader needs; without code generation, which takes minutes."""
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 import torch
 
-SCRIPT = Path(__file__).resolve().parents[2] / 'benchmarks' / 'compiled_parts.py'
-
 
 @pytest.fixture(scope='module')
-def script():
+def script(load_benchmark):
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location('compiled_parts', SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark('compiled_parts')
 
 
 @pytest.mark.slow

@@ -1,7 +1,5 @@
 """The latency benchmark runs and writes what a reader needs; how fast anything is, is not tested."""
-import importlib.util
 import json
-from pathlib import Path
 
 import guided
 import pytest
@@ -11,16 +9,11 @@ from mmengine.config import Config
 
 from sssd.errors import UserError
 
-SCRIPT = Path(__file__).resolve().parents[2] / 'benchmarks' / 'inference_latency.py'
-
 
 @pytest.fixture(scope='module')
-def latency():
+def latency(load_benchmark):
     """The script as a module."""
-    spec = importlib.util.spec_from_file_location('inference_latency', SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_benchmark('inference_latency')
 
 
 def written(tmp_path, model):

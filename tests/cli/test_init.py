@@ -120,7 +120,7 @@ def test_configs_that_are_there_stay(mine, capsys):
 def test_a_mistake_in_the_data_leaves_no_config_behind(mine, capsys):
     (mine / 'train/0001.png').unlink()
     assert main(arguments()) == 2
-    assert '--labeled-images data/mine/train lacks 1 of the 6 images of data/mine/train.json' in capsys.readouterr().err
+    assert '1 of 6 images looked for of data/mine/train.json are missing' in capsys.readouterr().err
     assert not list(mine.parents[1].glob('configs/mine/*.py'))
 
 
@@ -201,9 +201,9 @@ def test_classes_are_in_the_order_of_the_files_and_those_without_a_box_left_out(
     (dict(unlabeled='configs'), '--unlabeled configs has no image in it'),
     (dict(unlabeled_images='data/mine/train'), '--unlabeled-images goes with a COCO file'),
     (dict(iters=0), '--iters is 0'),
-    (dict(labeled_images='data'), '--labeled-images data lacks 6 of the 6 images of data/mine/train.json'),
-    (dict(val_images='nope'), '--val-images nope lacks 3 of the 3 images of data/mine/val.json, such as 0000.png'),
-    (dict(val='data/mine/more.json', val_images=None), '(--val-images is not given, so that of --labeled-images was'),
+    (dict(labeled_images='data'), 'are missing, such as data/0000.png; check --labeled-images.'),
+    (dict(val_images='nope'), 'are missing, such as nope/0000.png; check --val-images.'),
+    (dict(val='data/mine/more.json', val_images=None), 'check --val-images, which is not given'),
 ])
 def test_mistakes_in_arguments_are_told(mine, capsys, changes, words):
     (mine.parents[1] / 'configs').mkdir()
