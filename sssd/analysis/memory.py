@@ -4,7 +4,8 @@
 Exact, from the built model: parameters and buffers (an EMA teacher's too), gradients, the optimizer's state, the
 buckets of DistributedDataParallel. Estimated: what autograd keeps between forward and backward pass. It is counted on
 two small images; the part that grows with the pixels is scaled to the config's largest training image. A transformer's
-attention grows with their square: there it is a parabola through three. One GiB is added for the CUDA context and the
+attention grows with their square: there it is a parabola through three. Of a two-stage detector as many proposals are
+counted as its config lets through, whatever a trained one would suppress. One GiB is added for the CUDA context and the
 work spaces of convolutions. Not counted: fragmentation, and what lives only within one operation.
 """
 import copy
@@ -15,7 +16,7 @@ import numpy as np
 import torch
 from mmcv.ops import RoIAlign
 from mmdet.structures import DetDataSample
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
@@ -28,6 +29,9 @@ GIB = 2**30
 OVERHEAD = 1.0
 #: Sides of the small images that activations are counted on; the third for transformers.
 SMALL = ((256, 256), (256, 512), (512, 512))
+#: Proposals of an image that are counted: more than the 512 of a RoI sampler, fewer than the anchors of a small image.
+#: What more of them need follows from the two.
+PROPOSALS = (600, 700)
 #: Boxes of a labelled image; COCO's have 7.3 on average.
 BOXES = 8
 #: Tensors of the size of the parameters that optimizers keep; momentum makes SGD keep one.
@@ -83,18 +87,45 @@ def estimate(cfg: Config) -> Memory:
         for module in model.modules():
             if isinstance(module, RoIAlign):
                 module.sampling_ratio = 1  # as many bytes as of more samples, and far sooner
-        sizes = SMALL if hasattr(inner(model), 'forward_transformer') else SMALL[:2]
-        counted = [kept(model, unit_of(cfg), size) for size in sizes]
+        unit = activations(model, unit_of(cfg), image_size(cfg))
     state = [*model.parameters(), *model.buffers()]
     trained = gib(value for value in model.parameters() if value.requires_grad)
-    height_width = image_size(cfg)
-    unit = extrapolated(counted, sizes, height_width)
-    return Memory(gib(state), trained, states * trained, unit / GIB, sum(unit_of(cfg)), height_width)
+    return Memory(gib(state), trained, states * trained, unit / GIB, sum(unit_of(cfg)), image_size(cfg))
 
 
 def inner(model: nn.Module) -> nn.Module:
     """The detector in an SED or a guided one."""
     return getattr(model, 'student', getattr(model, 'detector', model))
+
+
+def activations(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> float:
+    """Bytes of a batch with images of a size, from counts on small images with few proposals.
+
+    Args:
+        model: A model in training mode; its limits on proposals are changed.
+        counts: As in :func:`kept`.
+        size: Height and width of the images that the bytes are for.
+    """
+    proposals = proposal_configs(model)
+    limit = max((config.max_per_img for config in proposals), default=0)
+    for config in proposals:
+        config.nms.iou_threshold = 1.0  # suppresses nothing: how much that is depends on weights and images
+        config.max_per_img = min(limit, PROPOSALS[0])
+    sizes = SMALL if hasattr(inner(model), 'forward_transformer') else SMALL[:2]
+    counted = [kept(model, counts, one) for one in sizes]
+    total = extrapolated(counted, sizes, size)
+    if limit <= PROPOSALS[0]:
+        return total
+    for config in proposals:
+        config.max_per_img = PROPOSALS[1]
+    each = (kept(model, counts, sizes[0]) - counted[0]) / (PROPOSALS[1] - PROPOSALS[0])
+    return total + (limit - PROPOSALS[0]) * each
+
+
+def proposal_configs(model: nn.Module) -> List[ConfigDict]:
+    """The settings by which the two-stage detectors in a model choose proposals in training."""
+    configs = (getattr(module, 'train_cfg', None) for module in model.modules())
+    return [config.rpn_proposal for config in configs if isinstance(config, dict) and 'rpn_proposal' in config]
 
 
 def extrapolated(counted: Sequence[int], sizes: Sequence[Tuple[int, int]], size: Tuple[int, int]) -> float:

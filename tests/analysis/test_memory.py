@@ -11,7 +11,7 @@ from mmengine.config import Config
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
-from sssd.analysis.memory import GIB, OVERHEAD, estimate, image_size, kept, unit_of
+from sssd.analysis.memory import GIB, OVERHEAD, estimate, image_size, kept, resizes, unit_of
 from sssd.errors import UserError
 
 QUICK = 'quickstart/retinanet_sed.py'
@@ -50,19 +50,42 @@ def test_the_exact_parts():
     assert found.total(2, gpus=2) - one == pytest.approx(found.gradients), 'buckets'
 
 
+def larger(config: str) -> Config:
+    """A config of the quick start whose images are larger than those that are counted."""
+    cfg = Config(copy.deepcopy(read(config)._cfg_dict))
+    for step in resizes(cfg.train_dataloader.dataset):
+        step['scale'] = (768, 512)
+    return cfg
+
+
+def count(cfg: Config) -> float:
+    """GiB that autograd keeps for a batch of :func:`larger`'s images."""
+    torch.manual_seed(0)
+    return kept(tiny.MODELS.build(copy.deepcopy(cfg.model)).train(), unit_of(cfg), (512, 768)) / GIB
+
+
 @pytest.mark.parametrize('config', [QUICK, 'quickstart/detr_sed.py'])
 def test_activations_of_other_sizes_are_on_the_line_or_parabola_through_the_small_ones(config):
     """The rule's own check: counted at another size, the estimate for that size differs little."""
-    cfg = Config(copy.deepcopy(read(config)._cfg_dict))
-    for leaf in cfg.train_dataloader.dataset.datasets:
-        for step in leaf.pipeline:
-            if step.type == 'RandomResize':
-                step.scale = (768, 512)
-    torch.manual_seed(0)
+    cfg = larger(config)
     found = estimate(cfg)
     assert found.size == (512, 768)
-    counted = kept(tiny.MODELS.build(copy.deepcopy(cfg.model)).train(), unit_of(cfg), found.size) / GIB
-    assert found.unit == pytest.approx(counted, rel=0.02)
+    assert found.unit == pytest.approx(count(cfg), rel=0.02)
+
+
+@pytest.mark.parametrize('limits', [(100, 300), (100, 900)], ids=['counted', 'scaled'])
+def test_proposals_up_to_the_limit_of_the_config(limits):
+    """Small images have fewer proposals than large ones, and a trained RPN other ones than a new one."""
+    found, counted = [], []
+    for limit in limits:
+        cfg = larger('quickstart/faster_rcnn_sed.py')
+        proposal = cfg.model.detector.train_cfg.rpn_proposal
+        proposal.update(nms_pre=1000, max_per_img=limit, nms=dict(type='nms', iou_threshold=0.2))
+        found.append(estimate(cfg).unit)
+        proposal.nms.iou_threshold = 1.0
+        counted.append(count(cfg))
+    assert found[1] - found[0] == pytest.approx(counted[1] - counted[0], rel=0.02)
+    assert found == pytest.approx(counted, rel=0.02)
 
 
 @pytest.mark.parametrize('name, size, counts', [
