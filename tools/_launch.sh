@@ -45,6 +45,10 @@ launch() {
     [[ ${MAX_RESTARTS:-0} =~ ^[0-9]+$ ]] || fail "MAX_RESTARTS is '$MAX_RESTARTS', but has to be a whole number."
     [[ ${NNODES:-1} =~ ^[1-9][0-9]*(:[1-9][0-9]*)?$ ]] ||
         fail "NNODES is '$NNODES', but has to be a whole number above 0, or MIN:MAX with RDZV_ENDPOINT."
+    [[ ${PORT:-0} =~ ^[0-9]{1,5}$ ]] && ((10#${PORT:-0} < 65536)) || fail "PORT is '$PORT', but has to be below 65536."
+    [[ ${NODE_RANK:-0} =~ ^[0-9]+$ ]] || fail "NODE_RANK is '$NODE_RANK', but has to be a whole number."
+    [ -n "$endpoint" ] || [[ ${NNODES:-1} = *:* ]] || ((10#${NODE_RANK:-0} < ${NNODES:-1})) ||
+        fail "NODE_RANK is $NODE_RANK, but has to be below NNODES=${NNODES:-1}: ranks begin at 0."
     # Workers that are started again must not find what the ones before them left in the store: fixed places have one
     # store for all, and so has torchrun's rendezvous unless it is told to have a new one each time.
     if [ "${MAX_RESTARTS:-0}" != 0 ] && [ -z "$endpoint" ]; then

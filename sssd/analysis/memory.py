@@ -71,13 +71,16 @@ def estimate(cfg: Config) -> Memory:
         cfg: The complete config; nothing is read that it names, neither data nor weights.
 
     Raises:
-        UserError: If it has no model, or its optimizer is not a known one.
+        UserError: If it has no model, does not train, or its optimizer is not a known one.
     """
     if not cfg.get('model'):
         raise UserError(f'{cfg.filename or "the config"} has no model, so there is no memory to count: name a config '
                         'that trains one.')
-    init_default_scope(cfg.default_scope)
-    optimizer = cfg.optim_wrapper.optimizer
+    init_default_scope(cfg.get('default_scope', 'mmdet'))
+    optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer')
+    if not optimizer or not cfg.get('train_dataloader'):
+        raise UserError(f'{cfg.filename or "the config"} does not train: a recipe needs optim_wrapper.optimizer and '
+                        'train_dataloader.')
     if optimizer.type not in STATES:
         raise UserError(f'the memory of the optimizer {optimizer.type} is not known, only that of {", ".join(STATES)}.')
     states = STATES[optimizer.type] if optimizer.type != 'SGD' or optimizer.get('momentum') else 0

@@ -26,6 +26,10 @@ ITERATIONS = dict(param_scheduler=('begin', 'end', 'milestones', 'T_max'),
                   custom_hooks=('burn_in', 'until', 'begin', 'length'))
 
 
+class DoesNotFit(UserError):
+    """Not even the smallest batch fits in such a GPU."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """What to change.
@@ -55,7 +59,8 @@ def make_recipe(cfg: Config, memory: Memory, gpus: int, gigabytes: float) -> Rec
     """The recipe of a config for so many GPUs of so much memory.
 
     Raises:
-        UserError: If not even the smallest batch fits, or the config does not name its total batch, or counts epochs.
+        DoesNotFit: If not even the smallest batch fits.
+        UserError: If the config does not name its total batch or its learning rate, or counts epochs.
     """
     if not (cfg.get('train_cfg') or {}).get('max_iters'):
         raise UserError('the config counts its training in epochs, which a recipe does not: give one with an '
@@ -64,6 +69,8 @@ def make_recipe(cfg: Config, memory: Memory, gpus: int, gigabytes: float) -> Rec
     if not base:
         raise UserError('the config does not say which total batch its learning rate is meant for: set '
                         'auto_scale_lr=dict(base_batch_size=N).')
+    if not cfg.optim_wrapper.optimizer.get('lr'):
+        raise UserError('the optimizer of the config names no learning rate: set optim_wrapper.optimizer.lr.')
     batch, accumulate = share(cfg.train_dataloader.batch_size, sum(unit_of(cfg)), base, memory, gpus, gigabytes)
     total = gpus * batch * accumulate
     longer = base / (gpus * batch)
@@ -92,7 +99,7 @@ def share(batch: int, unit: int, base: int, memory: Memory, gpus: int, gigabytes
     parts = [part for part in range(2, batch // unit + 1) if batch % (part * unit) == 0 and fits(batch // part)]
     if not parts:
         needed = memory.total(unit, gpus)
-        raise UserError(f'{gigabytes:g} GB do not hold a batch of {unit}, which needs {needed:.1f} GiB by the '
+        raise DoesNotFit(f'{gigabytes:g} GB do not hold a batch of {unit}, which needs {needed:.1f} GiB by the '
                         'estimate: use larger GPUs, smaller images, or sssd.RecomputeHook, which it does not count.')
     return batch // parts[0], parts[0]
 

@@ -59,6 +59,8 @@ def load_config(args: argparse.Namespace) -> Config:
     elif cfg.get('work_dir') is None:
         name = os.path.splitext(os.path.basename(args.config))[0]
         cfg.work_dir = os.path.join('work_dirs', name)
+    if os.path.exists(cfg.work_dir) and not os.path.isdir(cfg.work_dir):
+        raise UserError(f'the work directory {cfg.work_dir} is a file: give another one with --work-dir.')
     return cfg
 
 

@@ -38,7 +38,9 @@ def process_group(cfg: Config, launcher: str):
         cfg: The config, changed in place when there is no GPU.
         launcher: The ``--launcher`` argument.
     """
-    if launcher == 'pytorch':
+    if launcher == 'none':
+        _refuse_torchrun()
+    elif launcher == 'pytorch':
         _require_torchrun()
     elif launcher == 'slurm':
         _take_from_slurm()
@@ -69,6 +71,13 @@ def use_cpu(cfg: Config, launcher: str) -> None:
         broadcast_buffers=False,
         find_unused_parameters=cfg.get('find_unused_parameters', False))
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
+
+
+def _refuse_torchrun():
+    """Refuse several processes that know nothing of each other and write into one folder."""
+    if 'TORCHELASTIC_RUN_ID' in os.environ and int(os.environ.get('WORLD_SIZE', '1')) > 1:
+        raise UserError('torchrun has started several processes, but without --launcher pytorch each would run alone: '
+                        'add it to the arguments.')
 
 
 def _require_torchrun():

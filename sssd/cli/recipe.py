@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import track
 
 from sssd.analysis.memory import Memory, estimate, resizes
-from sssd.analysis.recipe import Recipe, make_recipe
+from sssd.analysis.recipe import DoesNotFit, Recipe, make_recipe
 from sssd.analysis.tables import Grid
 from sssd.cli._config import config_of
 from sssd.errors import UserError
@@ -51,7 +51,7 @@ def table(config: str, cfg, memory: Memory, gpus: Sequence[int], gigabytes: Sequ
         for size in gigabytes:
             try:
                 recipe = make_recipe(cfg, memory, number, size)
-            except UserError:
+            except DoesNotFit:
                 grid.rows.append((str(number), f'{size:g}', 'does not fit', *['-'] * 5))
                 continue
             grid.rows.append((str(number), f'{size:g}', str(recipe.batch), str(recipe.accumulate), str(recipe.total),

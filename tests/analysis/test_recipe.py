@@ -7,7 +7,7 @@ import pytest
 from config_files import read
 from mmengine.config import Config
 
-from sssd.analysis.memory import Memory
+from sssd.analysis.memory import Memory, estimate
 from sssd.analysis.recipe import make_recipe
 from sssd.cli import recipe as command
 from sssd.cli._config import CfgOptions
@@ -87,6 +87,28 @@ def test_a_training_counted_in_epochs_is_refused():
     cfg = copy.deepcopy(read(SED))
     cfg.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12)
     with pytest.raises(UserError, match='counts its training in epochs.*max_iters'):
+        make_recipe(cfg, memory(1.0, 2), 8, 80)
+    with pytest.raises(UserError, match='counts its training in epochs.*max_iters'):
+        command.table('config.py', cfg, memory(1.0, 2), (8,), (80,))
+
+
+def test_a_table_says_which_gpus_are_too_small():
+    small, large = command.table('config.py', read(SED), memory(12.0, 2), (8,), (11, 24)).rows
+    assert small[2] == 'does not fit' and large[2] == '2'
+
+
+@pytest.mark.parametrize('missing', ['optim_wrapper', 'train_dataloader'])
+def test_a_config_that_does_not_train_is_refused(missing):
+    settings = copy.deepcopy(read(SED)._cfg_dict)
+    settings.pop(missing)
+    with pytest.raises(UserError, match='does not train: a recipe needs'):
+        estimate(Config(settings))
+
+
+def test_an_optimizer_without_a_rate_is_refused():
+    cfg = Config(copy.deepcopy(read(SED)._cfg_dict))
+    cfg.optim_wrapper.optimizer.pop('lr')
+    with pytest.raises(UserError, match='names no learning rate'):
         make_recipe(cfg, memory(1.0, 2), 8, 80)
 
 

@@ -113,6 +113,10 @@ def test_a_mistake_under_slurm_is_told_once(run_tool, job, slurm):
     ('dist_train.sh', ['CONFIG', '2', '--resume=a.pth'], dict(MAX_RESTARTS='1'), '--resume with a checkpoint'),
     ('dist_train.sh', ['CONFIG', '2'], dict(NNODES='0'), "NNODES is '0'"),
     ('dist_train.sh', ['CONFIG', '2'], dict(NNODES='1:2'), 'NNODES=1:2 needs RDZV_ENDPOINT'),
+    ('dist_train.sh', ['CONFIG', '2'], dict(PORT='99999'), "PORT is '99999'"),
+    ('dist_train.sh', ['CONFIG', '2'], dict(PORT='ssh'), "PORT is 'ssh'"),
+    ('dist_train.sh', ['CONFIG', '2'], dict(NODE_RANK='first'), "NODE_RANK is 'first'"),
+    ('dist_train.sh', ['CONFIG', '2'], dict(NNODES='2', NODE_RANK='2'), 'NODE_RANK is 2, but has to be below NNODES=2'),
     ('dist_test.sh', ['CONFIG', 'gone.pth', '2'], {}, 'checkpoint gone.pth does not exist'),
 ])
 def test_a_wrong_argument_is_told_before_anything_starts(run_tool, job, slurm, script, args, env, said):

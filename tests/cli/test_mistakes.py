@@ -85,6 +85,17 @@ def test_launchers_that_cannot_work_here(job, monkeypatch):
     assert '--launcher mpi needs GPUs' in _train(job, '--launcher', 'mpi')
 
 
+def test_torchrun_without_its_launcher(job, monkeypatch):
+    monkeypatch.setenv('TORCHELASTIC_RUN_ID', 'none')
+    monkeypatch.setenv('WORLD_SIZE', '2')
+    assert 'add it to the arguments' in _train(job)
+
+
+def test_a_work_directory_that_is_a_file(job):
+    job.work_dir.write_text('')
+    assert f'the work directory {job.work_dir} is a file' in _train(job)
+
+
 def test_slurm_without_a_first_host(job, monkeypatch):
     monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: False)
     for name, theirs in _dist.SLURM.items():
