@@ -3,10 +3,10 @@
 import argparse
 from typing import Optional, Sequence
 
-from mmengine.config import DictAction
 from rich.console import Console
 
 from sssd.analysis.published import published_table
+from sssd.cli._config import CfgOptions
 from sssd.cli.study import run_or_stop
 from sssd.studies.ablation import Budget, Table, load_table
 from sssd.studies.results import ResultsFile
@@ -30,7 +30,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--only', nargs='+', metavar='ROW', help='only these rows, by the names of their runs')
     parser.add_argument('--amp', action='store_true', help='mixed precision in bfloat16, on CPUs too')
     parser.add_argument('--quick', action='store_true', help="with the study's quick options: checks that all works")
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', default={},
+    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', default={},
                         help='config options for every run, the start included')
     parser.add_argument('--out', help='results file (default: benchmarks/results/ablation_TABLE_DATA.json)')
     parser.add_argument('--work-dir', help='default: work_dirs/ablations/DATA, shared by the tables')

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from mmengine.config import DictAction
 from rich.console import Console
 
 from sssd.analysis.tables import study_tables
+from sssd.cli._config import CfgOptions
 from sssd.errors import UserError
 from sssd.studies.results import ResultsFile
 from sssd.studies.runner import StudyRunner
@@ -59,7 +59,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options',
         nargs='+',
-        action=DictAction,
+        action=CfgOptions,
         metavar='KEY=VALUE',
         help='config options for every run')
     return parser.parse_args(argv)

@@ -32,7 +32,7 @@ def read_coco(path: Union[str, Path], annotations: bool = True) -> dict:
         Its content: a dict with at least the lists ``images``, ``annotations``, ``categories``.
 
     Raises:
-        UserError: If the file is missing, is no JSON, or lacks one of these lists or their ids.
+        UserError: If the file is missing, is no JSON, or lacks one of these lists or their ids, or a bbox is none.
     """
     path = Path(path)
     if not path.is_file():
@@ -51,6 +51,10 @@ def read_coco(path: Union[str, Path], annotations: bool = True) -> dict:
     _check_fields(path, coco, 'images', ('id', 'file_name', 'width', 'height'))
     _check_fields(path, coco, 'annotations', ('id', 'image_id', 'category_id', 'bbox'))
     _check_fields(path, coco, 'categories', ('id', 'name'))
+    for position, entry in enumerate(coco.get('annotations') or []):
+        if not isinstance(entry['bbox'], list) or len(entry['bbox']) != 4:
+            raise UserError(f"{path}: the bbox of entry {position} of 'annotations' is {str(entry['bbox'])[:40]}, but "
+                            'has to be [x, y, width, height].')
     return coco
 
 

@@ -132,7 +132,10 @@ class VocPart(Part):
 
     def _look(self, root: Path, path: Path) -> Finding:
         year = root / Path(self.path).parts[0]
-        names = path.read_text().split()
+        try:
+            names = path.read_text('utf-8').split()
+        except (OSError, UnicodeDecodeError):
+            return Finding('unreadable', 'it is no text file of image names; take it from the archive again')
         found, there = f'{len(names)} images', image_sizes(year / 'JPEGImages')
         absent = [f'{year.name}/JPEGImages/{name}.jpg' for name in names if f'{name}.jpg' not in there]
         if self.boxes is not None:

@@ -165,7 +165,12 @@ def load_config(run: RunSpec, seed: int) -> Config:
     remedy = f'correct its path in the run {run.name!r} of the study; it is relative to the directory you are in'
     with quiet(), environment(run.environment_for(seed)):
         config = read_config(run.config, 'config', remedy)
-    config.merge_from_dict(dict(run.options_for(seed)))
+    options = dict(run.options_for(seed))
+    try:
+        config.merge_from_dict(options)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(f'the options of the run {run.name!r} do not fit {run.config} ({str(error).splitlines()[0]}): '
+                        'look their keys up in the config.') from error
     return config
 
 

@@ -80,6 +80,8 @@ def test_rows_that_cannot_be_trained_are_told_and_the_others_are_trained(stubs, 
     (['table9', '--only', 'scr'], "no row 'scr'"),
     (['table9', '--data', 'voc'], "no data set for ablations 'voc'"),
     (['table9', '--iters', '0'], '--iters is 0'),
+    (['table9', '--cfg-options', 'foo'], "got 'foo', which is not of the form key=value"),
+    (['table9', '--cfg-options', 'train_dataloader.dataset.datasets.7.x=3'], 'do not fit configs/'),
 ])
 def test_mistakes_are_one_sentence(words, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -164,6 +164,12 @@ def test_missing_files_of_voc(tmp_path, path):
     assert train.problem == f'1 files are missing, such as {path}'
 
 
+def test_a_list_of_voc_that_is_no_text(tmp_path):
+    root = tiny_voc.write_tiny_voc(tmp_path / 'VOCdevkit')
+    (root / 'VOC2007/ImageSets/Main/trainval.txt').write_bytes(b'\xff\xfe\x00')
+    assert 'no text file of image names' in look(VOC.parts, root)['VOC2007/ImageSets/Main/trainval.txt'].problem
+
+
 def test_objects_are_those_that_mmdet_reads(tmp_path):
     """Parts of objects, such as heads, are none; a file without the flag has no difficult ones."""
     root = tiny_voc.write_tiny_voc(tmp_path)

@@ -80,6 +80,15 @@ def test_info_says_where_a_split_comes_from(source, tmp_path):
     assert read(unlabeled)['info']['split']['part'] == 'unlabeled'
 
 
+@pytest.mark.parametrize('bbox', [[1, 2, 3], None, 'all'])
+def test_a_box_that_is_none_is_named(source, bbox):
+    coco = read(source)
+    coco['annotations'][1]['bbox'] = bbox
+    write(source, coco)
+    with pytest.raises(UserError, match="the bbox of entry 1 of 'annotations' is .* has to be "):
+        make_splits(source, counts=[4], folds=1, progress=False)
+
+
 def test_annotations_of_the_unlabelled_part_can_be_kept(source):
     (_, unlabeled), = make_splits(source, counts=[4], folds=1, keep_annotations=True, progress=False)
     hidden = set(ids(read(unlabeled)))
