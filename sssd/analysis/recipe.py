@@ -100,7 +100,7 @@ def share(batch: int, unit: int, base: int, memory: Memory, gpus: int, gigabytes
     if not parts:
         needed = memory.total(unit, gpus)
         raise DoesNotFit(f'{gigabytes:g} GB do not hold a batch of {unit}, which needs {needed:.1f} GiB by the '
-                        'estimate: use larger GPUs, smaller images, or sssd.RecomputeHook, which it does not count.')
+                         'estimate: use larger GPUs, smaller images, or sssd.RecomputeHook, which it does not count.')
     return batch // parts[0], parts[0]
 
 
