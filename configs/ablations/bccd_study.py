@@ -3,4 +3,5 @@ _base_ = '../bccd/study.py'
 name = 'bccd'
 runs = dict(
     few=dict(config='configs/ablations/bccd_supervised.py'),
-    sed=dict(config='configs/ablations/bccd_sed.py'))
+    sed=dict(config='configs/ablations/bccd_sed.py'),
+    all=dict(config='configs/ablations/bccd_all.py'))

@@ -16,4 +16,6 @@ runs = dict(
     sed=dict(
         config='configs/sed/faster-rcnn_r50_fpn_sed_180k_coco-10p.py',
         cfg_options={'auto_scale_lr.enable': True},
-        env={'FOLD': '{seed}'}))
+        env={'FOLD': '{seed}'}),
+    all=dict(
+        config='configs/sed/faster-rcnn_r50_fpn_supervised_180k_coco-full.py', cfg_options={'auto_scale_lr.enable': True}))

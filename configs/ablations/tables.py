@@ -1,6 +1,6 @@
 # The ablations of the SED paper, for `python -m sssd ablate`. A row: its run, what the paper calls it, the paper's AP on
 # COCO val2017. A run is the config of that name in this folder, over the data set's base (SED_BASE); `sed` is that base
-# itself and `few` its baseline, both from the data set's study.
+# itself, `few` its baseline and `all` the reference with all labels, from the data set's study.
 folder = 'configs/ablations'
 data = dict(
     toy='configs/ablations/toy_study.py', bccd='configs/ablations/bccd_study.py', coco='configs/ablations/coco_study.py')
@@ -22,6 +22,15 @@ tables = dict(
             ('distill', '[640, 800]', 31.4),
             ('distill_wide_jitter', '[300, 1200]', 32.0),
             ('sed', 'Ours [640, 800]', 34.0),
+        ]),
+    # Tests of one training each, at these parts of the size at test and with their ensemble (multiscale.py).
+    table7=dict(
+        title='SED, Table 7: multi-scale testing',
+        sizes={'480': 0.6, '800': 1.0, '1200': 1.5},
+        rows=[
+            ('few', 'SUP 10%', {'480': 22.9, '800': 24.1, '1200': 22.5, 'ensemble': 26.1}),
+            ('all', 'SUP 100%', {'480': 33.7, '800': 37.4, '1200': 36.8, 'ensemble': 38.9}),
+            ('sed', 'Ours 10%', {'480': 31.5, '800': 34.2, '1200': 33.0, 'ensemble': 34.8}),
         ]),
     table8=dict(
         title='SED, Table 8: maximum down-sampling rate',

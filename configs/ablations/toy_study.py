@@ -3,4 +3,6 @@ _base_ = '../quickstart/study.py'
 name = 'toy'
 runs = dict(
     few=dict(config='configs/ablations/toy_supervised.py'),
-    sed=dict(config='configs/ablations/toy_sed.py'))
+    sed=dict(config='configs/ablations/toy_sed.py'),
+    all=dict(config='configs/ablations/toy_all.py'))
+quick = {'test_dataloader.dataset.indices': 8}

@@ -29,6 +29,45 @@ def published_table(rows: Sequence[Mapping], entries: Sequence[dict], title: str
     return grid
 
 
+def trials_table(rows: Sequence[Mapping], entries: Sequence[dict], title: str, seeds: Iterable[int] = ()) -> Grid:
+    """Two lines a row, the paper's and ours, with one column for each test of the row's run (Table 7).
+
+    Args:
+        rows: As for :func:`published_table`, ``published`` by the names of the tests; the last one is the ensemble.
+        entries: Entries of a results file, with ``trials``.
+        title: The table's title.
+        seeds: Those that were asked for.
+
+    Returns:
+        The table, with what the ensemble gains over the size that the configs test at, as the paper counts it.
+    """
+    names = list(rows[0]['published'])
+    grid = Grid(title, ('row', 'run', 'whose', *names, 'gain', 'seeds'))
+    for row in rows:
+        of_run = [entry['trials'] for entry in entries if entry['run'] == row['run'] and 'trials' in entry]
+        grid.rows.append((row['label'], row['run'], 'paper', *map(as_printed, row['published'].values()),
+                          _gain([row['published']]), DASH))
+        if of_run:
+            tested = [{name: trials[name]['AP'] for name in names if name in trials} for trials in of_run]
+            cells = [spread([aps.get(name) for aps in tested]) for name in names]
+            grid.rows.append((row['label'], row['run'], 'ours', *cells, _gain(tested), str(len(of_run))))
+        else:
+            word = SKIPPED if row['skipped'] else NOT_RUN
+            grid.rows.append((row['label'], row['run'], 'ours', word, *[DASH] * (len(names) + 1)))
+    reasons = [f'Row {row["label"]} is skipped: {row["skipped"]}.' for row in rows if row['skipped']]
+    grid.note = ' '.join(['AP in percent. Gain: the ensemble over the size that the configs test at. Ours: the same '
+                          "parts of that size.", *reasons, *_missing(rows, entries, seeds)])
+    return grid
+
+
+def _gain(tested: Sequence[Mapping[str, float]]) -> str:
+    """What the ensemble, the last test, is worth over the middle size."""
+    names = list(tested[0])
+    if len(names) < 3 or any(list(aps) != names for aps in tested):
+        return DASH
+    return spread([aps[names[-1]] - aps[names[(len(names) - 1) // 2]] for aps in tested])
+
+
 def _missing(rows: Sequence[Mapping], entries: Sequence[dict], seeds: Iterable[int]) -> list[str]:
     """One sentence on the runs without a result of a seed that another run has or that was asked for."""
     runs = [row['run'] for row in rows if not row['skipped']]

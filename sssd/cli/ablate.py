@@ -5,7 +5,7 @@ from typing import Optional, Sequence
 
 from rich.console import Console
 
-from sssd.analysis.published import published_table
+from sssd.analysis.published import published_table, trials_table
 from sssd.cli._config import CfgOptions
 from sssd.cli.study import run_or_stop
 from sssd.studies.ablation import Budget, Table, load_table
@@ -20,7 +20,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
         prog='python -m sssd ablate', description='Train the rows of a table of the SED paper at a budget of choice on '
         'a data set of choice, from one supervised start, and show ours beside the published numbers. A second call '
         'goes on; a run that several tables share is trained once.')
-    parser.add_argument('table', help='table4, table6, table8, table9 or table10')
+    parser.add_argument('table', help='table4, table6, table7, table8, table9 or table10')
     parser.add_argument('--data', default='toy', help='toy (the embedded data set; default), bccd or coco; or the path '
                         'of a study with runs named sed and few')
     parser.add_argument('--iters', type=int, help='iterations of every run, the schedule in proportion, one evaluation '
@@ -49,7 +49,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     console = Console()
     if not (args.show or args.markdown):
         work_dir = args.work_dir or f'work_dirs/ablations/{table.shared}'
-        runner = StudyRunner(table.study, results, work_dir, reporter=Reporter(console))
+        runner = StudyRunner(table.study, results, work_dir, trials=table.trials, reporter=Reporter(console))
         try:
             status = run_or_stop(runner, args.seeds, runs)
         finally:
@@ -64,7 +64,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
 def show(console: Console, table: Table, results: ResultsFile, markdown: bool = False,
          seeds: Sequence[int] = ()) -> None:
     """Print the table, rows that were not run included, and what is missing of these seeds."""
-    grid = published_table(table.described()['rows'], results.entries(), f'{table.title} ({table.data})', seeds)
+    as_table = trials_table if table.trials else published_table
+    grid = as_table(table.described()['rows'], results.entries(), f'{table.title} ({table.data})', seeds)
     if markdown:
         print(grid.to_markdown())
     else:

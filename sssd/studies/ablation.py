@@ -19,16 +19,15 @@ from mmengine.registry import init_default_scope
 from sssd.analysis.recipe import in_iterations
 from sssd.detectors.sed import shrink
 from sssd.errors import UserError
-from sssd.places import brought, read_config
+from sssd.places import read_config
 from sssd.registry import MODELS
 
 from .spec import RunSpec, StudySpec, load_config, load_spec, quiet
+from .trial import BASE, Trial, absolute
 
 TABLES = 'configs/ablations/tables.py'
-#: The variable of the environment that names the config which an ablation changes.
-BASE = 'SED_BASE'
-#: Runs that a data set's study has itself: the base and its baseline.
-OWN = ('sed', 'few')
+#: Runs that a data set's study has itself: the base and its baseline; perhaps the reference with all labels.
+OWN, REFERENCE = ('sed', 'few'), 'all'
 
 
 @dataclass(frozen=True)
@@ -38,25 +37,26 @@ class Row:
     Attributes:
         run: The run, a config's name or one of :data:`OWN`.
         label: What the paper calls it.
-        published: The paper's AP on COCO val2017.
+        published: The paper's AP on COCO val2017; by the names of its tests where a row has several.
         skipped: Why the data set's detector cannot be trained so; empty if it can.
     """
 
     run: str
     label: str
-    published: float
+    published: float | dict[str, float]
     skipped: str = ''
 
 
 @dataclass
 class Table:
-    """A table over a data set: its rows, and the study that trains them."""
+    """A table over a data set: its rows, the study that trains them, and the tests of each trained run."""
 
     title: str
     data: str
     rows: list[Row]
     study: StudySpec = field(repr=False)
     shared: str = ''
+    trials: list[Trial] = field(default_factory=list)
 
     def select(self, runs: Sequence[str] | None) -> list[str]:
         """The runs of these names that can be trained (None: all of them).
@@ -149,6 +149,9 @@ def load_table(name: str, data: str = 'toy', budget: Budget | None = None) -> Ta
                             'baseline `few`.')
     rows, runs = [], {}
     for run, label, published in table['rows']:
+        if run == REFERENCE and run not in study.runs:
+            rows.append(Row(run, label, published, f'{path} has no run {run!r}'))
+            continue
         config = load_config(_run_of(known['folder'], plain, run), study.seeds[0])
         rows.append(Row(run, label, published, refusal(config)))
         if not rows[-1].skipped:
@@ -156,7 +159,23 @@ def load_table(name: str, data: str = 'toy', budget: Budget | None = None) -> Ta
     data = Path(data).stem
     start = study.start and budget.of_start(study.start)
     spec = replace(study, name=f'ablation_{name}_{data}{"_quick" * budget.quick}', runs=runs, start=start)
-    return Table(table['title'], data, rows, spec, study.name)
+    trials = _multiscale(known['folder'], load_config(spec.runs['sed'], study.seeds[0]), table.get('sizes'))
+    return Table(table['title'], data, rows, spec, study.name, trials)
+
+
+def _multiscale(folder: str, config: Config, sizes: dict[str, float] | None) -> list[Trial]:
+    """Tests at parts of the size that a config tests at, named as in the paper, and of their ensemble (Table 7)."""
+    if not sizes:
+        return []
+    pipeline = config.test_dataloader.dataset.pipeline
+    step = next((i for i, step in enumerate(pipeline) if step.type == 'Resize'), None)
+    if step is None:
+        raise UserError(f'the images of {config.filename} are not resized at test: add a step Resize to its '
+                        'test_dataloader.dataset.pipeline.')
+    key = f'test_dataloader.dataset.pipeline.{step}.scale'
+    scaled = {name: tuple(round(part * side) for side in pipeline[step].scale) for name, part in sizes.items()}
+    return [*[Trial(name, {key: scale}) for name, scale in scaled.items()],
+            Trial('ensemble', config=f'{folder}/multiscale.py', tta=True)]
 
 
 def _look_up(known: dict, name: str, what: str):
@@ -167,11 +186,10 @@ def _look_up(known: dict, name: str, what: str):
 
 def _run_of(folder: str, study: StudySpec, name: str) -> RunSpec:
     """The run of a row: the study's own, or a config of ablations over the study's base."""
-    if name in OWN:
+    if name in (*OWN, REFERENCE):
         return study.runs[name]
     sed = study.runs['sed']
-    base = sed.config if brought(sed.config) else str(Path(sed.config).resolve())
-    return replace(sed, name=name, config=f'{folder}/{name}.py', env={**sed.env, BASE: base})
+    return replace(sed, name=name, config=f'{folder}/{name}.py', env={**sed.env, BASE: absolute(sed.config)})
 
 
 @torch.no_grad()

@@ -14,6 +14,7 @@ from .job import Job, make_job
 from .locks import directory_lock
 from .results import ResultsFile
 from .spec import START, StudySpec
+from .trial import TEST_COMMAND, Trial
 from .watch import ChildStatus, Reporter
 
 TRAIN_COMMAND = (sys.executable, '-m', 'sssd', 'train')
@@ -28,7 +29,9 @@ class StudyRunner:
         spec: The study.
         results: Its results file.
         work_dir: The directory under which the runs have theirs.
+        trials: How every run but the start is tested when it is trained.
         train_command: The words before the training arguments.
+        test_command: The words before the arguments of a trial.
         reporter: Shows the progress.
     """
 
@@ -37,12 +40,16 @@ class StudyRunner:
                  results: ResultsFile,
                  work_dir: Path,
                  *,
+                 trials: Sequence[Trial] = (),
                  train_command: Sequence[str] = TRAIN_COMMAND,
+                 test_command: Sequence[str] = TEST_COMMAND,
                  reporter: Reporter | None = None) -> None:
         self.spec = spec
         self.results = results
         self.work_dir = Path(work_dir)
+        self.trials = list(trials)
         self.train_command = list(train_command)
+        self.test_command = list(test_command)
         self.reporter = reporter or Reporter()
 
     def run(self,
@@ -105,9 +112,14 @@ class StudyRunner:
         return jobs
 
     def is_done(self, job: Job) -> bool:
-        """Whether the results file holds this very job."""
+        """Whether the results file holds this very job with all its trials."""
         entry = self.results.find(job.run.name, job.seed)
-        return entry is not None and entry['hash'] == job.hash
+        return entry is not None and entry['hash'] == job.hash and not self._untested(job, entry)
+
+    def _untested(self, job: Job, entry: dict) -> list[Trial]:
+        """The trials that an entry of a job lacks."""
+        trials = [] if job.run.name == START else self.trials
+        return [trial for trial in trials if trial.name not in entry.get('trials', {})]
 
     def prepare_data(self) -> None:
         """Make the study's data set if its specification names one."""
@@ -142,10 +154,19 @@ class StudyRunner:
                               f'is now in {moved}')
         if not job.is_finished():
             self._train(job)
-        entry = _entry(job)
+        entry = self._kept(job) or _entry(job)
         self.results.put(entry)
+        for trial in self._untested(job, entry):
+            self.reporter.say(f'  test {trial.name}')
+            entry.setdefault('trials', {})[trial.name] = trial.run(job, self.test_command)
+            self.results.put(entry)
         self.reporter.end(job.run.name,
                           time.monotonic() - began, _summary(entry))
+
+    def _kept(self, job: Job) -> dict | None:
+        """The entry of a job that was trained and lacks trials only."""
+        entry = self.results.find(job.run.name, job.seed)
+        return entry if entry is not None and entry['hash'] == job.hash and entry.get('trials') else None
 
     def _train(self, job: Job) -> None:
         """Train in a process of its own, from its last checkpoint on."""

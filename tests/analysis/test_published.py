@@ -1,5 +1,5 @@
 """A paper's table with ours beside it."""
-from sssd.analysis.published import published_table
+from sssd.analysis.published import published_table, trials_table
 
 ROWS = [dict(run='few', label='SUP', published=23.86, skipped=''),
         dict(run='sed', label='all', published=34.0, skipped=''),
@@ -39,3 +39,29 @@ def test_what_is_unfinished_is_said_run_by_run():
 def test_a_run_without_a_teacher_has_its_one_model_under_student():
     plain = dict(entry('few', 0, 10.0), metrics={'model': dict(iter=5, AP=10.0, AP50=20.0)})
     assert published_table(ROWS[:1], [plain], 'Table').rows[0][3:6] == ('-', '10.0', '20.0')
+
+
+APS = {'480': 22.9, '800': 24.1, '1200': 22.5, 'ensemble': 26.1}
+TRIED = [dict(run='few', label='SUP', published=APS, skipped=''),
+         dict(run='all', label='oracle', published=APS, skipped='mine.py has no run'),
+         dict(run='sed', label='ours', published=APS, skipped='')]
+
+
+def tried(seed, *aps):
+    return dict(entry('few', seed, 10.0), trials={name: dict(AP=ap, AP50=1.0) for name, ap in zip(APS, aps)})
+
+
+def test_trials_stand_below_the_published_ones():
+    grid = trials_table(TRIED, [tried(0, 8.0, 10.0, 9.0, 11.0), tried(1, 8.0, 12.0, 9.0, 15.0)], 'Table')
+    assert grid.columns == ('row', 'run', 'whose', '480', '800', '1200', 'ensemble', 'gain', 'seeds')
+    assert grid.rows[0] == ('SUP', 'few', 'paper', '22.9', '24.1', '22.5', '26.1', '2.0', '-')
+    assert grid.rows[1][:3] == ('SUP', 'few', 'ours')
+    assert grid.rows[1][3:] == ('8.0 ± 0.0', '11.0 ± 1.4', '9.0 ± 0.0', '13.0 ± 2.8', '2.0 ± 1.4', '2')
+    assert [line[3] for line in grid.rows[3::2]] == ['skipped', 'not run']
+    assert all(len(line) == len(grid.columns) for line in grid.rows)
+    assert 'Row oracle is skipped: mine.py has no run.' in grid.note and 'sed (seed 0, 1)' in grid.note
+
+
+def test_trials_that_are_not_complete_have_no_gain():
+    line = trials_table(TRIED, [tried(0, 8.0, 10.0)], 'Table').rows[1]
+    assert line[3:] == ('8.0', '10.0', '-', '-', '-', '1')

@@ -13,6 +13,7 @@ STUB = Path(__file__).parents[1] / 'studies' / 'stub_train.py'
 #: A data set of the user's own: its base is the toy set's, the runs are stubs.
 BASE = "_base_ = 'ablations/toy_{kind}.py'\nstub = dict(bonus={bonus}, fail_at=0, evaluates=True)\nload_from = None\n" \
     'randomness = dict(seed=0)\n'
+STUB_TEST = STUB.with_name('stub_test.py')
 STUDY = """
 name = 'mine'
 start = dict(config='few.py', cfg_options={'train_cfg.max_iters': 1})
@@ -27,7 +28,8 @@ def stubs(tmp_path, monkeypatch):
     Path('mine.py').write_text(STUDY)
     Path('sed.py').write_text(BASE.format(kind='sed', bonus=9))
     Path('few.py').write_text(BASE.format(kind='supervised', bonus=0))
-    defaults = dict(runner.StudyRunner.__init__.__kwdefaults__, train_command=[sys.executable, str(STUB)])
+    defaults = dict(runner.StudyRunner.__init__.__kwdefaults__, train_command=[sys.executable, str(STUB)],
+                    test_command=[sys.executable, str(STUB_TEST)])
     monkeypatch.setattr(runner.StudyRunner.__init__, '__kwdefaults__', defaults)
 
 
@@ -73,6 +75,32 @@ def test_rows_that_cannot_be_trained_are_told_and_the_others_are_trained(stubs, 
     assert ablate('table8', '--only', 'rate4', 'rate16', '--out', 'r.json') == 0
     assert [entry['run'] for entry in json.loads(Path('r.json').read_text())['runs']] == ['start', 'rate4']
     assert 'Row 16 is skipped: Scale pair' in ' '.join(capsys.readouterr().out.split())
+
+
+@pytest.mark.slow
+def test_runs_of_table_7_are_tested_at_three_sizes_and_what_is_tested_is_kept(stubs, capsys):
+    assert ablate('table9', '--only', 'sed') == 0  # the same training as Table 7's
+    Path('break').touch()
+    assert ablate('table7') == 2
+    assert 'the test 480 of few, seed 0 failed with exit status 1' in capsys.readouterr().err
+    Path('break').unlink()
+    assert ablate('table7') == 0
+    out = capsys.readouterr().out
+    assert "Row SUP 100% is skipped: mine.py has no run 'all'" in ' '.join(out.split())
+    assert len(told('few')) == len(told('sed')) == len(told('start')) == 1
+    tested = [line.split(' ') for line in Path('tests.txt').read_text().splitlines()]
+    assert [(Path(checkpoint).parent.name, trial) for checkpoint, trial, _ in tested] == [
+        (run, trial) for run in ('few', 'sed') for trial in ('480', '800', '1200', 'ensemble')]
+    assert [base for *_, base in tested] == ['', '', '', str(Path('few.py').resolve()), '', '', '',
+                                             str(Path('sed.py').resolve())]
+    entries = {entry['run']: entry for entry in results('table7')['runs']}
+    assert entries['sed']['trials'] == {'480': dict(AP=11.15), '800': dict(AP=11.92), '1200': dict(AP=12.88),
+                                        'ensemble': dict(AP=21.92)}
+    assert 'trials' not in entries['start']
+    assert ablate('table7') == 0
+    assert 'Nothing to run' in capsys.readouterr().out
+    assert ablate('table7', '--markdown') == 0
+    assert '| Ours 10% | sed | ours | 11.2 | 11.9 | 12.9 | 21.9 | 10.0 | 1 |' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('words, said', [

@@ -43,6 +43,9 @@ PUBLISHED = dict(
     table4=[('few', 23.86), ('scr_mean', 26.80), ('scr', 30.10), ('distill_mean', 29.80), ('distill', 31.40),
             ('hard_targets', 29.50), ('sed', 34.00)],
     table6=[('distill', 31.4), ('distill_wide_jitter', 32.0), ('sed', 34.0)],
+    table7=[('few', {'480': 22.9, '800': 24.1, '1200': 22.5, 'ensemble': 26.1}),
+            ('all', {'480': 33.7, '800': 37.4, '1200': 36.8, 'ensemble': 38.9}),
+            ('sed', {'480': 31.5, '800': 34.2, '1200': 33.0, 'ensemble': 34.8})],
     table8=[('distill', 23.0), ('sed', 26.1), ('rate4', 25.2), ('rate8', 23.1), ('rate16', 21.1)],
     table9=[('alpha_cosine', 33.0), ('sed', 34.1), ('alpha_constant', 32.0)],
     table10=[('reweight_mean', 30.1), ('reweight_ohem', 31.4), ('reweight_focal', 31.2), ('sed', 34.0)])
@@ -78,9 +81,10 @@ def in_the_checkout(repo_root, monkeypatch):
 
 def test_every_row_has_its_config_and_the_other_way_round():
     files = {path.stem for path in (CONFIGS / 'ablations').glob('*.py')}
-    rows = {name for name in files if not name.endswith(('_study', '_sed', '_supervised')) and name != 'tables'}
+    rows = {name for name in files if not name.endswith(('_study', '_sed', '_supervised', '_all'))}
+    rows -= {'tables', 'multiscale'}
     assert rows == set(ROWS)
-    assert rows == {run for table in PUBLISHED.values() for run, _ in table} - {'few', 'sed'}
+    assert rows == {run for table in PUBLISHED.values() for run, _ in table} - {'few', 'sed', 'all'}
     assert all(3 <= len((CONFIGS / 'ablations' / f'{name}.py').read_text().splitlines()) <= 6 for name in rows)
 
 
@@ -136,7 +140,7 @@ def test_the_losses_of_a_row_hold_its_values(name):
 @pytest.mark.parametrize('data', ['toy', 'bccd'])
 def test_small_bases_are_the_small_sets_own_with_a_fall_of_the_learning_rate(data):
     folder = dict(toy='quickstart', bccd='bccd')[data]
-    for kind in ('sed', 'supervised'):
+    for kind in ('sed', 'supervised', 'all'):
         plain, falls = (read_config(f'configs/{name}.py') for name in (
             f'{folder}/retinanet_{kind}', f'ablations/{data}_{kind}'))
         assert all(plain[part] == falls[part] for part in PARTS if part != 'param_scheduler')
@@ -151,14 +155,30 @@ def test_studies_of_the_data_sets(data, data_type):
     assert spec.name == data and spec.data['type'] == data_type
     assert (spec.start is None) == data.startswith('coco')
     if spec.start is None:
-        assert {run.environment_for(4)['FOLD'] for run in spec.runs.values()} == {'4'}
+        assert {run.environment_for(4).get('FOLD') for name, run in spec.runs.items() if name != 'all'} == {'4'}
         assert all(('r18' in run.config) == (data == 'coco_r18') for run in spec.runs.values())
         assert all(run.cfg_options['auto_scale_lr.enable'] for run in spec.runs.values())
 
 
 def test_the_docs_name_every_row_and_its_number(repo_root):
     text = (repo_root / 'docs' / 'reproduction.md').read_text()
-    for table in PUBLISHED.values():
+    for table in (table for name, table in PUBLISHED.items() if name != 'table7'):
         for run, ap in table:
             lines = [line for line in text.splitlines() if f'`{run}.py`' in line or run in ('sed', 'few')]
             assert any(f'| {ap:.1f} |' in line or f'| {ap:.2f} |' in line for line in lines), (run, ap)
+    for _, aps in PUBLISHED['table7']:
+        assert f'| {" | ".join(map(str, aps.values()))} |' in text
+
+
+@pytest.mark.parametrize('base, scales', [
+    (FASTER, [(800, 480), (1333, 800), (2000, 1200)]), (TOY, [(115, 115), (192, 192), (288, 288)])])
+def test_the_ensemble_of_table_7_is_over_three_sizes_of_any_base(base, scales):
+    cfg, plain = row('multiscale', base), row(None, base)
+    sizes, *rest = cfg.tta_pipeline[1].transforms
+    assert [step.scale for step in sizes] == scales and {step.type for step in sizes} == {'Resize'}
+    assert [step for step, in rest] == plain.test_pipeline[2:] and cfg.tta_pipeline[0] == plain.test_pipeline[0]
+    assert cfg.tta_model.tta_cfg == dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
+    assert cfg.model == plain.model and cfg.test_dataloader == plain.test_dataloader
+    if base == FASTER:  # what --tta does with the config itself
+        own = plain.tta_pipeline[1].transforms
+        assert [step.scale for step in own[0]] == scales and plain.tta_model == cfg.tta_model

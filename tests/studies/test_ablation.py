@@ -76,7 +76,7 @@ def test_coco_s_pyramid_holds_every_rate():
 
 
 @pytest.mark.parametrize('name, data, match', [
-    ('table5', 'toy', "no table of ablations 'table5'; there are table4, table6, table8, table9, table10"),
+    ('table5', 'toy', "no table of ablations 'table5'; there are table4, table6, table7, table8, table9, table10"),
     ('table4', 'voc', "no data set for ablations 'voc'; there are toy, bccd, coco"),
     ('table4', 'mine.py', r'mine\.py does not exist'),
 ])
@@ -101,3 +101,32 @@ def test_a_data_set_without_a_base():
 def test_a_budget_of_nothing(options):
     with pytest.raises(UserError, match='at least one iteration'):
         Budget(**options)
+
+
+def test_table_7_tests_every_run_at_three_sizes_and_their_ensemble():
+    table = load_table('table7', 'toy')
+    assert list(table.study.runs) == ['few', 'all', 'sed']
+    assert table.study.runs['all'].config == 'configs/ablations/toy_all.py'
+    *single, ensemble = table.trials
+    key = 'test_dataloader.dataset.pipeline.1.scale'
+    assert [(trial.name, trial.cfg_options[key]) for trial in single] == [
+        ('480', (115, 115)), ('800', (192, 192)), ('1200', (288, 288))]
+    assert ensemble.tta and ensemble.config == 'configs/ablations/multiscale.py' and not ensemble.cfg_options
+    assert not load_table('table9', 'toy').trials
+    coco = load_table('table7', 'coco').trials
+    assert [trial.cfg_options.get(key) for trial in coco] == [(800, 480), (1333, 800), (2000, 1200), None]
+
+
+def test_without_a_run_on_all_labels_its_row_is_skipped():
+    Path('mine.py').write_text("name = 'mine'\nruns = dict(few=dict(config='configs/ablations/toy_supervised.py'), "
+                               "sed=dict(config='configs/ablations/toy_sed.py'))\n")
+    table = load_table('table7', 'mine.py')
+    assert [row.skipped for row in table.rows] == ['', "mine.py has no run 'all'", '']
+    assert list(table.study.runs) == table.select(None) == ['few', 'sed']
+
+
+def test_images_that_are_not_resized_at_test():
+    Path('sed.py').write_text("_base_ = 'ablations/toy_sed.py'\ntest_dataloader = dict(dataset=dict(pipeline=[]))\n")
+    Path('mine.py').write_text("name = 'mine'\nruns = dict(few=dict(config='sed.py'), sed=dict(config='sed.py'))\n")
+    with pytest.raises(UserError, match=r'sed\.py are not resized at test: add a step Resize'):
+        load_table('table7', 'mine.py')

@@ -1,0 +1,3 @@
+# The reference of bccd_sed.py: all labels.
+_base_ = ['../bccd/retinanet_all.py', '../_base_/schedules/fall.py']
+param_scheduler = [*_base_.param_scheduler, _base_.fall]
