@@ -69,7 +69,7 @@ def brought(path):
 
 @contextmanager
 def _bases_brought_along():
-    """Let ``_base_`` name configs that come with sssd.
+    """Let ``_base_`` name configs that come with sssd, or, by SED_BASE, one that lies in the present folder.
 
     MMEngine has ``package::path`` for this, but only for OpenMMLab's own packages, and it makes the package the scope
     of all that the base names, where the detectors of mmdet are not found. So the one method is overlaid that turns a
@@ -78,10 +78,10 @@ def _bases_brought_along():
     resolve = Config._get_cfg_path
 
     def get_cfg_path(cfg_path, filename):
-        """MMEngine's answer, or a config that comes with sssd where that is no file."""
+        """MMEngine's answer; where that is no file, a config that comes with sssd, or one from the present folder."""
         path, scope = resolve(cfg_path, filename)
         if scope is None and not Path(path).is_file():
-            path = brought(cfg_path) or path
+            path = brought(cfg_path) or (str(Path(cfg_path).resolve()) if Path(cfg_path).is_file() else path)
         return path, scope
 
     Config._get_cfg_path = staticmethod(get_cfg_path)

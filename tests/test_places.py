@@ -87,3 +87,12 @@ def test_a_calibrated_config_inherits_from_one_that_comes_with_the_package(tmp_p
     assert cfg.model == read_config(base).model
     assert [hook.lambda_ for hook in cfg.custom_hooks if 'lambda_' in hook] != [
         hook.lambda_ for hook in read_config(base).custom_hooks if 'lambda_' in hook]
+
+
+def test_a_base_may_lie_in_the_present_folder(monkeypatch):
+    """SED_BASE puts a row of ablations over a config of one's own, named from where one is."""
+    Path('mine').mkdir()
+    Path('mine/sed.py').write_text("_base_ = 'ablations/toy_sed.py'\nmark = 7\n")
+    monkeypatch.setenv('SED_BASE', 'mine/sed.py')
+    cfg = read_config('configs/ablations/scr.py')
+    assert cfg.mark == 7 and cfg.custom_hooks[0].lambda_d == 0

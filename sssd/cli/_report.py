@@ -19,7 +19,7 @@ def require_folder(out: str) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise UserError(f'--out {out} is no folder: name one, or a new one.') from error
+        raise UserError(f'--out: {out} is no folder: name one, or a new one.') from error
     return folder
 
 

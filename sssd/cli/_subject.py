@@ -10,7 +10,6 @@ from typing import Mapping, Optional, Tuple
 
 import torch
 from mmdet.registry import DATASETS
-from mmdet.registry import MODELS as MMDET_MODELS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
@@ -21,8 +20,12 @@ from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, require_file
 from sssd.cli.extract import extract, is_guided
 from sssd.data import check_data
 from sssd.errors import UserError
+from sssd.registry import MODELS
 
 PARTS = ('teacher', 'student')
+#: Arguments of numbers, with the least and the largest value of each. X^ of s = 8 has one pixel for 65536 of X.
+RANGES = dict(images=(1, None), batch_size=(1, None), bins=(1, None), shift=(1, 8), max_shift=(0, 16),
+              seed=(0, 2**32 - 1))
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,6 +43,51 @@ def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--part', choices=PARTS, help='which of the two if it holds both (default: teacher)')
     parser.add_argument('--batch-size', type=int, default=4, help='images at a time (default: %(default)s)')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+
+
+def check_numbers(args: argparse.Namespace) -> None:
+    """Refuse numbers outside of :data:`RANGES`, and a device that PyTorch does not have.
+
+    Raises:
+        UserError: Naming the argument.
+    """
+    for name, (least, most) in RANGES.items():
+        value, word = getattr(args, name, None), f'--{name.replace("_", "-")}'
+        if value is not None and value < least:
+            raise UserError(f'{word} is {value}, but it has to be at least {least}.')
+        if value is not None and most is not None and value > most:
+            raise UserError(f'{word} is {value}, but it can be at most {most}.')
+    device = getattr(args, 'device', 'cpu')
+    try:
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise UserError(f'--device {device} cannot be used here ({str(error).splitlines()[0]}): name another, for '
+                        'instance cpu.') from error
+
+
+def build_model(cfg: Config, settings: Mapping) -> nn.Module:
+    """A model of a config, which may be a part of the whole one.
+
+    Raises:
+        UserError: If there is no such type of model, or it has other arguments.
+    """
+    try:
+        return MODELS.build(copy.deepcopy(dict(settings)))
+    except UserError:
+        raise
+    except (KeyError, TypeError) as error:
+        raise UserError(f'the model of {cfg.filename} cannot be built ({str(error).strip().splitlines()[0]}): correct '
+                        'its config.') from error
+
+
+def require_model(cfg: Config) -> None:
+    """Refuse a config without a model.
+
+    Raises:
+        UserError: Naming the config.
+    """
+    if 'type' not in (cfg.get('model') or {}):
+        raise UserError(f'{cfg.filename} has no model: name a config that can be trained.')
 
 
 def plain_config(cfg: Config, shift: int = 0) -> dict:
@@ -60,7 +108,8 @@ def plain_config(cfg: Config, shift: int = 0) -> dict:
 def build_detector(cfg: Config, device: str = 'cpu', shift: int = 0) -> nn.Module:
     """The detector of a config in evaluation mode, with weights as they are made."""
     init_default_scope(cfg.get('default_scope', 'mmdet'))
-    return MMDET_MODELS.build(plain_config(cfg, shift)).to(device).eval()
+    require_model(cfg)
+    return build_model(cfg, plain_config(cfg, shift)).to(device).eval()
 
 
 def read_weights(checkpoint: str) -> Mapping[str, torch.Tensor]:
@@ -112,7 +161,12 @@ def build_dataset(cfg: Config, ann: Optional[str] = None, img_dir: Optional[str]
     if not loader:
         raise UserError(f'{cfg.filename} has no test_dataloader, whose pipeline tells how images are loaded: name a '
                         'config that can be tested.')
+    require_model(cfg)
     settings = copy.deepcopy(loader.dataset)
+    if 'VOC' in settings.type and (ann, img_dir) != (None, None):
+        raise UserError(f'--ann and --img-dir name a COCO file and its images, but {cfg.filename} is tested on a '
+                        f'{settings.type}, whose files are of another kind: name others with --cfg-options '
+                        'test_dataloader.dataset.ann_file=... and the like.')
     if ann is not None:
         require_file(ann, 'annotation file')
         settings.ann_file = os.path.abspath(ann)

@@ -8,6 +8,7 @@ from rich.console import Console
 from sssd.analysis.published import published_table, trials_table
 from sssd.cli._config import CfgOptions
 from sssd.cli.study import run_or_stop
+from sssd.errors import UserError
 from sssd.studies.ablation import Budget, Table, load_table
 from sssd.studies.results import ResultsFile
 from sssd.studies.runner import StudyRunner
@@ -50,6 +51,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     if not (args.show or args.markdown):
         work_dir = args.work_dir or f'work_dirs/ablations/{table.shared}'
         runner = StudyRunner(table.study, results, work_dir, trials=table.trials, reporter=Reporter(console))
+        check_results(runner, args.seeds, runs)
         try:
             status = run_or_stop(runner, args.seeds, runs)
         finally:
@@ -59,6 +61,19 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
             return status
     show(console, table, results, args.markdown, args.seeds or ())
     return 0
+
+
+def check_results(runner: StudyRunner, seeds: Optional[Sequence[int]], runs: Sequence[str]) -> None:
+    """Refuse to replace what a results file holds of another budget.
+
+    Raises:
+        UserError: Naming the file and the first such run.
+    """
+    for job in runner.all_jobs(runner.spec.seeds if seeds is None else seeds, runs):
+        entry = runner.results.find(job.run.name, job.seed)
+        if entry is not None and entry['hash'] != job.hash:
+            raise UserError(f'{runner.results.path} holds {job.title}, of another budget or other configs: name '
+                            'another file with --out, or take its entry out.')
 
 
 def show(console: Console, table: Table, results: ResultsFile, markdown: bool = False,

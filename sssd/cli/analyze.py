@@ -2,6 +2,7 @@
 """Command: the analyses of the SED paper's figures (2a, 2b, 2c, 4, 5), each as numbers and a picture."""
 import argparse
 import sys
+from pathlib import Path
 from typing import Iterator, Optional, Sequence
 
 from mmengine.logging import MMLogger
@@ -19,10 +20,8 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     """Run one analysis; returns the exit status."""
     words = ['sssd', 'analyze', *(sys.argv[1:] if argv is None else argv)]
     args = parse_args(argv)
-    for name, least in (('images', 1), ('batch_size', 1), ('bins', 1), ('shift', 1), ('max_shift', 0)):
-        value = getattr(args, name, None)
-        if value is not None and value < least:
-            raise UserError(f'--{name.replace("_", "-")} is {value}, but it has to be at least {least}.')
+    _subject.check_numbers(args)
+    check_sizes(args)
     MMLogger.get_instance('analyze', log_level='ERROR')  # or mmengine tells of every registry that it searches
     cfg = load_config(args)
     name = args.name or args.what.replace('-', '_')
@@ -67,6 +66,21 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     sub.add_argument('--low-quality', action='store_true', help='count objects that no anchor fits, where the assigner '
                      'gives them their best one')
     return parser.parse_args(argv)
+
+
+def check_sizes(args: argparse.Namespace) -> None:
+    """Refuse sizes and overlaps that no image and no anchor can have, and a name that is a path.
+
+    Raises:
+        UserError: Naming the argument.
+    """
+    scale, overlap = getattr(args, 'scale', None), getattr(args, 'pos_iou', None)
+    if scale is not None and min(scale) < 1:
+        raise UserError(f'--scale is {scale[0]} {scale[1]}, but an image has at least one pixel each way.')
+    if overlap is not None and not 0 < overlap <= 1:
+        raise UserError(f'--pos-iou is {overlap}, but an IoU of foreground is above 0 and at most 1.')
+    if args.name is not None and Path(args.name).name != args.name:
+        raise UserError(f'--name is {args.name}, but it names files in the folder of --out: give it without a path.')
 
 
 def add_shift(parser: argparse.ArgumentParser) -> None:

@@ -20,11 +20,12 @@ from sssd.analysis.training_views import choose_alike, training_views, unlabelle
 from sssd.analysis.training_views_figure import draw_training_views
 from sssd.cli._checkpoint import compare
 from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, load_config
+from sssd.cli._report import require_folder
 from sssd.cli._runner import missing_files_explained
-from sssd.cli._subject import read_weights
+from sssd.cli._subject import build_model as build
+from sssd.cli._subject import check_numbers, read_weights, require_model
 from sssd.detectors import SED
 from sssd.errors import UserError
-from sssd.registry import MODELS
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -41,11 +42,20 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     parser.add_argument('--shift', type=int, default=1, help='s: X^ is 1/2**s of X (default: %(default)s)')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=CFG_OPTIONS_HELP)
-    args = parser.parse_args(argv)
-    for name in ('images', 'shift'):
-        if getattr(args, name) < 1:
-            raise UserError(f'--{name} is {getattr(args, name)}, but it has to be at least 1.')
-    return args
+    return parser.parse_args(argv)
+
+
+def check_out(out: Path) -> None:
+    """Refuse a place where no picture can be written.
+
+    Raises:
+        UserError: Naming it.
+    """
+    kinds = sorted(plt.figure().canvas.get_supported_filetypes())
+    plt.close()
+    if out.suffix[1:].lower() not in kinds or out.is_dir():
+        raise UserError(f'--out {out} is no name of a picture: let it end in .png, or in one of {", ".join(kinds)}.')
+    require_folder(str(out.parent))
 
 
 def build_model(cfg: Config, checkpoint: Optional[str]) -> SED:
@@ -55,7 +65,8 @@ def build_model(cfg: Config, checkpoint: Optional[str]) -> SED:
         UserError: If the config is of another model, or the checkpoint does not fit it.
     """
     weights = None if checkpoint is None else read_weights(checkpoint)
-    model = MODELS.build(copy.deepcopy(cfg.model))
+    require_model(cfg)
+    model = build(cfg, cfg.model)
     if not isinstance(model, SED):
         raise UserError(f'{cfg.filename} has a {type(model).__name__}, which sees no unlabelled images: name a config '
                         'with an sssd.SED.')
@@ -75,6 +86,9 @@ def build_model(cfg: Config, checkpoint: Optional[str]) -> SED:
 def main(argv: Optional[Sequence[str]] = None) -> int:
     """Draw; returns the exit status."""
     args = parse_args(argv)
+    check_numbers(args)
+    out = Path(args.out)
+    check_out(out)
     MMLogger.get_instance('views', log_level='ERROR')  # or mmengine lists every weight that it initialises
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
@@ -90,8 +104,6 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     loss = model.scale_losses[view.name]
     loss = f'{type(loss).__name__}, {type(loss.reweight).__name__}'
     figure = draw_training_views(images, f'{Path(args.config).name}, {what}; {view.name}, s = {args.shift}, {loss}')
-    out = Path(args.out)
-    out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out)
     plt.close(figure)
     print(f'wrote {out}')

@@ -55,6 +55,8 @@ class ResultsFile:
                              'runs': content['runs']})
 
     def _read(self) -> dict:
+        if self.path.is_dir():
+            raise UserError(f'the results file {self.path} is a folder: name a file in it')
         if not self.path.is_file():
             return {'study': self.study, 'format': 1, 'runs': []}
         try:

@@ -100,9 +100,16 @@ class StudyRunner:
 
     def all_jobs(self, seeds: Sequence[int],
                  runs: Sequence[str] | None = None) -> list[Job]:
-        """The jobs of these seeds and runs, done or not, without starts."""
+        """The jobs of these seeds and runs, done or not, without starts.
+
+        Raises:
+            UserError: If no generator of random numbers takes a seed.
+        """
         jobs = []
         for seed in seeds:
+            if not 0 <= seed < 2**32:
+                raise UserError(f'a run was asked for with the seed {seed}, but a seed is at least 0 and below 2^32: '
+                                'name others')
             start = None
             if self.spec.start is not None:
                 start = self._job(self.spec.start, seed, None)

@@ -34,7 +34,7 @@ def stubs(tmp_path, monkeypatch):
 
 
 def ablate(*words):
-    return run_cli(command.main, [*words, '--data', 'mine.py', '--iters', '2', '--seeds', '0'])
+    return run_cli(command.main, [words[0], '--data', 'mine.py', '--iters', '2', '--seeds', '0', *words[1:]])
 
 
 def results(table):
@@ -68,6 +68,16 @@ def test_a_table_is_trained_row_by_row_goes_on_and_shares_its_runs(stubs, capsys
     out = capsys.readouterr().out
     # 2 iterations + bonus 9: 11 for the student, 1 more for the teacher
     assert '| Step, 0.99 to 0.9 | sed | 34.1 | 12.0 | 11.0 |' in out and '| alpha_cosine | 33.0 | not run |' in out
+
+
+@pytest.mark.slow
+def test_results_of_another_budget_are_not_replaced(stubs, capsys):
+    assert ablate('table9', '--only', 'sed') == 0
+    before = results('table9')
+    assert ablate('table9', '--iters', '3') == 2
+    err = capsys.readouterr().err
+    assert 'ablation_table9_mine.json holds sed, seed 0, of another budget' in err and err.count('\n') == 1
+    assert results('table9') == before and len(told('sed')) == 1
 
 
 @pytest.mark.slow
@@ -108,6 +118,8 @@ def test_runs_of_table_7_are_tested_at_three_sizes_and_what_is_tested_is_kept(st
     (['table9', '--only', 'scr'], "no row 'scr'"),
     (['table9', '--data', 'voc'], "no data set for ablations 'voc'"),
     (['table9', '--iters', '0'], '--iters is 0'),
+    (['table9', '--seeds', '-1'], 'the seed -1, but a seed is at least 0'),
+    (['table9', '--out', '.'], 'the results file . is a folder'),
     (['table9', '--cfg-options', 'foo'], "got 'foo', which is not of the form key=value"),
     (['table9', '--cfg-options', 'train_dataloader.dataset.datasets.7.x=3'], 'do not fit configs/'),
 ])

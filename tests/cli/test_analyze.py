@@ -135,6 +135,12 @@ def test_a_picture_of_random_weights_fetches_none(make_job, tmp_path):
 
 @pytest.mark.parametrize('args, said', [
     (['--images', '0'], '--images is 0'), (['--shift', '0'], '--shift is 0'),
+    (['--shift', '24'], '--shift is 24, but it can be at most 8'), (['--seed', '-1'], '--seed is -1'),
+    (['--device', 'foo'], '--device foo cannot be used here'),
+    (['--device', 'cuda:7'], '--device cuda:7 cannot be used here'),
+    (['--name', 'a/b'], '--name is a/b'),
+    (['--cfg-options', 'model.type=Foo'], 'cannot be built'),
+    (['--cfg-options', 'model=None'], 'has no model: name a config'),
     (['--part', 'student'], 'leave --part out'),
     (['--ann', 'nowhere.json'], 'annotation file nowhere.json does not exist'),
     (['--img-dir', 'nowhere'], 'image folder nowhere does not exist'), (['--out', __file__], 'is no folder'),
@@ -155,3 +161,33 @@ def test_checkpoints_that_are_not_there(trained, tmp_path):
 def test_a_plain_config_has_no_unlabelled_images(trained, tmp_path):
     with pytest.raises(UserError, match='has a RetinaNet, which sees no unlabelled images'):
         views.main([str(trained.config), '--out', str(tmp_path / 'seen.png')])
+
+
+@pytest.mark.parametrize('args, said', [
+    (['--scale', '0', '0'], '--scale is 0 0'), (['--scale', '-5', '5'], '--scale is -5 5'),
+    (['--pos-iou', '0'], '--pos-iou is 0.0'), (['--pos-iou', '1.5'], '--pos-iou is 1.5'),
+    (['--max-shift', '-1'], '--max-shift is -1'), (['--max-shift', '99'], '--max-shift is 99')])
+def test_sizes_that_no_image_has(trained, tmp_path, args, said):
+    with pytest.raises(UserError) as caught:
+        analyze.main(['object-sizes', str(trained.config), '--out', str(tmp_path / 'new'), *args])
+    assert said in str(caught.value) and '\n' not in str(caught.value) and not (tmp_path / 'new').exists()
+
+
+@pytest.mark.parametrize('args, said', [
+    (['--out', 'seen.xyz'], "--out seen.xyz is no name of a picture: let it end in .png"),
+    (['--out', 'seen'], '--out seen is no name of a picture'), (['--out', f'{__file__}/a.png'], 'is no folder'),
+    (['--device', 'foo'], '--device foo cannot be used here'), (['--seed', '-1'], '--seed is -1'),
+    (['--shift', '24'], '--shift is 24'), (['--cfg-options', 'model.type=Foo'], 'cannot be built'),
+    (['--cfg-options', 'model=None'], 'has no model')])
+def test_pictures_that_cannot_be_drawn(trained, tmp_path, monkeypatch, args, said):
+    monkeypatch.chdir(tmp_path)
+    before = set(tmp_path.iterdir())
+    with pytest.raises(UserError) as caught:
+        views.main([str(trained.config), *args])
+    assert said in str(caught.value) and '\n' not in str(caught.value) and set(tmp_path.iterdir()) == before
+
+
+def test_files_of_coco_for_a_config_of_voc(tmp_path, repo_root):
+    config = repo_root / 'configs/sed/faster-rcnn_r50_fpn_supervised_40k_voc07.py'
+    with pytest.raises(UserError, match='--ann and --img-dir name a COCO file and its images, but .* VOCDataset'):
+        analyze.main(['object-sizes', str(config), '--ann', str(config), '--out', str(tmp_path)])
