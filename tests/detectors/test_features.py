@@ -163,9 +163,11 @@ def test_float16_steps_on_a_gpu(kind, detector):
 
 
 @kinds
-def test_checkpointed_activations_give_the_same_gradients(kind):
-    expected, loss = gradients(build(kind, tiny.retinanet()), batch(kind))
-    model, calls = build(kind, tiny.retinanet()), []
+@detectors
+def test_checkpointed_activations_give_the_same_gradients(kind, detector):
+    make = tiny.DETECTORS[detector]
+    expected, loss = gradients(build(kind, make()), batch(kind))
+    model, calls = build(kind, make()), []
     hook, runner = RecomputeHook(parts=['backbone', 'neck']), SimpleNamespace(model=model)
     hook.before_train(runner)
     detector = model.detector if kind == 'sssd' else model.student
@@ -205,16 +207,18 @@ def test_mmengine_s_checkpointing_loses_gradients(part):
 
 
 @pytest.mark.slow
-@kinds
-def test_compiled_parts_train_as_before(kind, tmp_path):
+@pytest.mark.parametrize('detector, kind', [*(('retinanet', kind) for kind in KINDS), ('fcos', 'both'), (
+    'faster_rcnn', 'both')])
+def test_compiled_parts_train_as_before(kind, detector, tmp_path):
     """The tracing of torch.compile without its code generation; the names of what is saved do not change."""
     torch._dynamo.reset()
     states, counters = [], torch._dynamo.utils.counters
     for hooks in ([], [dict(type='sssd.CompilePartsHook', options=dict(backend='eager', dynamic=True))]):
         counters.clear()
         hooks = [*hooks, *([] if kind == 'sssd' else [dict(type='sssd.EMATeacherHook')])]
-        runner = tiny.make_runner(build(kind, tiny.retinanet()), [batch(kind)], tmp_path / str(len(states)), 1,
-                                  hooks=hooks, lr=0.01)
+        torch.manual_seed(0)
+        model, folder = build(kind, tiny.DETECTORS[detector]()), tmp_path / str(len(states))
+        runner = tiny.make_runner(model, [batch(kind)], folder, 1, hooks=hooks, lr=0.01)
         runner.train()
         states.append(tiny.state_of(runner.model))
     assert counters['stats']['unique_graphs'] > 0 and not counters['graph_break']
@@ -231,10 +235,11 @@ def test_a_model_without_the_parts_is_refused(tmp_path):
 
 
 @kinds
-def test_synchronised_batch_norm_is_converted(kind):
+@detectors
+def test_synchronised_batch_norm_is_converted(kind, detector):
     """What cfg.sync_bn does; on one process it then computes as before. Several need GPUs: see test_two_ranks.py."""
-    detector = tiny.retinanet()
-    detector['backbone'].update(norm_cfg=dict(type='BN', requires_grad=True))
+    detector = tiny.DETECTORS[detector]()
+    detector['backbone']['norm_cfg'] = dict(type='BN', requires_grad=True)
     expected, loss = gradients(build(kind, detector), batch(kind))
     plain = build(kind, detector)
     names = {name for name, module in plain.named_modules() if isinstance(module, nn.BatchNorm2d)}

@@ -132,6 +132,13 @@ def test_compose_names_what_exists(dockerfile, compose, repo_root, service):
     assert all((repo_root / word).is_file() for word in words if '/' in word)
 
 
+def test_the_launcher_s_variables_and_the_host_s_network_reach_the_container(compose, repo_root):
+    train, script = compose['services']['train'], (repo_root / 'tools/_launch.sh').read_text()
+    launch = script[script.index('\nlaunch() {'):script.index('\nqueue() {')].partition('\n# queue')[0]
+    assert set(train['environment']) == set(re.findall(r'\$\{([A-Z_]+)', launch))
+    assert DEFAULT.sub(r'\1', train['network_mode']) == 'bridge'
+
+
 def test_only_the_gpu_service_asks_for_gpus(compose):
     assert 'deploy' not in compose['services']['demo']
     device, = compose['services']['train']['deploy']['resources']['reservations']['devices']

@@ -62,6 +62,7 @@ CASES = dict(
     faster_rcnn_sssd=(settled(tiny.faster_rcnn), None),
     detr=(tiny.detr(), losses(True)),
     faster_rcnn_c4=(settled(tiny.c4), losses(True)),
+    faster_rcnn_dc5=(settled(tiny.dc5), losses(True)),
     detr_plain=(tiny.detr(bbox_head=dict(tiny.detr()['bbox_head'], sync_cls_avg_factor=False)), losses(True)),
     plain_head=(tiny.retinanet(), losses(True)),
     own_counts=(tiny.retinanet(**SYNCED_HEAD), losses(False)))
