@@ -2,6 +2,7 @@
 
 ``.mim`` in this package's folder holds both: links into the checkout in a checkout, copies in a wheel.
 """
+import os
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -78,10 +79,11 @@ def _bases_brought_along():
     resolve = Config._get_cfg_path
 
     def get_cfg_path(cfg_path, filename):
-        """MMEngine's answer; where that is no file, a config that comes with sssd, or one from the present folder."""
+        """MMEngine's answer; where that is no file, what SED_BASE names here, or a config that comes with sssd."""
         path, scope = resolve(cfg_path, filename)
         if scope is None and not Path(path).is_file():
-            path = brought(cfg_path) or (str(Path(cfg_path).resolve()) if Path(cfg_path).is_file() else path)
+            named = os.environ.get('SED_BASE') == cfg_path and Path(cfg_path).is_file()
+            path = str(Path(cfg_path).resolve()) if named else brought(cfg_path) or path
         return path, scope
 
     Config._get_cfg_path = staticmethod(get_cfg_path)

@@ -96,3 +96,7 @@ def test_a_base_may_lie_in_the_present_folder(monkeypatch):
     monkeypatch.setenv('SED_BASE', 'mine/sed.py')
     cfg = read_config('configs/ablations/scr.py')
     assert cfg.mark == 7 and cfg.custom_hooks[0].lambda_d == 0
+    Path('other.py').write_text('mark = 8\n')
+    Path('mine/base.py').write_text("_base_ = 'other.py'\n")
+    with pytest.raises(FileNotFoundError):  # beside the config, and nowhere else
+        read_config('mine/base.py')

@@ -18,4 +18,6 @@ runs = dict(
         cfg_options={'auto_scale_lr.enable': True},
         env={'FOLD': '{seed}'}),
     all=dict(
-        config='configs/sed/faster-rcnn_r50_fpn_supervised_180k_coco-full.py', cfg_options={'auto_scale_lr.enable': True}))
+        config='configs/sed/faster-rcnn_r50_fpn_supervised_180k_coco-full.py',
+        cfg_options={'auto_scale_lr.enable': True},
+        env={'FOLD': '1'}))

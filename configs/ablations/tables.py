@@ -23,7 +23,7 @@ tables = dict(
             ('distill_wide_jitter', '[300, 1200]', 32.0),
             ('sed', 'Ours [640, 800]', 34.0),
         ]),
-    # Tests of one training each, at these parts of the size at test and with their ensemble (multiscale.py).
+    # Tests of each row's training, at these parts of the size that its config tests at and with their ensemble.
     table7=dict(
         title='SED, Table 7: multi-scale testing',
         sizes={'480': 0.6, '800': 1.0, '1200': 1.5},

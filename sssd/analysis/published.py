@@ -34,7 +34,7 @@ def trials_table(rows: Sequence[Mapping], entries: Sequence[dict], title: str, s
 
     Args:
         rows: As for :func:`published_table`, ``published`` by the names of the tests; the last one is the ensemble.
-        entries: Entries of a results file, with ``trials``.
+        entries: Entries of a results file, with ``trials``; those that lack a test are left out.
         title: The table's title.
         seeds: Those that were asked for.
 
@@ -42,40 +42,42 @@ def trials_table(rows: Sequence[Mapping], entries: Sequence[dict], title: str, s
         The table, with what the ensemble gains over the size that the configs test at, as the paper counts it.
     """
     names = list(rows[0]['published'])
-    grid = Grid(title, ('row', 'run', 'whose', *names, 'gain', 'seeds'))
+    grid = Grid(title, ('row', 'run', 'whose', *names, 'gain', 'seeds', 'iters'))
+    tested = [entry for entry in entries if set(names) <= set(entry.get('trials', {}))]
     for row in rows:
-        of_run = [entry['trials'] for entry in entries if entry['run'] == row['run'] and 'trials' in entry]
-        grid.rows.append((row['label'], row['run'], 'paper', *map(as_printed, row['published'].values()),
-                          _gain([row['published']]), DASH))
+        head = (row['label'], row['run'])
+        published = row['published']
+        grid.rows.append((*head, 'paper', *map(as_printed, published.values()), _gain([published]), DASH, DASH))
+        of_run = [entry for entry in tested if entry['run'] == row['run']]
         if of_run:
-            tested = [{name: trials[name]['AP'] for name in names if name in trials} for trials in of_run]
-            cells = [spread([aps.get(name) for aps in tested]) for name in names]
-            grid.rows.append((row['label'], row['run'], 'ours', *cells, _gain(tested), str(len(of_run))))
+            aps = [{name: entry['trials'][name].get('AP') for name in names} for entry in of_run]
+            cells = [spread([found[name] for found in aps]) for name in names]
+            grid.rows.append((*head, 'ours', *cells, _gain(aps), str(len(of_run)), _iterations(of_run)))
         else:
             word = SKIPPED if row['skipped'] else NOT_RUN
-            grid.rows.append((row['label'], row['run'], 'ours', word, *[DASH] * (len(names) + 1)))
-    reasons = [f'Row {row["label"]} is skipped: {row["skipped"]}.' for row in rows if row['skipped']]
-    grid.note = ' '.join(['AP in percent. Gain: the ensemble over the size that the configs test at. Ours: the same '
-                          "parts of that size.", *reasons, *_missing(rows, entries, seeds)])
+            grid.rows.append((*head, 'ours', word, *[DASH] * (len(names) + 2)))
+    reasons = [f'Row {row["label"]} is skipped: {row["skipped"]}' for row in rows if row['skipped']]
+    grid.note = ' '.join(['AP in percent, ours at the same parts of the size that the configs test at. Gain: the '
+                          'ensemble over that size.', *reasons, *_missing(rows, tested, seeds, 'tested')])
     return grid
 
 
-def _gain(tested: Sequence[Mapping[str, float]]) -> str:
+def _gain(tested: Sequence[Mapping[str, float | None]]) -> str:
     """What the ensemble, the last test, is worth over the middle size."""
     names = list(tested[0])
-    if len(names) < 3 or any(list(aps) != names for aps in tested):
-        return DASH
-    return spread([aps[names[-1]] - aps[names[(len(names) - 1) // 2]] for aps in tested])
+    pairs = [(aps[names[-1]], aps[names[(len(names) - 1) // 2]]) for aps in tested]
+    return spread([ensemble - single for ensemble, single in pairs if None not in (ensemble, single)])
 
 
-def _missing(rows: Sequence[Mapping], entries: Sequence[dict], seeds: Iterable[int]) -> list[str]:
+def _missing(rows: Sequence[Mapping], entries: Sequence[dict], seeds: Iterable[int],
+             what: str = 'trained') -> list[str]:
     """One sentence on the runs without a result of a seed that another run has or that was asked for."""
     runs = [row['run'] for row in rows if not row['skipped']]
     done = {(entry['run'], entry['seed']) for entry in entries if entry['run'] in runs}
     wanted = sorted({seed for _, seed in done}.union(seeds))
     lacking = {run: [str(seed) for seed in wanted if (run, seed) not in done] for run in runs}
     told = [f'{run} (seed {", ".join(missing)})' for run, missing in lacking.items() if missing]
-    return [f'Not trained yet: {"; ".join(told)}.'] if told else []
+    return [f'Not {what} yet: {"; ".join(told)}.'] if told else []
 
 
 def as_printed(number: float) -> str:
@@ -87,8 +89,12 @@ def _ours(entries: Sequence[dict], skipped: bool) -> Sequence[str]:
     """The cells of a row after the published one."""
     if not entries:
         return (SKIPPED if skipped else NOT_RUN, *[DASH] * 4)
-    iterations = sorted({entry['metrics'][deployed(entry)]['iter'] for entry in entries})
     return (spread([metric(entry, 'AP', 'teacher') for entry in entries]),
             spread([metric(entry, 'AP', 'student') for entry in entries]),
             spread([metric(entry, 'AP50', deployed(entry)) for entry in entries]),
-            str(len(entries)), ', '.join(map(str, iterations)))
+            str(len(entries)), _iterations(entries))
+
+
+def _iterations(entries: Sequence[dict]) -> str:
+    """How long the runs of a row were trained."""
+    return ', '.join(map(str, sorted({entry['metrics'][deployed(entry)]['iter'] for entry in entries})))

@@ -51,7 +51,7 @@ def load_config(args: argparse.Namespace) -> Config:
         try:
             cfg.merge_from_dict(args.cfg_options)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise UserError(f'--cfg-options does not fit {args.config} ({_first_line(error)}): '
+            raise UserError(f'--cfg-options does not fit {args.config} ({first_line(error)}): '
                             'look the key up in the config.') from error
     cfg.launcher = args.launcher
     if args.work_dir is not None:
@@ -98,10 +98,10 @@ def config_of(path: str) -> Config:
         return read_config(found)
     except (OSError, SyntaxError, KeyError, TypeError, NameError, AttributeError, ValueError, ImportError,
             RuntimeError) as error:
-        raise UserError(f'config file {found} cannot be read ({type(error).__name__}: {_first_line(error)}): '
+        raise UserError(f'config file {found} cannot be read ({type(error).__name__}: {first_line(error)}): '
                         'correct it, or the file in its _base_ that the message names.') from error
 
 
-def _first_line(error):
+def first_line(error):
     """The first line of an error's text."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0]

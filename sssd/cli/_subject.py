@@ -16,7 +16,7 @@ from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from sssd.cli._checkpoint import compare, refused_checkpoints_explained, weights_of
-from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, require_file
+from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, first_line, require_file
 from sssd.cli.extract import extract, is_guided
 from sssd.data import check_data
 from sssd.errors import UserError
@@ -61,7 +61,7 @@ def check_numbers(args: argparse.Namespace) -> None:
     try:
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f'--device {device} cannot be used here ({str(error).splitlines()[0]}): name another, for '
+        raise UserError(f'--device {device} cannot be used here ({first_line(error)}): name another, for '
                         'instance cpu.') from error
 
 
@@ -75,9 +75,9 @@ def build_model(cfg: Config, settings: Mapping) -> nn.Module:
         return MODELS.build(copy.deepcopy(dict(settings)))
     except UserError:
         raise
-    except (KeyError, TypeError) as error:
-        raise UserError(f'the model of {cfg.filename} cannot be built ({str(error).strip().splitlines()[0]}): correct '
-                        'its config.') from error
+    except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
+        raise UserError(f'the model of {cfg.filename} cannot be built ({first_line(error)}): correct its config.'
+                        ) from error
 
 
 def require_model(cfg: Config) -> None:
@@ -86,7 +86,7 @@ def require_model(cfg: Config) -> None:
     Raises:
         UserError: Naming the config.
     """
-    if 'type' not in (cfg.get('model') or {}):
+    if not isinstance(cfg.get('model'), dict) or 'type' not in cfg.model:
         raise UserError(f'{cfg.filename} has no model: name a config that can be trained.')
 
 

@@ -48,10 +48,10 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     runs = table.select(args.only)
     results = ResultsFile(args.out or f'benchmarks/results/{table.study.name}.json', table.study.name)
     console = Console()
-    if not (args.show or args.markdown):
+    if runs and not (args.show or args.markdown):
         work_dir = args.work_dir or f'work_dirs/ablations/{table.shared}'
         runner = StudyRunner(table.study, results, work_dir, trials=table.trials, reporter=Reporter(console))
-        check_results(runner, args.seeds, runs)
+        check_results(runner)
         try:
             status = run_or_stop(runner, args.seeds, runs)
         finally:
@@ -63,17 +63,20 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     return 0
 
 
-def check_results(runner: StudyRunner, seeds: Optional[Sequence[int]], runs: Sequence[str]) -> None:
-    """Refuse to replace what a results file holds of another budget.
+def check_results(runner: StudyRunner) -> None:
+    """Refuse to mix results of another budget with those to come, or to replace them.
 
     Raises:
         UserError: Naming the file and the first such run.
     """
-    for job in runner.all_jobs(runner.spec.seeds if seeds is None else seeds, runs):
-        entry = runner.results.find(job.run.name, job.seed)
-        if entry is not None and entry['hash'] != job.hash:
-            raise UserError(f'{runner.results.path} holds {job.title}, of another budget or other configs: name '
-                            'another file with --out, or take its entry out.')
+    entries = runner.results.entries()
+    for seed in sorted({entry['seed'] for entry in entries}):
+        jobs = runner.all_jobs([seed], None)
+        for job in [*jobs, *[job.start for job in jobs if job.start is not None][:1]]:
+            entry = runner.results.find(job.run.name, seed)
+            if entry is not None and entry['hash'] != job.hash:
+                raise UserError(f'{runner.results.path} holds {job.title}, of another budget or other configs: name '
+                                'another file with --out, or take its entry out.')
 
 
 def show(console: Console, table: Table, results: ResultsFile, markdown: bool = False,

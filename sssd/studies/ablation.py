@@ -19,13 +19,15 @@ from mmengine.registry import init_default_scope
 from sssd.analysis.recipe import in_iterations
 from sssd.detectors.sed import shrink
 from sssd.errors import UserError
-from sssd.places import read_config
+from sssd.places import brought, read_config
 from sssd.registry import MODELS
 
 from .spec import RunSpec, StudySpec, load_config, load_spec, quiet
-from .trial import BASE, Trial, absolute
+from .trial import Trial
 
 TABLES = 'configs/ablations/tables.py'
+#: The variable of the environment that names the config which an ablation changes.
+BASE = 'SED_BASE'
 #: Runs that a data set's study has itself: the base and its baseline; perhaps the reference with all labels.
 OWN, REFERENCE = ('sed', 'few'), 'all'
 
@@ -150,7 +152,7 @@ def load_table(name: str, data: str = 'toy', budget: Budget | None = None) -> Ta
     rows, runs = [], {}
     for run, label, published in table['rows']:
         if run == REFERENCE and run not in study.runs:
-            rows.append(Row(run, label, published, f'{path} has no run {run!r}'))
+            rows.append(Row(run, label, published, f'{path} has no run {run!r}.'))
             continue
         config = load_config(_run_of(known['folder'], plain, run), study.seeds[0])
         rows.append(Row(run, label, published, refusal(config)))
@@ -159,23 +161,17 @@ def load_table(name: str, data: str = 'toy', budget: Budget | None = None) -> Ta
     data = Path(data).stem
     start = study.start and budget.of_start(study.start)
     spec = replace(study, name=f'ablation_{name}_{data}{"_quick" * budget.quick}', runs=runs, start=start)
-    trials = _multiscale(known['folder'], load_config(spec.runs['sed'], study.seeds[0]), table.get('sizes'))
+    trials = _trials(table.get('sizes') or {})
+    for run in runs.values():
+        for trial in trials:
+            trial.config_of(load_config(run, study.seeds[0]))  # refused now rather than after the training
     return Table(table['title'], data, rows, spec, study.name, trials)
 
 
-def _multiscale(folder: str, config: Config, sizes: dict[str, float] | None) -> list[Trial]:
+def _trials(sizes: dict[str, float]) -> list[Trial]:
     """Tests at parts of the size that a config tests at, named as in the paper, and of their ensemble (Table 7)."""
-    if not sizes:
-        return []
-    pipeline = config.test_dataloader.dataset.pipeline
-    step = next((i for i, step in enumerate(pipeline) if step.type == 'Resize'), None)
-    if step is None:
-        raise UserError(f'the images of {config.filename} are not resized at test: add a step Resize to its '
-                        'test_dataloader.dataset.pipeline.')
-    key = f'test_dataloader.dataset.pipeline.{step}.scale'
-    scaled = {name: tuple(round(part * side) for side in pipeline[step].scale) for name, part in sizes.items()}
-    return [*[Trial(name, {key: scale}) for name, scale in scaled.items()],
-            Trial('ensemble', config=f'{folder}/multiscale.py', tta=True)]
+    single = [Trial(name, (part,)) for name, part in sizes.items()]
+    return [*single, Trial('ensemble', tuple(sizes.values()))] if sizes else []
 
 
 def _look_up(known: dict, name: str, what: str):
@@ -189,7 +185,8 @@ def _run_of(folder: str, study: StudySpec, name: str) -> RunSpec:
     if name in (*OWN, REFERENCE):
         return study.runs[name]
     sed = study.runs['sed']
-    return replace(sed, name=name, config=f'{folder}/{name}.py', env={**sed.env, BASE: absolute(sed.config)})
+    base = sed.config if brought(sed.config) else str(Path(sed.config).resolve())
+    return replace(sed, name=name, config=f'{folder}/{name}.py', env={**sed.env, BASE: base})
 
 
 @torch.no_grad()

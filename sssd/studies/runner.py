@@ -1,7 +1,4 @@
 """Running a study: every run with every seed, each in its own process."""
-import os
-import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +7,7 @@ from pathlib import Path
 from sssd.errors import UserError
 
 from . import provenance
+from .child import run_child
 from .job import Job, make_job
 from .locks import directory_lock
 from .results import ResultsFile
@@ -18,7 +16,6 @@ from .trial import TEST_COMMAND, Trial
 from .watch import ChildStatus, Reporter
 
 TRAIN_COMMAND = (sys.executable, '-m', 'sssd', 'train')
-POLL_SECONDS = 1.
 STATE_SECONDS = 10.
 
 
@@ -91,7 +88,7 @@ class StudyRunner:
                 job for job in self.all_jobs([seed], runs)
                 if not self.is_done(job)
             ]
-            starts = [job.start for job in missing if job.start is not None]
+            starts = [job.start for job in missing if job.start is not None and not self._kept(job)]
             if starts and not (starts[0].is_finished()
                                and self.is_done(starts[0])):
                 pending.append(starts[0])
@@ -159,21 +156,28 @@ class StudyRunner:
         if moved is not None:
             self.reporter.say('  an earlier run with another specification '
                               f'is now in {moved}')
-        if not job.is_finished():
-            self._train(job)
-        entry = self._kept(job) or _entry(job)
-        self.results.put(entry)
+        entry = self._kept(job)
+        if entry is None:
+            if not job.is_finished():
+                self._train(job)
+            entry = _entry(job)
+            self.results.put(entry)
         for trial in self._untested(job, entry):
             self.reporter.say(f'  test {trial.name}')
-            entry.setdefault('trials', {})[trial.name] = trial.run(job, self.test_command)
+            metrics = trial.run(job, self.test_command, self._tick)
+            entry = {**entry, 'trials': {**entry.get('trials', {}), trial.name: metrics}}
             self.results.put(entry)
         self.reporter.end(job.run.name,
                           time.monotonic() - began, _summary(entry))
 
     def _kept(self, job: Job) -> dict | None:
-        """The entry of a job that was trained and lacks trials only."""
+        """The entry of a job that lacks trials only; without its checkpoint the job is trained again, for one entry."""
         entry = self.results.find(job.run.name, job.seed)
-        return entry if entry is not None and entry['hash'] == job.hash and entry.get('trials') else None
+        known = entry is not None and entry['hash'] == job.hash and job.is_finished()
+        return entry if known and job.run.name != START else None
+
+    def _tick(self, log: Path, offset: int) -> None:
+        self.reporter.tick(ChildStatus.read(log, offset))
 
     def _train(self, job: Job) -> None:
         """Train in a process of its own, from its last checkpoint on."""
@@ -204,43 +208,21 @@ class StudyRunner:
     def _watch(self, job: Job, state: dict, arguments: list[str]) -> int:
         """Start the process and report on it until it ends."""
         began = saved = time.monotonic()
-        environment = {**os.environ, **job.run.environment_for(job.seed), 'PYTHONUNBUFFERED': '1'}
-        with open(job.log, 'ab') as log:
-            offset = log.tell()
-            child = subprocess.Popen([*self.train_command, *arguments],
-                                     stdin=subprocess.DEVNULL,
-                                     stdout=log,
-                                     stderr=subprocess.STDOUT,
-                                     start_new_session=True,
-                                     env=environment)
         attempt = state['attempts'][-1]
+
+        def tick(offset: int) -> None:
+            nonlocal saved
+            self.reporter.tick(ChildStatus.read(job.log, offset))
+            if time.monotonic() - saved > STATE_SECONDS:
+                saved = time.monotonic()
+                attempt['seconds'] = round(saved - began, 1)
+                job.write_state(state)
+
         try:
-            while True:
-                try:
-                    return child.wait(timeout=POLL_SECONDS)
-                except subprocess.TimeoutExpired:
-                    pass
-                self.reporter.tick(ChildStatus.read(job.log, offset))
-                if time.monotonic() - saved > STATE_SECONDS:
-                    saved = time.monotonic()
-                    attempt['seconds'] = round(saved - began, 1)
-                    job.write_state(state)
+            return run_child([*self.train_command, *arguments], job.log, job.run.environment_for(job.seed), tick)
         finally:
-            _stop(child)
             attempt['seconds'] = round(time.monotonic() - began, 1)
             job.write_state(state)
-
-
-def _stop(child: subprocess.Popen) -> None:
-    """End a process that still runs, its data loader's workers with it."""
-    if child.poll() is not None:
-        return
-    os.killpg(child.pid, signal.SIGTERM)
-    try:
-        child.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
 
 
 def _entry(job: Job) -> dict:

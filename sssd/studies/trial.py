@@ -1,24 +1,24 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
-"""Testing a trained run in several ways, each in a process of its own: at other image sizes, with an ensemble."""
+"""Testing a trained run at other image sizes, and with the ensemble of several (SED, Table 7)."""
 import json
-import os
-import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmengine.config import Config
+
 from sssd.analysis.scalars import METRICS
 from sssd.errors import UserError
-from sssd.places import brought
 
+from .child import run_child
 from .job import Job
-from .spec import option_arguments
+from .spec import load_config
 
 TEST_COMMAND = (sys.executable, '-m', 'sssd', 'test')
-#: The variable of the environment that names the config which an ablation, or a trial, is over.
-BASE = 'SED_BASE'
+#: What mmdet's model for an ensemble asks of every view.
+META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
 
 
 @dataclass(frozen=True)
@@ -27,28 +27,48 @@ class Trial:
 
     Attributes:
         name: Its name in the results.
-        cfg_options: Dotted config keys and their values, over the run's own.
-        config: A config over the run's, which it names by :data:`BASE`; empty for the run's own config.
-        tta: With test-time augmentation.
+        parts: The size of the images as a part of that in the run's test pipeline; of several, the detections are
+            joined by NMS at 0.5.
     """
 
     name: str
-    cfg_options: dict[str, Any] = field(default_factory=dict)
-    config: str = ''
-    tta: bool = False
+    parts: tuple[float, ...]
 
-    def arguments(self, job: Job, work_dir: Path) -> list[str]:
-        """The arguments of the test command for a run."""
-        options = {**job.run.options_for(job.seed), **self.cfg_options}
-        words = [self.config or job.run.config, str(job.last_checkpoint()), '--work-dir', str(work_dir)]
-        return [*words, *['--tta'] * self.tta, '--cfg-options', *option_arguments(options)]
+    def config_of(self, config: Config) -> Config:
+        """A run's config with this test: its test pipeline at another size, or a ``tta_pipeline`` over several.
 
-    def environment(self, job: Job) -> dict[str, str]:
-        """The environment's variables for a run."""
-        return {**job.run.environment_for(job.seed), **({BASE: absolute(job.run.config)} if self.config else {})}
+        Raises:
+            UserError: If its test pipeline does not resize to a width and a height.
+        """
+        dataset = (config.get('test_dataloader') or {}).get('dataset') or {}
+        while 'dataset' in dataset:
+            dataset = dataset.dataset
+        pipeline = dataset.get('pipeline') or []
+        place = next((i for i, step in enumerate(pipeline) if isinstance(step.get('scale'), (tuple, list))), None)
+        if place is None:
+            raise UserError(f'{config.filename} does not resize its test images to a width and a height: add a step '
+                            "dict(type='Resize', scale=(WIDTH, HEIGHT), keep_ratio=True) to its "
+                            'test_dataloader.dataset.pipeline.')
+        resize = pipeline[place]
+        sizes = [dict(resize, scale=tuple(round(part * side) for side in resize.scale)) for part in self.parts]
+        if len(sizes) == 1:
+            dataset.pipeline = [*pipeline[:place], *sizes, *pipeline[place + 1:]]
+            return config
+        pack = dict(pipeline[-1], meta_keys=META_KEYS)
+        steps = [sizes, [dict(type='RandomFlip', prob=0.0)], *[[step] for step in pipeline[place + 1:-1]], [pack]]
+        config.tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5),
+                                                                 max_per_img=100))
+        config.tta_pipeline = [*pipeline[:place], dict(type='TestTimeAug', transforms=steps)]
+        return config
 
-    def run(self, job: Job, command: Sequence[str] = TEST_COMMAND) -> dict[str, float]:
-        """Test a finished run.
+    def run(self, job: Job, command: Sequence[str] = TEST_COMMAND,
+            tick: Callable[[Path, int], None] = lambda log, offset: None) -> dict[str, Any]:
+        """Test a finished run in a process of its own.
+
+        Args:
+            job: The run.
+            command: The words before the arguments.
+            tick: Called while it runs, with its log and where this test begins in it.
 
         Returns:
             Its metrics in percent, named as those of an evaluation in training.
@@ -58,11 +78,11 @@ class Trial:
         """
         work_dir = job.work_dir / 'trials' / self.name
         work_dir.mkdir(parents=True, exist_ok=True)
-        log = work_dir / 'trial.log'
+        config, log = work_dir / 'config.py', work_dir / 'trial.log'
+        self.config_of(load_config(job.run, job.seed)).dump(config)
         before = set(work_dir.glob('*/*.json'))
-        with open(log, 'ab') as handle:
-            code = subprocess.call([*command, *self.arguments(job, work_dir)], stdin=subprocess.DEVNULL, stdout=handle,
-                                   stderr=subprocess.STDOUT, env={**os.environ, **self.environment(job)})
+        words = [*command, str(config), str(job.last_checkpoint()), '--work-dir', str(work_dir)]
+        code = run_child([*words, *['--tta'] * (len(self.parts) > 1)], log, {}, lambda offset: tick(log, offset))
         fresh = set(work_dir.glob('*/*.json')) - before
         if code != 0 or len(fresh) != 1:
             raise UserError(f'the test {self.name} of {job.title} failed with exit status {code}: see the end of '
@@ -70,12 +90,12 @@ class Trial:
         return metrics_of(json.loads(fresh.pop().read_text()))
 
 
-def metrics_of(logged: dict[str, Any]) -> dict[str, float]:
-    """The metrics of a test's log in percent, by their short names; an AP of 0 where nothing at all was detected."""
-    named = {METRICS[name.split('/')[-1]]: value for name, value in logged.items() if name.split('/')[-1] in METRICS}
-    return {name: round(100 * value, 2) for name, value in named.items() if value >= 0} or {'AP': 0., 'AP50': 0.}
+def metrics_of(logged: dict[str, Any]) -> dict[str, float | None]:
+    """The metrics of a test's log in percent, by their short names.
 
-
-def absolute(config: str) -> str:
-    """A config's path for configs in other folders: whole, unless it comes with the package."""
-    return config if brought(config) else str(Path(config).resolve())
+    None stands for what could not be computed. Where nothing at all was detected, mmdet logs no metric: an AP of 0.
+    """
+    named = {METRICS[key.split('/')[-1]]: value for key, value in logged.items() if key.split('/')[-1] in METRICS}
+    if not named:
+        return {'AP': 0., 'AP50': 0.}
+    return {name: None if value < 0 else round(100 * value, 2) for name, value in named.items()}

@@ -14,7 +14,7 @@ from rich.table import Table
 TAIL = 65536
 TRAINED = re.compile(r'(Iter|Epoch)\(train\)\s*(?:\[(\d+)\])?\s*\[\s*(\d+)'
                      r'\s*/\s*(\d+)\]')
-VALIDATED = re.compile(r'\(val\)\s*(?:\[\d+\])?\s*\[\s*(\d+)\s*/\s*(\d+)\]')
+VALIDATED = re.compile(r'\((?:val|test)\)\s*(?:\[\d+\])?\s*\[\s*(\d+)\s*/\s*(\d+)\]')
 ETA = re.compile(r'eta: (.+?)  ')
 LOSS = re.compile(r'  loss: ([\d.]+|nan|inf)')
 AP = re.compile(r'(?:(teacher|student)/)?coco/bbox_mAP: (-?[\d.]+)')
@@ -53,7 +53,7 @@ class ChildStatus:
 
     def __str__(self) -> str:
         if self.step is None:
-            return 'starting'
+            return 'evaluating {}/{}'.format(*self.evaluating) if self.evaluating else 'starting'
         epoch = f'epoch {self.epoch}, ' if self.epoch else ''
         words = [f'{epoch}iteration {self.step}/{self.total}']
         if self.evaluating:

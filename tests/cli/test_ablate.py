@@ -1,5 +1,6 @@
 """The command `ablate`: trains what a table lacks and shows it beside the published numbers."""
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -13,7 +14,7 @@ STUB = Path(__file__).parents[1] / 'studies' / 'stub_train.py'
 #: A data set of the user's own: its base is the toy set's, the runs are stubs.
 BASE = "_base_ = 'ablations/toy_{kind}.py'\nstub = dict(bonus={bonus}, fail_at=0, evaluates=True)\nload_from = None\n" \
     'randomness = dict(seed=0)\n'
-STUB_TEST = STUB.with_name('stub_test.py')
+STUB_TEST = STUB.with_name('stub_trial.py')
 STUDY = """
 name = 'mine'
 start = dict(config='few.py', cfg_options={'train_cfg.max_iters': 1})
@@ -71,6 +72,21 @@ def test_a_table_is_trained_row_by_row_goes_on_and_shares_its_runs(stubs, capsys
 
 
 @pytest.mark.slow
+def test_a_run_whose_checkpoints_are_gone_is_trained_and_tested_anew(stubs, capsys):
+    Path('break').touch()
+    assert ablate('table7', '--only', 'few') == 2
+    Path('break').unlink()
+    path = Path('benchmarks/results/ablation_table7_mine.json')
+    content = results('table7')
+    content['runs'][-1].update(seconds=-7, trials={'480': dict(AP=99.0)})
+    path.write_text(json.dumps(content))
+    shutil.rmtree('work_dirs/ablations/mine/seed0/few')
+    assert ablate('table7', '--only', 'few') == 0
+    entry = results('table7')['runs'][-1]
+    assert entry['seconds'] >= 0 and entry['trials']['480']['AP'] == 11.15, 'one entry is of one training'
+
+
+@pytest.mark.slow
 def test_results_of_another_budget_are_not_replaced(stubs, capsys):
     assert ablate('table9', '--only', 'sed') == 0
     before = results('table9')
@@ -78,6 +94,8 @@ def test_results_of_another_budget_are_not_replaced(stubs, capsys):
     err = capsys.readouterr().err
     assert 'ablation_table9_mine.json holds sed, seed 0, of another budget' in err and err.count('\n') == 1
     assert results('table9') == before and len(told('sed')) == 1
+    assert ablate('table9', '--only', 'alpha_constant', '--start-iters', '2') == 2
+    assert 'seed 0, of another budget' in capsys.readouterr().err and results('table9') == before
 
 
 @pytest.mark.slow
@@ -99,18 +117,16 @@ def test_runs_of_table_7_are_tested_at_three_sizes_and_what_is_tested_is_kept(st
     assert "Row SUP 100% is skipped: mine.py has no run 'all'" in ' '.join(out.split())
     assert len(told('few')) == len(told('sed')) == len(told('start')) == 1
     tested = [line.split(' ') for line in Path('tests.txt').read_text().splitlines()]
-    assert [(Path(checkpoint).parent.name, trial) for checkpoint, trial, _ in tested] == [
+    assert [(Path(checkpoint).parent.name, trial) for checkpoint, trial in tested] == [
         (run, trial) for run in ('few', 'sed') for trial in ('480', '800', '1200', 'ensemble')]
-    assert [base for *_, base in tested] == ['', '', '', str(Path('few.py').resolve()), '', '', '',
-                                             str(Path('sed.py').resolve())]
     entries = {entry['run']: entry for entry in results('table7')['runs']}
-    assert entries['sed']['trials'] == {'480': dict(AP=11.15), '800': dict(AP=11.92), '1200': dict(AP=12.88),
-                                        'ensemble': dict(AP=21.92)}
+    assert entries['sed']['trials'] == {'480': dict(AP=11.15, APs=None), '800': dict(AP=11.92, APs=None),
+                                        '1200': dict(AP=12.88, APs=None), 'ensemble': dict(AP=22.88, APs=None)}
     assert 'trials' not in entries['start']
     assert ablate('table7') == 0
     assert 'Nothing to run' in capsys.readouterr().out
     assert ablate('table7', '--markdown') == 0
-    assert '| Ours 10% | sed | ours | 11.2 | 11.9 | 12.9 | 21.9 | 10.0 | 1 |' in capsys.readouterr().out
+    assert '| Ours 10% | sed | ours | 11.2 | 11.9 | 12.9 | 22.9 | 11.0 | 1 | 2 |' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize('words, said', [

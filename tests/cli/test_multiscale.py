@@ -6,12 +6,14 @@ import pytest
 import tiny
 import torch
 from config_files import CONFIGS, read
+from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from PIL import Image
 
 from sssd.cli import test as test_command
 from sssd.registry import MODELS, TRANSFORMS
+from sssd.studies.trial import Trial
 
 BASE = '_base_/tta_multiscale.py'
 
@@ -86,6 +88,16 @@ def test_the_command_evaluates_a_checkpoint_so(trained, tmp_path, capsys):
     config = tmp_path / 'multiscale.py'
     config.write_text(f"_base_ = ['{trained.config}', '{CONFIGS / BASE}']\n")
     assert test_command.main([str(config), str(trained.checkpoint), '--tta', '--work-dir', str(tmp_path / 'work')]) == 0
+    assert 'coco/bbox_mAP' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('parts', [(0.5,), (0.5, 1.0, 1.5)])
+def test_a_trial_s_config_can_be_tested(trained, tmp_path, capsys, parts):
+    """What `ablate table7` calls for every run."""
+    config = tmp_path / 'trial.py'
+    Trial('x', parts).config_of(Config.fromfile(trained.config)).dump(config)
+    words = ['--tta'] * (len(parts) > 1)
+    assert test_command.main([str(config), str(trained.checkpoint), *words, '--work-dir', str(tmp_path / 'work')]) == 0
     assert 'coco/bbox_mAP' in capsys.readouterr().out
 
 

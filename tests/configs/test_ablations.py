@@ -82,7 +82,7 @@ def in_the_checkout(repo_root, monkeypatch):
 def test_every_row_has_its_config_and_the_other_way_round():
     files = {path.stem for path in (CONFIGS / 'ablations').glob('*.py')}
     rows = {name for name in files if not name.endswith(('_study', '_sed', '_supervised', '_all'))}
-    rows -= {'tables', 'multiscale'}
+    rows -= {'tables'}
     assert rows == set(ROWS)
     assert rows == {run for table in PUBLISHED.values() for run, _ in table} - {'few', 'sed', 'all'}
     assert all(3 <= len((CONFIGS / 'ablations' / f'{name}.py').read_text().splitlines()) <= 6 for name in rows)
@@ -170,15 +170,8 @@ def test_the_docs_name_every_row_and_its_number(repo_root):
         assert f'| {" | ".join(map(str, aps.values()))} |' in text
 
 
-@pytest.mark.parametrize('base, scales', [
-    (FASTER, [(800, 480), (1333, 800), (2000, 1200)]), (TOY, [(115, 115), (192, 192), (288, 288)])])
-def test_the_ensemble_of_table_7_is_over_three_sizes_of_any_base(base, scales):
-    cfg, plain = row('multiscale', base), row(None, base)
-    sizes, *rest = cfg.tta_pipeline[1].transforms
-    assert [step.scale for step in sizes] == scales and {step.type for step in sizes} == {'Resize'}
-    assert [step for step, in rest] == plain.test_pipeline[2:] and cfg.tta_pipeline[0] == plain.test_pipeline[0]
-    assert cfg.tta_model.tta_cfg == dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
-    assert cfg.model == plain.model and cfg.test_dataloader == plain.test_dataloader
-    if base == FASTER:  # what --tta does with the config itself
-        own = plain.tta_pipeline[1].transforms
-        assert [step.scale for step in own[0]] == scales and plain.tta_model == cfg.tta_model
+def test_the_reference_on_coco_is_the_same_for_every_fold(monkeypatch):
+    run = load_spec('configs/ablations/coco_study.py').runs['all']
+    monkeypatch.setenv('FOLD', '3')
+    with environment(run.environment_for(1)):
+        assert read_config(run.config).fold == '1'

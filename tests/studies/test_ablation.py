@@ -107,26 +107,53 @@ def test_table_7_tests_every_run_at_three_sizes_and_their_ensemble():
     table = load_table('table7', 'toy')
     assert list(table.study.runs) == ['few', 'all', 'sed']
     assert table.study.runs['all'].config == 'configs/ablations/toy_all.py'
-    *single, ensemble = table.trials
-    key = 'test_dataloader.dataset.pipeline.1.scale'
-    assert [(trial.name, trial.cfg_options[key]) for trial in single] == [
-        ('480', (115, 115)), ('800', (192, 192)), ('1200', (288, 288))]
-    assert ensemble.tta and ensemble.config == 'configs/ablations/multiscale.py' and not ensemble.cfg_options
+    assert [(trial.name, trial.parts) for trial in table.trials] == [
+        ('480', (0.6,)), ('800', (1.0,)), ('1200', (1.5,)), ('ensemble', (0.6, 1.0, 1.5))]
     assert not load_table('table9', 'toy').trials
-    coco = load_table('table7', 'coco').trials
-    assert [trial.cfg_options.get(key) for trial in coco] == [(800, 480), (1333, 800), (2000, 1200), None]
+
+
+@pytest.mark.parametrize('data, scales', [('toy', [(115, 115), (192, 192), (288, 288)]), (
+    'coco', [(800, 480), (1333, 800), (2000, 1200)])])
+def test_sizes_are_parts_of_the_data_set_s_own(data, scales):
+    table = load_table('table7', data)
+    *single, ensemble = [trial.config_of(load_config(table.study.runs['few'], 1)) for trial in table.trials]
+    assert [cfg.test_dataloader.dataset.pipeline[1].scale for cfg in single] == scales
+    load, views = ensemble.tta_pipeline
+    sizes, flips, *rest = views.transforms
+    assert [step.scale for step in sizes] == scales and load.type == 'LoadImageFromFile'
+    if data == 'coco':  # what --tta does with the config itself
+        own = load_config(table.study.runs['few'], 1)
+        assert own.tta_pipeline[1].transforms == [sizes, flips, *rest] and own.tta_model == ensemble.tta_model
+        assert own.test_dataloader == ensemble.test_dataloader
+
+
+def test_options_by_hand_reach_every_test():
+    scale = {'test_dataloader.dataset.pipeline.1.scale': (100, 100)}
+    table = load_table('table7', 'toy', Budget(options=scale))
+    *single, ensemble = [trial.config_of(load_config(table.study.runs['sed'], 0)) for trial in table.trials]
+    assert [cfg.test_dataloader.dataset.pipeline[1].scale for cfg in single] == [(60, 60), (100, 100), (150, 150)]
+    assert [step.scale for step in ensemble.tta_pipeline[1].transforms[0]] == [(60, 60), (100, 100), (150, 150)]
 
 
 def test_without_a_run_on_all_labels_its_row_is_skipped():
     Path('mine.py').write_text("name = 'mine'\nruns = dict(few=dict(config='configs/ablations/toy_supervised.py'), "
                                "sed=dict(config='configs/ablations/toy_sed.py'))\n")
     table = load_table('table7', 'mine.py')
-    assert [row.skipped for row in table.rows] == ['', "mine.py has no run 'all'", '']
+    assert [row.skipped for row in table.rows] == ['', "mine.py has no run 'all'.", '']
     assert list(table.study.runs) == table.select(None) == ['few', 'sed']
 
 
 def test_images_that_are_not_resized_at_test():
     Path('sed.py').write_text("_base_ = 'ablations/toy_sed.py'\ntest_dataloader = dict(dataset=dict(pipeline=[]))\n")
     Path('mine.py').write_text("name = 'mine'\nruns = dict(few=dict(config='sed.py'), sed=dict(config='sed.py'))\n")
-    with pytest.raises(UserError, match=r'sed\.py are not resized at test: add a step Resize'):
+    with pytest.raises(UserError, match=r'sed\.py does not resize its test images to a width and a height: add a step'):
         load_table('table7', 'mine.py')
+
+
+def test_a_base_that_cannot_pair_is_a_row_that_is_skipped():
+    Path('sed.py').write_text("_base_ = 'ablations/toy_sed.py'\ncustom_hooks = [dict(type='sssd.LambdaScheduleHook'), "
+                              "dict(type='sssd.ScaleDrawHook', max_shift=4), dict(type='sssd.EMATeacherHook')]\n")
+    Path('mine.py').write_text("name = 'mine'\nruns = dict(few=dict(config='configs/ablations/toy_supervised.py'), "
+                               "sed=dict(config='sed.py'))\n")
+    table = load_table('table9', 'mine.py')
+    assert all('no level of bbox_head has a partner' in row.skipped for row in table.rows) and not table.study.runs
