@@ -11,8 +11,7 @@ from sssd.cli._config import add_common_arguments, load_config, require_file
 from sssd.cli._dist import process_group
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
-
-TTA_META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
+from sssd.studies.trial import META_KEYS
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
@@ -66,7 +65,7 @@ def use_tta(cfg: Config) -> None:
     if 'tta_pipeline' not in cfg:
         # Unflipped first: merged detections are evaluated against the boxes of the first view.
         flips = [dict(type='mmdet.RandomFlip', prob=0.0), dict(type='mmdet.RandomFlip', prob=1.0)]
-        pack = [dict(type='mmdet.PackDetInputs', meta_keys=TTA_META_KEYS)]
+        pack = [dict(type='mmdet.PackDetInputs', meta_keys=META_KEYS)]
         pipeline = deepcopy(dataset.pipeline)
         pipeline[-1] = dict(type='TestTimeAug', transforms=[flips, pack])
         cfg.tta_pipeline = pipeline

@@ -211,6 +211,7 @@ class StudyRunner:
         attempt = state['attempts'][-1]
 
         def tick(offset: int) -> None:
+            """Show how far it is, and now and then keep how long it has run."""
             nonlocal saved
             self.reporter.tick(ChildStatus.read(job.log, offset))
             if time.monotonic() - saved > STATE_SECONDS:
