@@ -12,7 +12,7 @@ Layout under ``root``::
     unlabeled.json                the other images, without annotations
     val.json
 
-An image depends on (version, seed, split, index) only, never on how many are made.
+An image depends on (version, seed, split, index, camera) only, never on how many are made.
 """
 import hashlib
 import json
@@ -27,6 +27,7 @@ import numpy as np
 from sssd.errors import UserError
 
 from .json_io import write_json
+from .toy_camera import CAMERAS
 from .toy_scene import MAX_SIZE, MIN_SIZE, MIN_VISIBLE, draw_scene
 from .toy_shapes import CLASSES
 
@@ -39,10 +40,10 @@ _MARK = '.sssd-toy'  # says that the folder is ours to clean and rewrite
 
 
 def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
-             num_labeled: int = 100, seed: int = 0, progress: bool = True) -> Dict[str, Path]:
+             num_labeled: int = 100, seed: int = 0, camera: str = 'plain', progress: bool = True) -> Dict[str, Path]:
     """Make the toy data set, or take what already lies there if it is the same one.
 
-    Images are drawn anew only if version, seed or their number differ; with another
+    Images are drawn anew only if version, seed, camera or their number differ; with another
     ``num_labeled`` only the split is rewritten. The labelled images are the first
     ``num_labeled`` of a permutation that depends on ``seed``: smaller sets are part of larger
     ones. Not meant to be called by several processes at once on one ``root``.
@@ -53,6 +54,8 @@ def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
         num_val: Validation images.
         num_labeled: Labelled ones among the training images.
         seed: Another seed gives other images and another split.
+        camera: ``'plain'``, one good camera for all images, or ``'varied'``, another poor one for each
+            (``toy_camera.py``). Both show the same scenes.
         progress: Show a progress bar while drawing.
 
     Returns:
@@ -60,14 +63,16 @@ def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
         and of the folder of unlabelled images (``unlabeled_images``).
 
     Raises:
-        UserError: For impossible numbers, or if ``root`` holds other data.
+        UserError: For impossible numbers, an unknown camera, or if ``root`` holds other data.
     """
     _check_numbers(num_train, num_val, num_labeled, seed)
+    if camera not in CAMERAS:
+        raise UserError(f'camera={camera!r} is unknown; use one of {", ".join(CAMERAS)}.')
     root = Path(root)
     _claim(root)
     counts = dict(zip(_SPLITS, (num_train, num_val)))
     for split, count in counts.items():
-        info = _info(split, count, seed)
+        info = _info(split, count, seed, camera)
         if not _is_made(root, split, info):
             _make_images(root, split, info, progress)
     _split(root, num_labeled, seed)
@@ -75,10 +80,10 @@ def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
     return dict(files, unlabeled_images=root / 'unlabeled')
 
 
-def toy_image(seed: int, split: str, index: int):
+def toy_image(seed: int, split: str, index: int, camera: str = 'plain'):
     """Draw one image of the data set: ((H, W, 3) uint8 BGR, list of ``ToyObject``)."""
     rng = np.random.default_rng([VERSION, seed, _SPLITS.index(split), index])
-    return draw_scene(rng)
+    return draw_scene(rng, camera)
 
 
 def labeled_order(count: int, seed: int) -> List[int]:
@@ -100,9 +105,11 @@ def _check_numbers(num_train: int, num_val: int, num_labeled: int, seed: int) ->
         raise UserError(f'seed={seed} is negative; give 0 or more.')
 
 
-def _info(split: str, count: int, seed: int) -> dict:
-    return dict(description=_DESCRIPTION, version=VERSION, seed=seed, split=split,
-                num_images=count, min_size=MIN_SIZE, max_size=MAX_SIZE, min_visible=MIN_VISIBLE)
+def _info(split: str, count: int, seed: int, camera: str) -> dict:
+    """What the images follow from. The plain camera goes without saying, as before there were others."""
+    return dict(description=_DESCRIPTION, version=VERSION, seed=seed, split=split, num_images=count,
+                min_size=MIN_SIZE, max_size=MAX_SIZE, min_visible=MIN_VISIBLE,
+                **({} if camera == 'plain' else dict(camera=camera)))
 
 
 def _claim(root: Path) -> None:
@@ -139,7 +146,7 @@ def _make_images(root: Path, split: str, info: dict, progress: bool) -> None:
         old.unlink()
     images, annotations = [], []
     for index in _track(info['num_images'], f'drawing {split} images', progress):
-        picture, objects = toy_image(info['seed'], split, index)
+        picture, objects = toy_image(info['seed'], split, index, info.get('camera', 'plain'))
         ok, data = cv2.imencode('.jpg', picture, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
         (folder / _name(index)).write_bytes(data.tobytes())
         height, width = picture.shape[:2]

@@ -1,10 +1,11 @@
-"""Draws one image of the toy data set: background, distractors, objects, camera."""
+"""Draws one image of the toy data set: background, distractors, objects; `toy_camera.py` takes its picture."""
 from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
 import cv2
 import numpy as np
 
+from .toy_camera import CAMERAS
 from .toy_shapes import CLASSES, DISTRACTORS, class_outline, distractor_outline, fit_box
 
 MIN_SIZE, MAX_SIZE = 0.07, 0.75  # sqrt(box area) over sqrt(image area)
@@ -47,13 +48,17 @@ class _Shape:
         return np.count_nonzero(self.shown) / self.full_area
 
 
-def draw_scene(rng: np.random.Generator) -> Tuple[np.ndarray, List[ToyObject]]:
+def draw_scene(rng: np.random.Generator, camera: str = 'plain') -> Tuple[np.ndarray, List[ToyObject]]:
     """Draw an image.
 
     Objects may cover each other, later ones lie on top. A shape that would hide more than
     ``1 - MIN_VISIBLE`` of an object below it is put elsewhere or left out, so no object is
     painted without being annotated. Boxes are those of the whole shape, hidden parts included,
     clipped to the image.
+
+    Args:
+        rng: Source of everything random. The camera draws last, so one state gives one scene for all of them.
+        camera: One of ``CAMERAS``.
 
     Returns:
         The image, (192, 256, 3) or (256, 192, 3) uint8, and its objects.
@@ -73,7 +78,7 @@ def draw_scene(rng: np.random.Generator) -> Tuple[np.ndarray, List[ToyObject]]:
     for shape in shapes:
         _paint(image, shape, rng)
     objects = [_annotate(shape, height, width) for shape in shapes if shape.label is not None]
-    return _camera(image, rng), objects
+    return CAMERAS[camera](image, rng), objects
 
 
 def _plan(rng, height: int, width: int) -> list:
@@ -236,14 +241,3 @@ def _fill(rng, height: int, width: int, first: np.ndarray, contrast: float, size
     else:
         texture = _noise(rng, height, width, max(2, int(size * rng.uniform(0.1, 0.4))), 3)
     return _mix(texture, first, second)
-
-
-def _camera(image: np.ndarray, rng) -> np.ndarray:
-    """Brightness, blur and sensor noise of the whole image; float to uint8."""
-    image = image * rng.uniform(0.8, 1.15) + rng.uniform(-12, 12)
-    blur = rng.uniform(0, 0.9)
-    if blur > 0.3:
-        image = cv2.GaussianBlur(image, (0, 0), blur)
-    noise = rng.standard_normal(image.shape, np.float32)
-    image = image + noise * np.float32(rng.uniform(0, 6))
-    return np.clip(np.round(image), 0, 255).astype(np.uint8)

@@ -126,21 +126,27 @@ class StudyRunner:
         return [trial for trial in trials if trial.name not in entry.get('trials', {})]
 
     def prepare_data(self) -> None:
-        """Make the study's data set if its specification names one."""
-        if not self.spec.data:
-            return
-        settings = dict(self.spec.data)
-        kind = settings.pop('type', None)
+        """Make the study's data sets, one or several, if its specification names any.
+
+        Raises:
+            UserError: If one is of a kind that cannot be made here.
+        """
         from sssd.data.splits import make_splits
         from sssd.data.toy import make_toy
         makers = {'toy': (make_toy, 'root'), 'splits': (make_splits, 'out_dir')}
-        if kind not in makers:
-            raise UserError(f'the study {self.spec.name} asks for data of '
-                            f'the type {kind!r}: those that can be made '
-                            f'here are {" and ".join(makers)}')
-        make, place = makers[kind]
-        with directory_lock(Path(settings[place]).parent):
-            make(**settings)
+        for settings in self._data_settings():
+            kind = settings.pop('type', None)
+            if kind not in makers:
+                raise UserError(f'the study {self.spec.name} asks for data of '
+                                f'the type {kind!r}: those that can be made '
+                                f'here are {" and ".join(makers)}')
+            make, place = makers[kind]
+            with directory_lock(Path(settings[place]).parent):
+                make(**settings)
+
+    def _data_settings(self) -> list[dict]:
+        data = self.spec.data or []
+        return [dict(one) for one in (data if isinstance(data, (list, tuple)) else [data])]
 
     def _job(self, run, seed: int, start: Job | None) -> Job:
         return make_job(

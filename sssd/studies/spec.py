@@ -4,7 +4,7 @@
 
     name = 'toy_retinanet'
     seeds = [0, 1, 2]
-    data = dict(type='toy', root='data/toy')           # optional
+    data = dict(type='toy', root='data/toy')           # optional; a list makes several
     start = dict(config='configs/.../supervised.py')   # optional
     runs = dict(
         few=dict(config='configs/.../supervised.py'),
@@ -76,7 +76,7 @@ class StudySpec:
     runs: dict[str, RunSpec]
     seeds: list[int]
     start: RunSpec | None = None
-    data: dict | None = None
+    data: dict | list[dict] | None = None
     compare: dict[str, str] = field(default_factory=dict)
 
     def select(self, names: Sequence[str] | None) -> list[RunSpec]:
@@ -203,7 +203,7 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
 def fingerprint(run: RunSpec,
                 seed: int,
                 start: RunSpec | None = None,
-                data: dict | None = None) -> str:
+                data: dict | list[dict] | None = None) -> str:
     """A hash of all that the specification says of one run.
 
     It covers the full configs of the run and of its start, and the data

@@ -54,6 +54,24 @@ def test_two_runs_give_the_same_pixels_and_other_seeds_do_not():
         assert other_image.shape != image.shape or not np.array_equal(other_image, image)
 
 
+def test_the_varied_camera_takes_other_pictures_of_the_same_scenes():
+    plain, objects = zip(*(toy_image(0, 'train', index) for index in range(40)), strict=True)
+    varied, same_objects = zip(*(toy_image(0, 'train', index, 'varied') for index in range(40)), strict=True)
+    assert same_objects == objects and [image.shape for image in varied] == [image.shape for image in plain]
+    assert all(image.dtype == np.uint8 for image in varied)
+    # The colours of an image tell its camera: between images they differ far more than the plain camera's do.
+    spread = [np.std([np.log((image.reshape(-1, 3) + 1.).mean(0)) for image in images], axis=0)
+              for images in (plain, varied)]
+    assert (spread[1] > 1.2 * spread[0]).all()
+    again = toy_image(0, 'train', 7, 'varied')[0]
+    assert np.array_equal(again, varied[7])
+
+
+def test_the_plain_camera_takes_the_pictures_that_version_3_always_had():
+    pixels = b''.join(toy_image(0, 'train', index)[0].tobytes() for index in range(12))
+    assert hashlib.sha256(pixels).hexdigest().startswith('ff5b70c80cfef59d')
+
+
 def test_sizes_cover_a_decade_evenly(scenes):
     sizes = []
     for image, objects in scenes:
@@ -149,6 +167,24 @@ def test_damage_is_mended_and_another_seed_redraws(small):
     assert len(list(paths['unlabeled_images'].iterdir())) == 5
 
 
+def test_another_camera_redraws_and_is_on_record(small):
+    root, paths = small
+    good, scenes = hashes(root / 'images/train'), read(paths['train'])['annotations']
+    assert 'camera' not in read(paths['train'])['info']
+    make_toy(root, 12, 3, 4, seed=1, camera='varied', progress=False)
+    assert not set(hashes(root / 'images/train').values()) & set(good.values())
+    assert [read(paths[name])['info']['camera'] for name in ('train', 'labeled', 'unlabeled', 'val')] == ['varied'] * 4
+    assert read(paths['train'])['annotations'] == scenes
+    make_toy(root, 12, 3, 4, seed=1, progress=False)
+    assert hashes(root / 'images/train') == good
+
+
+def test_an_unknown_camera_is_refused(tmp_path):
+    with pytest.raises(UserError, match="camera='phone' is unknown; use one of plain, varied"):
+        make_toy(tmp_path / 'toy', 4, 1, 1, camera='phone', progress=False)
+    assert not (tmp_path / 'toy').exists()
+
+
 def test_the_split_is_stable():
     assert labeled_order(10, 0) == LABELED_ORDER
     assert sorted(labeled_order(10, 1)) == list(range(10)) and labeled_order(10, 1) != LABELED_ORDER
@@ -176,4 +212,6 @@ def test_the_command_says_where_the_files_are(tmp_path, capsys):
     toy_cli.main([str(tmp_path / 'toy'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1'])
     assert f'labeled: {tmp_path}/toy/labeled.json' in capsys.readouterr().out
     assert len(read(tmp_path / 'toy/labeled.json')['images']) == 1
+    toy_cli.main([str(tmp_path / 'seen'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1', '--camera', 'varied'])
+    assert read(tmp_path / 'seen/train.json')['info']['camera'] == 'varied'
 

@@ -1,0 +1,11 @@
+# The baseline: the labelled images alone, with the same moving average, so that both lines have a teacher.
+_base_ = './retinanet_sed.py'
+custom_hooks = [
+    dict(type='sssd.LambdaScheduleHook', lambda_s=0.0, lambda_d=0.0),
+    dict(type='sssd.EMATeacherHook', alpha=_base_.alpha),
+]
+train_dataloader = dict(
+    batch_size=4,
+    sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
+    dataset=dict(_delete_=True, **{**_base_.labeled_dataset, 'pipeline': _base_.sup_only_pipeline}))
+auto_scale_lr = dict(base_batch_size=4)
