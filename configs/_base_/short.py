@@ -6,3 +6,9 @@ short_schedule = [
     dict(type='MultiStepLR', by_epoch=False, begin=0, end=400, milestones=[266], gamma=0.1),
 ]
 short_loss = dict(type='SoftLoss', reweight=dict(type='Mean'), box_rows='foreground', box_weight=0.6)
+# Self-distillation counts for more than scale consistency: small objects of X have vanished from X^.
+short_hooks = [
+    dict(type='sssd.LambdaScheduleHook', burn_in=0, lambda_s=1.0, lambda_d=8.0),
+    dict(type='sssd.ScaleDrawHook', max_shift=1),
+    dict(type='sssd.EMATeacherHook', alpha=dict(type='StepAtDecay', start=0.99, end=0.9)),
+]

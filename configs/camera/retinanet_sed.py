@@ -1,4 +1,4 @@
-# A detector that knows the classes meets other cameras: 20 labelled images and 980 unlabelled ones of the toy set under
+# A detector that knows the classes meets other cameras: 10 labelled images and 990 unlabelled ones of the toy set under
 # the varied camera. study.py has the detector that it begins with.
 _base_ = ['../quickstart/retinanet_sed.py', '../_base_/short.py']
 data_root = 'data/toy_varied/'
@@ -13,3 +13,4 @@ test_evaluator = val_evaluator
 train_cfg = _base_.short_train_cfg
 param_scheduler = _base_.short_schedule
 model = dict(scale_loss=_base_.short_loss, distill_loss=_base_.short_loss)
+custom_hooks = _base_.short_hooks

@@ -14,7 +14,7 @@ from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import load_spec
 from sssd.studies.watch import Reporter
 
-SPEC = 'configs/quickstart/study.py'
+SPEC = 'configs/camera/study.py'
 #: The study's runs that the demo shows, and how.
 SHOWN = {'few': 'supervised', 'sed': 'SED'}
 NAMES = {'start': 'shared start', **SHOWN}

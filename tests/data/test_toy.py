@@ -212,6 +212,7 @@ def test_the_command_says_where_the_files_are(tmp_path, capsys):
     toy_cli.main([str(tmp_path / 'toy'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1'])
     assert f'labeled: {tmp_path}/toy/labeled.json' in capsys.readouterr().out
     assert len(read(tmp_path / 'toy/labeled.json')['images']) == 1
-    toy_cli.main([str(tmp_path / 'seen'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1', '--camera', 'varied'])
+    toy_cli.main([str(tmp_path / 'seen'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1',
+                  '--camera', 'varied'])
     assert read(tmp_path / 'seen/train.json')['info']['camera'] == 'varied'
 

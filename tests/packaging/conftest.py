@@ -11,7 +11,7 @@ import pytest
 SOURCES = ('sssd', 'configs', 'tools', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md',
            'constraints.txt', 'constraints-official.txt')
 #: A quick start that is over in seconds.
-SMALL = ("\ndata = dict(type='toy', root='data/toy', num_train=8, num_val=4, num_labeled=4)\n"
+SMALL = ("\ndata = [dict(part, num_train=8, num_val=4, num_labeled=4) for part in data]\n"
          "quick.update({'val_dataloader.dataset.indices': 2, 'train_dataloader.num_workers': 0,\n"
          "              'train_dataloader.persistent_workers': False, 'val_dataloader.num_workers': 0,\n"
          "              'val_dataloader.persistent_workers': False})\n")
@@ -103,6 +103,6 @@ def installed(built, tmp_path_factory):
     (found.seen / 'sitecustomize.py').write_text(WATCH)
     quiet(sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', '--target', found.target,
           built.wheel, cwd=root)
-    with (found.target / 'sssd/.mim/configs/quickstart/study.py').open('a') as study:
+    with (found.target / 'sssd/.mim/configs/camera/study.py').open('a') as study:
         study.write(SMALL)
     return found

@@ -140,6 +140,16 @@ def test_data_of_an_unknown_type_is_an_error(study):
         study.runner(spec).run(seeds=[0])
 
 
+def test_a_study_may_have_several_data_sets(study, tmp_path):
+    spec = study.load()
+    sizes = dict(type='toy', num_train=3, num_val=1, num_labeled=1, progress=False)
+    spec.data = [dict(sizes, root=str(tmp_path / 'plain')), dict(sizes, root=str(tmp_path / 'varied'), camera='varied')]
+    study.runner(spec).prepare_data()
+    infos = [json.loads((tmp_path / name / 'train.json').read_text())['info'] for name in ('plain', 'varied')]
+    assert [info.get('camera') for info in infos] == [None, 'varied']
+    assert 'type' in spec.data[0]  # what the specification says is left as it is
+
+
 def ends(pid):
     """Whether a process ends soon; an orphan may stay a zombie until it is reaped."""
     for _ in range(100):
