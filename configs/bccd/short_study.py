@@ -2,6 +2,6 @@
 _base_ = './study.py'
 name = 'bccd_short'
 runs = dict(
-    few=dict(config='configs/bccd/retinanet_supervised_short.py'),
-    sed=dict(config='configs/bccd/retinanet_sed_short.py'),
-    all=dict(config='configs/bccd/retinanet_all_short.py'))
+    few=dict(config='configs/bccd/retinanet_short_supervised.py'),
+    sed=dict(config='configs/bccd/retinanet_short_sed.py'),
+    all=dict(config='configs/bccd/retinanet_short_all.py'))
