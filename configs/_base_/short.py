@@ -1,6 +1,6 @@
 # Short trainings that go on from a start: 400 iterations, the learning rate falls after two thirds. So short, the plain
 # mean teaches more than Eq. 5 (docs/results.md). Names of their own, for configs that take from here what they need.
-short_train_cfg = dict(max_iters=400, val_interval=400)
+short_train_cfg = dict(max_iters=400, val_interval=200)
 short_schedule = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=26),
     dict(type='MultiStepLR', by_epoch=False, begin=0, end=400, milestones=[266], gamma=0.1),

@@ -63,7 +63,7 @@ def test_quick_demo_and_its_second_call(repo_root, tmp_path):
     assert 'supervised' in done.stdout and 'here/contact_sheet.png' in done.stdout
     entries = {entry['run']: entry
                for entry in json.loads((tmp_path / 'here/results.json').read_text())['runs']}
-    assert list(entries) == ['start', 'few', 'sed']
+    assert list(entries) == ['start', 'few', 'sed', 'all']
     for entry in entries.values():
         assert entry['metrics']['teacher']['iter'] == 2
         assert 0 <= entry['metrics']['student']['AP'] <= 100
