@@ -18,6 +18,7 @@ COMMANDS = {
     'prepare': 'check a data set of the SED paper on the disk and make its splits',
     'split': 'split a COCO data set into labelled and unlabelled images',
     'toy': 'draw the toy data set; nothing is downloaded',
+    'recapture': 'write a data set as other cameras see it',
     'demo': 'train and compare on a toy data set, on the CPU',
     'recipe': 'learning rate, iterations and batch of a config for the GPUs at hand',
     'ablate': 'train a table of the SED paper, published numbers beside ours',

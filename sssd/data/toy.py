@@ -26,8 +26,8 @@ import numpy as np
 
 from sssd.errors import UserError
 
+from .cameras import CAMERAS
 from .json_io import write_json
-from .toy_camera import CAMERAS
 from .toy_scene import MAX_SIZE, MIN_SIZE, MIN_VISIBLE, draw_scene
 from .toy_shapes import CLASSES
 
@@ -55,7 +55,7 @@ def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
         num_labeled: Labelled ones among the training images.
         seed: Another seed gives other images and another split.
         camera: ``'plain'``, one good camera for all images, or ``'varied'``, another poor one for each
-            (``toy_camera.py``). Both show the same scenes.
+            (``cameras.py``). Both show the same scenes.
         progress: Show a progress bar while drawing.
 
     Returns:

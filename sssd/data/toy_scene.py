@@ -1,11 +1,11 @@
-"""Draws one image of the toy data set: background, distractors, objects; `toy_camera.py` takes its picture."""
+"""Draws one image of the toy data set: background, distractors, objects; `cameras.py` takes its picture."""
 from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
 import cv2
 import numpy as np
 
-from .toy_camera import CAMERAS
+from .cameras import CAMERAS
 from .toy_shapes import CLASSES, DISTRACTORS, class_outline, distractor_outline, fit_box
 
 MIN_SIZE, MAX_SIZE = 0.07, 0.75  # sqrt(box area) over sqrt(image area)

@@ -131,15 +131,16 @@ class StudyRunner:
         Raises:
             UserError: If one is of a kind that cannot be made here.
         """
+        from sssd.data.recapture import recapture
         from sssd.data.splits import make_splits
         from sssd.data.toy import make_toy
-        makers = {'toy': (make_toy, 'root'), 'splits': (make_splits, 'out_dir')}
+        makers = {'toy': (make_toy, 'root'), 'recapture': (recapture, 'out_dir'), 'splits': (make_splits, 'out_dir')}
         for settings in self._data_settings():
             kind = settings.pop('type', None)
             if kind not in makers:
                 raise UserError(f'the study {self.spec.name} asks for data of '
                                 f'the type {kind!r}: those that can be made '
-                                f'here are {" and ".join(makers)}')
+                                f'here are {", ".join(makers)}')
             make, place = makers[kind]
             with directory_lock(Path(settings[place]).parent):
                 make(**settings)

@@ -1,5 +1,5 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
-"""The toy data set's cameras: what a drawn scene looks like as a photograph."""
+"""Cameras: what a scene, drawn or photographed before, looks like as a photograph."""
 import cv2
 import numpy as np
 
@@ -47,7 +47,7 @@ def varied(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return _noisy(image * 255, 8, rng)
 
 
-#: By the names that ``make_toy`` and ``python -m sssd toy --camera`` know.
+#: By the names that ``make_toy``, ``recapture`` and their commands know.
 CAMERAS = dict(plain=plain, varied=varied)
 
 

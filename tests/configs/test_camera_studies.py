@@ -1,0 +1,50 @@
+"""The studies of a detector that meets other cameras."""
+import pytest
+from mmengine.config import Config
+
+from sssd.studies.spec import load_config, load_spec
+
+
+def sources(cfg):
+    """Annotation files and image folders that a run trains on, and the annotation file that it is evaluated by."""
+    dataset = cfg.train_dataloader.dataset
+    leaves = dataset.get('datasets', [dataset])
+    trained = [(leaf.data_root + leaf.ann_file, leaf.data_root + leaf.data_prefix.img) for leaf in leaves]
+    return trained, cfg.val_evaluator.ann_file
+
+
+@pytest.mark.parametrize('name, start, labeled, unlabeled, everything, test', [
+    ('study', ('data/toy/train.json', 'data/toy/images/train/'), 'data/toy_varied/labeled.json',
+     'data/toy_varied/unlabeled.json', 'data/toy_varied/train.json', 'data/toy_varied/val.json'),
+    ('bccd_study', ('data/bccd/val.json', 'data/bccd/images/'), 'data/bccd_varied_splits/train.2@5.json',
+     'data/bccd_varied_splits/train.2@5-unlabeled.json', 'data/bccd_varied/train.json', 'data/bccd_varied/test.json')])
+def test_the_start_sees_one_camera_and_the_runs_the_others(name, start, labeled, unlabeled, everything, test):
+    spec = load_spec(f'configs/camera/{name}.py')
+    folder = 'data/toy_varied/images/train/' if name == 'study' else 'data/bccd_varied/images/'
+    assert sources(load_config(spec.start, 2))[0] == [start]
+    configs = {run: load_config(spec.runs[run], 2) for run in spec.runs}
+    assert sources(configs['few']) == ([(labeled, folder)], test)
+    assert sources(configs['sed']) == ([(labeled, folder), (unlabeled, folder)], test)
+    assert sources(configs['all']) == ([(everything, folder)], test)
+
+
+@pytest.mark.parametrize('name', ['study', 'bccd_study'])
+def test_the_runs_differ_in_their_images_and_losses_alone(name):
+    spec = load_spec(f'configs/camera/{name}.py')
+    few, sed, everything = (load_config(spec.runs[run], 1) for run in ('few', 'sed', 'all'))
+    for key in ('train_cfg', 'param_scheduler', 'optim_wrapper', 'val_dataloader'):
+        assert few[key] == sed[key] == everything[key]
+    assert few.model == everything.model and few.model.detector == sed.model.detector
+    labeled = [cfg.train_dataloader.batch_size for cfg in (few, everything)]
+    sampler = sed.train_dataloader.sampler
+    assert labeled == [sampler.batch_size * sampler.source_ratio[0] // sum(sampler.source_ratio)] * 2
+    few_ema, sed_ema = ([hook for hook in cfg.custom_hooks if hook.type == 'sssd.EMATeacherHook'] for cfg in (few, sed))
+    assert few_ema == sed_ema and len(few_ema) == 1
+
+
+def test_short_trainings_end_with_their_schedule():
+    short = Config.fromfile('configs/_base_/short.py')
+    warm_up, fall = short.short_schedule
+    total = short.short_train_cfg.max_iters
+    assert fall.end == total and fall.milestones == [2 * total // 3] and warm_up.end < fall.milestones[0]
+    assert total % short.short_train_cfg.val_interval == 0
