@@ -1,12 +1,13 @@
-# Short trainings that go on from a start: 400 iterations, the learning rate falls after two thirds. So short, the plain
-# mean teaches more than Eq. 5 (docs/results.md). Names of their own, for configs that take from here what they need.
+# Short trainings that go on from a start, with a learning rate that falls after two thirds. So short, the plain mean
+# teaches more than Eq. 5, and self-distillation more than scale consistency under other cameras; small objects of X have
+# vanished from X^, perhaps therefore
+# (docs/results.md). Names of their own, for configs that take from here what they need.
 short_train_cfg = dict(max_iters=400, val_interval=200)
 short_schedule = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=26),
     dict(type='MultiStepLR', by_epoch=False, begin=0, end=400, milestones=[266], gamma=0.1),
 ]
 short_loss = dict(type='SoftLoss', reweight=dict(type='Mean'), box_rows='foreground', box_weight=0.6)
-# Self-distillation counts for more than scale consistency: small objects of X have vanished from X^.
 short_hooks = [
     dict(type='sssd.LambdaScheduleHook', burn_in=0, lambda_s=1.0, lambda_d=8.0),
     dict(type='sssd.ScaleDrawHook', max_shift=1),

@@ -1,6 +1,6 @@
-# What the unlabelled images are worth when a detector meets other cameras: it learnt the toy set's classes from one good
-# camera, and has 10 labelled and 990 unlabelled images from many poor ones. `python -m sssd demo` runs it with one seed,
-# `python -m sssd study configs/camera/study.py` with all.
+# What unlabelled images are worth under domain shift: a detector was trained on the toy set as one good camera sees it,
+# and has 10 labelled and 990 unlabelled images of many poor ones. `python -m sssd demo` runs few, sed and all with one
+# seed, `python -m sssd study configs/camera/study.py` everything.
 name = 'camera'
 seeds = [0, 1, 2]
 data = [
@@ -10,6 +10,7 @@ data = [
 start = dict(config='configs/camera/retinanet_start.py')
 runs = dict(
     few=dict(config='configs/camera/retinanet_supervised.py'),
+    few_strong=dict(config='configs/camera/retinanet_supervised_strong.py'),
     sed=dict(config='configs/camera/retinanet_sed.py'),
     all=dict(config='configs/camera/retinanet_all.py'))
 # A few iterations and images: tells that everything works, not what it is worth.

@@ -1,4 +1,0 @@
-# The baseline of retinanet_short_sed.py: labels alone.
-_base_ = ['./retinanet_supervised.py', '../_base_/short.py']
-train_cfg = _base_.short_train_cfg
-param_scheduler = _base_.short_schedule
