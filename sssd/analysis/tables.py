@@ -139,8 +139,9 @@ def share_of_means(by_seed: dict[int, Share]) -> Share:
 
 
 def share_table(entries: Sequence[dict],
-                compare: dict[str, str] | None = None) -> Grid | None:
-    """Per seed and of the means, what share of the headroom runs recover.
+                compare: dict[str, str] | None = None,
+                run_names: Mapping[str, str] | None = None) -> Grid | None:
+    """Per seed and of the means, what share of the headroom runs recover; ``run_names`` are other names for some runs.
 
     Returns:
         The table, or None if no run can be compared.
@@ -156,11 +157,12 @@ def share_table(entries: Sequence[dict],
         by_seed = shares(entries, run, names)
         if run in (names['few'], names['all'], 'start') or not by_seed:
             continue
+        shown = (run_names or {}).get(run, run)
         for seed, share in by_seed.items():
-            grid.rows.append((run, str(seed), *_share_cells(share)))
+            grid.rows.append((shown, str(seed), *_share_cells(share)))
         if len(by_seed) > 1:
             grid.rows.append(
-                (run, 'means', *_share_cells(share_of_means(by_seed))))
+                (shown, 'means', *_share_cells(share_of_means(by_seed))))
     return grid if grid.rows else None
 
 
@@ -175,7 +177,7 @@ def study_tables(entries: Sequence[dict],
                  compare: dict[str, str] | None = None,
                  names: Mapping[str, str] | None = None) -> list[Grid]:
     """All tables of a study; ``names`` are other names for some runs."""
-    tables = [result_table(entries, title, names), share_table(entries, compare)]
+    tables = [result_table(entries, title, names), share_table(entries, compare, run_names=names)]
     return [table for table in tables if table is not None]
 
 

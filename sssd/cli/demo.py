@@ -18,6 +18,7 @@ SPEC = 'configs/camera/study.py'
 #: The study's runs that the demo shows, and how.
 SHOWN = {'few': 'supervised', 'sed': 'SED', 'all': 'all labels'}
 NAMES = {'start': 'shared start', **SHOWN}
+TITLE = 'Other cameras'
 CURVES, SHEET, RESULTS = 'curves.png', 'contact_sheet.png', 'results.json'
 
 
@@ -87,7 +88,7 @@ def draw(runner: StudyRunner, redraw: bool) -> list[Path]:
         jobs = {SHOWN[job.run.name]: job
                 for job in runner.all_jobs(runner.spec.seeds[:1], list(SHOWN))}
         plot_curves({title: [read_curves(job.work_dir)]
-                     for title, job in jobs.items()}, curves, 'Quick start')
+                     for title, job in jobs.items()}, curves, TITLE)
         contact_sheet({title: (job.run.config, job.last_checkpoint())
                        for title, job in jobs.items()}, sheet)
     return [curves, sheet]

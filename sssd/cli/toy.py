@@ -2,7 +2,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from sssd.data.toy import CAMERAS, make_toy
+from sssd.data.cameras import CAMERAS
+from sssd.data.toy import make_toy
 from sssd.errors import run_cli
 
 
@@ -18,7 +19,7 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument('--camera', choices=tuple(CAMERAS), default='plain',
                         help='plain: one good camera; varied: another poor one for every image (default: %(default)s)')
     args = parser.parse_args(argv)
-    paths = make_toy(args.root, args.num_train, args.num_val, args.num_labeled, args.seed, args.camera)
+    paths = make_toy(args.root, args.num_train, args.num_val, args.num_labeled, args.seed, camera=args.camera)
     for name, path in paths.items():
         print(f'{name}: {path}')
 

@@ -26,8 +26,9 @@ def plain(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def varied(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Another camera for every image: what :func:`plain` sees through a poor lens, in any light.
 
-    Gains of the channels (standard deviation 25 %), gamma (35 %), faded colours in 30 % of the images, contrast from
-    half to 1.15, brightness by 12 %, blur up to 1.2 pixels, noise up to 8 of 255.
+    On top of that: gains of the channels (standard deviation 25 %), gamma (35 %), faded colours in 30 % of the images,
+    contrast from half to 1.15, brightness by 12 %, Gaussian blur of a sigma up to 1.2 pixels and noise of one up to 8
+    of 255. The blur is in pixels: large photographs, which training makes smaller, hardly show it.
 
     Args:
         image: (H, W, 3) of 0..255, any type.

@@ -40,7 +40,7 @@ _MARK = '.sssd-toy'  # says that the folder is ours to clean and rewrite
 
 
 def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
-             num_labeled: int = 100, seed: int = 0, camera: str = 'plain', progress: bool = True) -> Dict[str, Path]:
+             num_labeled: int = 100, seed: int = 0, progress: bool = True, camera: str = 'plain') -> Dict[str, Path]:
     """Make the toy data set, or take what already lies there if it is the same one.
 
     Images are drawn anew only if version, seed, camera or their number differ; with another
@@ -54,9 +54,9 @@ def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
         num_val: Validation images.
         num_labeled: Labelled ones among the training images.
         seed: Another seed gives other images and another split.
+        progress: Show a progress bar while drawing.
         camera: ``'plain'``, one good camera for all images, or ``'varied'``, another poor one for each
             (``cameras.py``). Both show the same scenes.
-        progress: Show a progress bar while drawing.
 
     Returns:
         Paths of the annotation files by name (``train``, ``val``, ``labeled``, ``unlabeled``)

@@ -118,7 +118,7 @@ class Job:
         return history(read_curves(self.work_dir))
 
 
-def make_job(run: RunSpec, seed: int, root: Path, *, data: dict | None,
+def make_job(run: RunSpec, seed: int, root: Path, *, data: dict | list[dict] | None,
              start: Job | None) -> Job:
     """A job of a study under the study's work directory ``root``."""
     config = load_config(run, seed)

@@ -60,7 +60,8 @@ def test_quick_demo_and_its_second_call(repo_root, tmp_path):
                     env=dict(os.environ, PYTHONPATH=path))
     done = subprocess.run(command, **settings)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert 'supervised' in done.stdout and 'here/contact_sheet.png' in done.stdout
+    for words in ('supervised', 'SED', 'all labels', 'here/contact_sheet.png'):
+        assert words in done.stdout
     entries = {entry['run']: entry
                for entry in json.loads((tmp_path / 'here/results.json').read_text())['runs']}
     assert list(entries) == ['start', 'few', 'sed', 'all']

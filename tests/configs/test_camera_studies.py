@@ -1,6 +1,5 @@
 """The studies of a detector that meets other cameras."""
 import pytest
-from mmengine.config import Config
 
 from sssd.studies.spec import load_config, load_spec
 
@@ -10,6 +9,9 @@ def sources(cfg):
     dataset = cfg.train_dataloader.dataset
     leaves = dataset.get('datasets', [dataset])
     trained = [(leaf.data_root + leaf.ann_file, leaf.data_root + leaf.data_prefix.img) for leaf in leaves]
+    val = cfg.val_dataloader.dataset
+    assert val.data_root + val.ann_file == cfg.val_evaluator.ann_file == cfg.test_evaluator.ann_file
+    assert cfg.test_dataloader.dataset == val
     return trained, cfg.val_evaluator.ann_file
 
 
@@ -21,9 +23,10 @@ def sources(cfg):
 def test_the_start_sees_one_camera_and_the_runs_the_others(name, start, labeled, unlabeled, everything, test):
     spec = load_spec(f'configs/camera/{name}.py')
     folder = 'data/toy_varied/images/train/' if name == 'study' else 'data/bccd_varied/images/'
-    assert sources(load_config(spec.start, 2))[0] == [start]
+    assert sources(load_config(spec.start, 2)) == ([start], test)
     configs = {run: load_config(spec.runs[run], 2) for run in spec.runs}
     assert sources(configs['few']) == ([(labeled, folder)], test)
+    assert sources(configs['few_strong']) == sources(configs['few'])
     assert sources(configs['sed']) == ([(labeled, folder), (unlabeled, folder)], test)
     assert sources(configs['all']) == ([(everything, folder)], test)
 
@@ -42,9 +45,22 @@ def test_the_runs_differ_in_their_images_and_losses_alone(name):
     assert few_ema == sed_ema and len(few_ema) == 1
 
 
-def test_short_trainings_end_with_their_schedule():
-    short = Config.fromfile('configs/_base_/short.py')
-    warm_up, fall = short.short_schedule
-    total = short.short_train_cfg.max_iters
-    assert fall.end == total and fall.milestones == [2 * total // 3] and warm_up.end < fall.milestones[0]
-    assert total % short.short_train_cfg.val_interval == 0
+@pytest.mark.parametrize('name', ['study', 'bccd_study'])
+def test_labels_alone_may_have_sed_s_strong_view(name):
+    spec = load_spec(f'configs/camera/{name}.py')
+    few, strong, sed = (load_config(spec.runs[run], 1) for run in ('few', 'few_strong', 'sed'))
+    pipelines = [cfg.train_dataloader.dataset.pipeline for cfg in (few, strong)]
+    assert pipelines[0][:-1] == pipelines[1][:-1] and pipelines[0][-1].branch_field == pipelines[1][-1].branch_field
+    assert pipelines[1][-1].sup == sed.train_dataloader.dataset.datasets[1].pipeline[-1].unsup_student
+    few.train_dataloader.dataset.pipeline = pipelines[1]
+    assert few.train_dataloader == strong.train_dataloader
+
+
+@pytest.mark.parametrize('name', ['study', 'bccd_study'])
+def test_trainings_end_with_their_schedule(name):
+    spec = load_spec(f'configs/camera/{name}.py')
+    for run in (spec.start, *spec.runs.values()):
+        cfg = load_config(run, 1)
+        (warm_up, fall), total = cfg.param_scheduler, cfg.train_cfg.max_iters
+        assert fall.end == total and fall.milestones == [2 * total // 3] and warm_up.end < fall.milestones[0]
+        assert total % cfg.train_cfg.val_interval == 0

@@ -37,7 +37,7 @@ def test_usage_tells_where_configs_and_launchers_are(installed):
 
 
 def test_demo_draws_its_data_trains_and_compares(installed, demo):
-    assert 'supervised' in demo and 'demo/contact_sheet.png' in demo
+    assert all(name in demo for name in ('supervised', 'SED', 'all labels')) and 'demo/contact_sheet.png' in demo
     entries = json.loads((installed.folder / 'demo/results.json').read_text())['runs']
     assert [entry['run'] for entry in entries] == ['start', 'few', 'sed', 'all']
     assert str(installed.folder) not in json.dumps(entries) and str(installed.target) not in json.dumps(entries)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from sssd.data.toy import make_toy
 from sssd.errors import UserError
 from sssd.studies.results import ResultsFile
 from sssd.studies.watch import Reporter
@@ -148,6 +149,18 @@ def test_a_study_may_have_several_data_sets(study, tmp_path):
     infos = [json.loads((tmp_path / name / 'train.json').read_text())['info'] for name in ('plain', 'varied')]
     assert [info.get('camera') for info in infos] == [None, 'varied']
     assert 'type' in spec.data[0]  # what the specification says is left as it is
+
+
+def test_a_data_set_may_be_made_of_another(study, tmp_path):
+    make_toy(tmp_path / 'toy', 6, 1, 2, progress=False)
+    spec = study.load()
+    spec.data = [
+        dict(type='recapture', ann_file='toy/train.json', img_dir='toy/images/train', out_dir='seen', progress=False),
+        dict(type='splits', ann_file='seen/train.json', out_dir='splits', percents=[50], folds=1, progress=False)]
+    study.runner(spec).prepare_data()
+    parts = [json.loads(path.read_text())['images'] for path in sorted((tmp_path / 'splits').iterdir())]
+    assert [len(part) for part in parts] == [3, 3]
+    assert all((tmp_path / 'seen/images' / image['file_name']).is_file() for part in parts for image in part)
 
 
 def ends(pid):
