@@ -5,6 +5,7 @@ import pytest
 import tiny
 import torch
 from mmengine.hooks import Hook
+from mmengine.runner import load_checkpoint
 
 from sssd.detectors import SED
 from sssd.detectors.sed import shrink
@@ -210,3 +211,17 @@ def test_predictions_come_from_the_model_asked_for(predict_on):
     torch.nn.init.constant_(getattr(model, predict_on).bbox_head.retina_cls.bias, 3.0)
     result, = model.predict(torch.randn(1, 3, 64, 96), [tiny.sample((64, 96))])
     assert result.pred_instances.scores.max() > 0.9
+
+
+@pytest.mark.parametrize('kind', ['retinanet', 'faster_rcnn'])
+def test_training_may_start_from_a_plain_detector(kind, tmp_path):
+    """`load_from` a checkpoint of mmdet's, as a detector that one has already: both become that detector."""
+    plain = tiny.build_sed(DETECTORS[kind](), seed=1).student
+    torch.save(dict(state_dict=plain.state_dict(), meta={}), tmp_path / 'plain.pth')
+    model = tiny.build_sed(DETECTORS[kind]())
+    before = tiny.state_of(model.student)
+    load_checkpoint(model, str(tmp_path / 'plain.pth'), map_location='cpu', strict=True)
+    for part in (model.student, model.teacher):
+        loaded = part.state_dict()
+        assert all(torch.equal(loaded[name], value) for name, value in plain.state_dict().items())
+    assert any(not torch.equal(before[name], value) for name, value in plain.state_dict().items())
