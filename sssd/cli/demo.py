@@ -70,7 +70,7 @@ def remove_runs(work_dir: Path) -> None:
 
 
 def draw(runner: StudyRunner, redraw: bool) -> list[Path]:
-    """Draw what is missing.
+    """Draw what is missing, or older than the results.
 
     Args:
         runner: The demo's study, run.
@@ -80,7 +80,8 @@ def draw(runner: StudyRunner, redraw: bool) -> list[Path]:
         The paths of both figures.
     """
     curves, sheet = runner.work_dir / CURVES, runner.work_dir / SHEET
-    if redraw or not (curves.is_file() and sheet.is_file()):
+    made = runner.results.path.stat().st_mtime if runner.results.path.is_file() else 0
+    if redraw or any(not path.is_file() or path.stat().st_mtime < made for path in (curves, sheet)):
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of what mmdet would like to have
             from sssd.analysis.contact_sheet import contact_sheet
