@@ -19,7 +19,7 @@ docker-cpu: ## build the image sssd:cpu
 docker-cuda: ## build the image sssd:cuda (TORCH_CUDA_ARCH_LIST=8.0 for one kind of card)
 	@$(COMPOSE) build train
 
-docker-demo: ## the demo in sssd:cpu (ARGS=--quick for two minutes of it)
+docker-demo: ## the demo in sssd:cpu (ARGS=--quick for a minute of it)
 	@$(COMPOSE) run --rm demo python -m sssd demo $(ARGS)
 
 docker-train: ## train in sssd:cuda: CONFIG=configs/... GPUS=8 ARGS="--work-dir ..."

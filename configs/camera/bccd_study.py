@@ -1,5 +1,5 @@
-# As study.py on real images: a detector trained on BCCD's validation part (87 images with labels) meets its training
-# part by other cameras, 10 images with labels and 195 without. A seed is also the fold.
+# Domain shift: a detector trained on BCCD's validation part (87 images with labels) meets its training part by other
+# cameras (`python -m sssd recapture`), 10 images with labels and 195 without. A seed is also the fold.
 name = 'camera_bccd'
 seeds = [1, 2, 3]
 varied = dict(type='recapture', img_dir='data/bccd/images', out_dir='data/bccd_varied', camera='varied', seed=0)

@@ -1,4 +1,4 @@
-"""Command: the supervised baseline, SED and all labels side by side, on a CPU."""
+"""Command: the supervised baseline and SED side by side, on a CPU."""
 import argparse
 import shutil
 import warnings
@@ -14,16 +14,15 @@ from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import load_spec
 from sssd.studies.watch import Reporter
 
-SPEC = 'configs/camera/study.py'
+SPEC = 'configs/quickstart/study.py'
 #: The study's runs that the demo shows, and how.
-SHOWN = {'few': 'supervised', 'sed': 'SED', 'all': 'all labels'}
+SHOWN = {'few': 'supervised', 'sed': 'SED'}
 NAMES = {'start': 'shared start', **SHOWN}
-TITLE = 'Other cameras'
 CURVES, SHEET, RESULTS = 'curves.png', 'contact_sheet.png', 'results.json'
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Train them, then show a table, the curves and some detections."""
+    """Train both, then show a table, the curves and some detections."""
     args = parse_args(argv)
     spec = load_spec(SPEC, quick=args.quick)
     work_dir = Path(args.work_dir or f'work_dirs/demo{"_quick" * args.quick}')
@@ -46,11 +45,9 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog='python -m sssd demo',
-        description='A detector that learnt on a toy data set meets other '
-        'cameras. Train it on with the labels of 10 images (the supervised '
-        'baseline), with these and 990 unlabelled images (SED), and with all '
-        '1000 labels (the most there is to win), each for as many iterations. '
-        'A second call shows what the first one made.')
+        description='Train a supervised baseline and SED from the same start, '
+        'on the same labelled images of a toy data set and for the same '
+        'number of iterations. A second call shows what the first one made.')
     parser.add_argument(
         '--quick', action='store_true',
         help='a few iterations only: checks that all works')
@@ -89,7 +86,7 @@ def draw(runner: StudyRunner, redraw: bool) -> list[Path]:
         jobs = {SHOWN[job.run.name]: job
                 for job in runner.all_jobs(runner.spec.seeds[:1], list(SHOWN))}
         plot_curves({title: [read_curves(job.work_dir)]
-                     for title, job in jobs.items()}, curves, TITLE)
+                     for title, job in jobs.items()}, curves, 'Quick start')
         contact_sheet({title: (job.run.config, job.last_checkpoint())
                        for title, job in jobs.items()}, sheet)
     return [curves, sheet]

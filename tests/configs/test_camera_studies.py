@@ -1,4 +1,4 @@
-"""The studies of a detector that meets other cameras."""
+"""The study of a detector that meets other cameras."""
 import pytest
 
 from sssd.studies.spec import load_config, load_spec
@@ -15,25 +15,23 @@ def sources(cfg):
     return trained, cfg.val_evaluator.ann_file
 
 
-@pytest.mark.parametrize('name, start, labeled, unlabeled, everything, test', [
-    ('study', ('data/toy/train.json', 'data/toy/images/train/'), 'data/toy_varied/labeled.json',
-     'data/toy_varied/unlabeled.json', 'data/toy_varied/train.json', 'data/toy_varied/val.json'),
-    ('bccd_study', ('data/bccd/val.json', 'data/bccd/images/'), 'data/bccd_varied_splits/train.2@5.json',
-     'data/bccd_varied_splits/train.2@5-unlabeled.json', 'data/bccd_varied/train.json', 'data/bccd_varied/test.json')])
-def test_the_start_sees_one_camera_and_the_runs_the_others(name, start, labeled, unlabeled, everything, test):
-    spec = load_spec(f'configs/camera/{name}.py')
-    folder = 'data/toy_varied/images/train/' if name == 'study' else 'data/bccd_varied/images/'
-    assert sources(load_config(spec.start, 2)) == ([start], test)
+@pytest.fixture
+def spec():
+    return load_spec('configs/camera/bccd_study.py')
+
+
+def test_the_start_sees_one_camera_and_the_runs_the_others(spec):
+    test, folder, split = 'data/bccd_varied/test.json', 'data/bccd_varied/images/', 'data/bccd_varied_splits/train.2@5'
+    assert sources(load_config(spec.start, 2)) == ([('data/bccd/val.json', 'data/bccd/images/')], test)
     configs = {run: load_config(spec.runs[run], 2) for run in spec.runs}
-    assert sources(configs['few']) == ([(labeled, folder)], test)
+    assert sources(configs['few']) == ([(f'{split}.json', folder)], test)
     assert sources(configs['few_strong']) == sources(configs['few'])
-    assert sources(configs['sed']) == ([(labeled, folder), (unlabeled, folder)], test)
-    assert sources(configs['all']) == ([(everything, folder)], test)
+    assert sources(configs['sed']) == (
+        [(f'{split}.json', folder), (f'{split}-unlabeled.json', folder)], test)
+    assert sources(configs['all']) == ([('data/bccd_varied/train.json', folder)], test)
 
 
-@pytest.mark.parametrize('name', ['study', 'bccd_study'])
-def test_the_runs_differ_in_their_images_and_losses_alone(name):
-    spec = load_spec(f'configs/camera/{name}.py')
+def test_the_runs_differ_in_their_images_and_losses_alone(spec):
     few, sed, everything = (load_config(spec.runs[run], 1) for run in ('few', 'sed', 'all'))
     for key in ('train_cfg', 'param_scheduler', 'optim_wrapper', 'val_dataloader'):
         assert few[key] == sed[key] == everything[key]
@@ -45,9 +43,7 @@ def test_the_runs_differ_in_their_images_and_losses_alone(name):
     assert few_ema == sed_ema and len(few_ema) == 1
 
 
-@pytest.mark.parametrize('name', ['study', 'bccd_study'])
-def test_labels_alone_may_have_sed_s_strong_view(name):
-    spec = load_spec(f'configs/camera/{name}.py')
+def test_labels_alone_may_have_sed_s_strong_view(spec):
     few, strong, sed = (load_config(spec.runs[run], 1) for run in ('few', 'few_strong', 'sed'))
     pipelines = [cfg.train_dataloader.dataset.pipeline for cfg in (few, strong)]
     assert pipelines[0][:-1] == pipelines[1][:-1] and pipelines[0][-1].branch_field == pipelines[1][-1].branch_field
@@ -56,9 +52,7 @@ def test_labels_alone_may_have_sed_s_strong_view(name):
     assert few.train_dataloader == strong.train_dataloader
 
 
-@pytest.mark.parametrize('name', ['study', 'bccd_study'])
-def test_trainings_end_with_their_schedule(name):
-    spec = load_spec(f'configs/camera/{name}.py')
+def test_trainings_end_with_their_schedule(spec):
     for run in (spec.start, *spec.runs.values()):
         cfg = load_config(run, 1)
         (warm_up, fall), total = cfg.param_scheduler, cfg.train_cfg.max_iters

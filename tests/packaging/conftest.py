@@ -10,9 +10,8 @@ import pytest
 
 SOURCES = ('sssd', 'configs', 'tools', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md',
            'constraints.txt', 'constraints-official.txt')
-#: Studies of the toy data set that are over in seconds: the demo's and the quick start's.
-SMALL = ("\ndata = [dict(part, num_train=8, num_val=4, num_labeled=4)\n"
-         "        for part in (data if isinstance(data, list) else [data])]\n"
+#: A quick start that is over in seconds.
+SMALL = ("\ndata = dict(type='toy', root='data/toy', num_train=8, num_val=4, num_labeled=4)\n"
          "quick.update({'val_dataloader.dataset.indices': 2, 'train_dataloader.num_workers': 0,\n"
          "              'train_dataloader.persistent_workers': False, 'val_dataloader.num_workers': 0,\n"
          "              'val_dataloader.persistent_workers': False})\n")
@@ -96,7 +95,7 @@ class Installed:
 
 @pytest.fixture(scope='session')
 def installed(built, tmp_path_factory):
-    """The built wheel, installed without its dependencies; its studies of the toy data set are made small."""
+    """The built wheel, installed without its dependencies; its quick start is made small."""
     root = tmp_path_factory.mktemp('installed')
     found = Installed(root / 'target', root / 'elsewhere', root / 'seen')
     found.folder.mkdir()
@@ -104,7 +103,6 @@ def installed(built, tmp_path_factory):
     (found.seen / 'sitecustomize.py').write_text(WATCH)
     quiet(sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', '--target', found.target,
           built.wheel, cwd=root)
-    for folder in ('camera', 'quickstart'):
-        with (found.target / f'sssd/.mim/configs/{folder}/study.py').open('a') as study:
-            study.write(SMALL)
+    with (found.target / 'sssd/.mim/configs/quickstart/study.py').open('a') as study:
+        study.write(SMALL)
     return found
