@@ -163,7 +163,18 @@ def share_table(entries: Sequence[dict],
         if len(by_seed) > 1:
             grid.rows.append(
                 (shown, 'means', *_share_cells(share_of_means(by_seed))))
+    unlearnt = below_start(entries, names['few'])
+    if unlearnt:
+        grid.note += (f'; {names["few"]} ends below the start with seed {", ".join(map(str, unlearnt))}: it unlearns, '
+                      'and gains over it may be none over the start')
     return grid if grid.rows else None
+
+
+def below_start(entries: Sequence[dict], run: str) -> list[int]:
+    """Seeds with which a run ends with a lower AP than the shared start that it began with."""
+    aps = {(entry['run'], entry['seed']): best_ap(entry) for entry in entries}
+    return sorted(seed for name, seed in aps if name == run and None not in (aps[run, seed], aps.get(('start', seed)))
+                  and aps[run, seed] < aps['start', seed])
 
 
 def _share_cells(share: Share) -> list[str]:

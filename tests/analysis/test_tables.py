@@ -64,6 +64,17 @@ def test_other_names_of_the_compared_runs(entries):
     assert shares(entries, 'sed', {'few': 'baseline'})[0].share == pytest.approx(0.25)
 
 
+def test_both_tables_of_a_study_call_a_run_alike(entries):
+    result, share = study_tables(entries, 'study', names={'sed': 'SED'})
+    assert 'SED' in [row[0] for row in result.rows] and {row[0] for row in share.rows} == {'SED'}
+
+
+def test_a_baseline_that_unlearns_is_told(entries):
+    assert 'below the start' not in share_table([*entries, entry('start', 0, 19., 20.)]).note
+    note = share_table([*entries, entry('start', 0, 19., 20.), entry('start', 1, 13., 5.)]).note
+    assert 'few ends below the start with seed 1:' in note
+
+
 def test_result_table_over_seeds(entries):
     rows = {row[0]: row for row in result_table(entries).rows}
     # 24, 20: mean 22, sample deviation 2.83; 25, 21: 23; AP50 50, 42; seconds 30, 50
