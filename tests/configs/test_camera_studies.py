@@ -21,7 +21,7 @@ def spec():
 
 
 def test_the_start_sees_one_camera_and_the_runs_the_others(spec):
-    test, folder, split = 'data/bccd_varied/test.json', 'data/bccd_varied/images/', 'data/bccd_varied_splits/train.2@5'
+    test, folder, split = 'data/bccd_varied/test.json', 'data/bccd_varied/images/', 'data/bccd_varied_splits/train.2@6'
     assert sources(load_config(spec.start, 2)) == ([('data/bccd/val.json', 'data/bccd/images/')], test)
     configs = {run: load_config(spec.runs[run], 2) for run in spec.runs}
     assert sources(configs['few']) == ([(f'{split}.json', folder)], test)
@@ -43,11 +43,12 @@ def test_the_runs_differ_in_their_images_and_losses_alone(spec):
     assert few_ema == sed_ema and len(few_ema) == 1
 
 
-def test_labels_alone_may_have_sed_s_strong_view(spec):
+def test_sed_and_a_baseline_have_the_strong_view_on_their_labels(spec):
     few, strong, sed = (load_config(spec.runs[run], 1) for run in ('few', 'few_strong', 'sed'))
     pipelines = [cfg.train_dataloader.dataset.pipeline for cfg in (few, strong)]
     assert pipelines[0][:-1] == pipelines[1][:-1] and pipelines[0][-1].branch_field == pipelines[1][-1].branch_field
     assert pipelines[1][-1].sup == sed.train_dataloader.dataset.datasets[1].pipeline[-1].unsup_student
+    assert sed.train_dataloader.dataset.datasets[0].pipeline[-1].sup == pipelines[1][-1].sup
     few.train_dataloader.dataset.pipeline = pipelines[1]
     assert few.train_dataloader == strong.train_dataloader
 
