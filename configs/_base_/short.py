@@ -1,10 +1,10 @@
 # Short trainings that go on from a start, with a learning rate that falls after two thirds. So short, the plain mean
 # teaches more than Eq. 5, and under domain shift self-distillation more than scale consistency (docs/results.md). Names
 # of their own, for configs that take from here what they need.
-short_train_cfg = dict(max_iters=400, val_interval=200)
+short_train_cfg = dict(max_iters=800, val_interval=400)
 short_schedule = [
-    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=26),
-    dict(type='MultiStepLR', by_epoch=False, begin=0, end=400, milestones=[266], gamma=0.1),
+    dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=53),
+    dict(type='MultiStepLR', by_epoch=False, begin=0, end=800, milestones=[533], gamma=0.1),
 ]
 short_loss = dict(type='SoftLoss', reweight=dict(type='Mean'), box_rows='foreground', box_weight=0.6)
 short_hooks = [
