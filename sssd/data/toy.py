@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Dict, List, Optional, Union
+from typing import Dict, List, Optional, Set, Union
 
 import cv2
 import numpy as np
@@ -40,13 +40,14 @@ _MARK = '.sssd-toy'  # says that the folder is ours to clean and rewrite
 
 
 def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
-             num_labeled: int = 100, seed: int = 0, progress: bool = True, camera: str = 'plain') -> Dict[str, Path]:
+             num_labeled: int = 100, seed: int = 0, progress: bool = True, camera: str = 'plain',
+             labeled_below: float = 1.0) -> Dict[str, Path]:
     """Make the toy data set, or take what already lies there if it is the same one.
 
     Images are drawn anew only if version, seed, camera or their number differ; with another
-    ``num_labeled`` only the split is rewritten. The labelled images are the first
-    ``num_labeled`` of a permutation that depends on ``seed``: smaller sets are part of larger
-    ones. Not meant to be called by several processes at once on one ``root``.
+    ``num_labeled`` or ``labeled_below`` only the split is rewritten. The labelled images are the
+    first ``num_labeled`` of a permutation that depends on ``seed``: smaller sets are part of
+    larger ones. Not meant to be called by several processes at once on one ``root``.
 
     Args:
         root: Folder to write to; made if missing.
@@ -57,15 +58,20 @@ def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
         progress: Show a progress bar while drawing.
         camera: ``'plain'``, one good camera for all images, or ``'varied'``, another poor one for each
             (``cameras.py``). Both show the same scenes.
+        labeled_below: Label only images that show objects, all of them smaller than this: the square root of the
+            box's area over that of the image's, which runs from ``MIN_SIZE`` to ``MAX_SIZE``. 1 takes any image.
 
     Returns:
         Paths of the annotation files by name (``train``, ``val``, ``labeled``, ``unlabeled``)
         and of the folder of unlabelled images (``unlabeled_images``).
 
     Raises:
-        UserError: For impossible numbers, an unknown camera, or if ``root`` holds other data.
+        UserError: For impossible numbers, an unknown camera, fewer than ``num_labeled`` images with small objects
+            alone, or if ``root`` holds other data.
     """
     _check_numbers(num_train, num_val, num_labeled, seed)
+    if not MIN_SIZE < labeled_below <= 1:
+        raise UserError(f'labeled_below={labeled_below} is a share of the image, above {MIN_SIZE} and at most 1.')
     if camera not in CAMERAS:
         raise UserError(f'camera={camera!r} is unknown; use one of {", ".join(CAMERAS)}.')
     root = Path(root)
@@ -75,7 +81,7 @@ def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
         info = _info(split, count, seed, camera)
         if not _is_made(root, split, info):
             _make_images(root, split, info, progress)
-    _split(root, num_labeled, seed)
+    _split(root, num_labeled, seed, labeled_below)
     files = {name: root / f'{name}.json' for name in ('train', 'val', 'labeled', 'unlabeled')}
     return dict(files, unlabeled_images=root / 'unlabeled')
 
@@ -165,17 +171,26 @@ def _coco(info: dict, images: list, annotations: list) -> dict:
     return dict(info=info, images=images, annotations=annotations, categories=categories)
 
 
-def _split(root: Path, num_labeled: int, seed: int) -> None:
+def _split(root: Path, num_labeled: int, seed: int, labeled_below: float) -> None:
     """Write labeled.json, unlabeled.json and the folder of unlabelled images."""
     coco = json.loads((root / 'train.json').read_text())
-    info = dict(coco['info'], num_labeled=num_labeled)
+    info = dict(coco['info'], num_labeled=num_labeled,
+                **({} if labeled_below == 1 else dict(labeled_below=labeled_below)))
     labeled_info, unlabeled_info = (dict(info, split=name) for name in ('labeled', 'unlabeled'))
     links = root / 'unlabeled'
     if (_read_info(root / 'labeled.json') == labeled_info
             and _read_info(root / 'unlabeled.json') == unlabeled_info
             and len(list(links.glob('*.jpg'))) == len(coco['images']) - num_labeled):
         return
-    chosen = set(labeled_order(len(coco['images']), seed)[:num_labeled])
+    order = labeled_order(len(coco['images']), seed)
+    if labeled_below < 1:
+        small = _images_below(coco, labeled_below)
+        if len(small) < num_labeled:
+            raise UserError(f'{len(small)} of the {len(coco["images"])} training images in {root} have objects below '
+                            f'{labeled_below:g} alone; ask for at most so many labelled ones (num_labeled), or for '
+                            'more images (num_train).')
+        order = [index for index in order if index in small]
+    chosen = set(order[:num_labeled])
     images = {True: [], False: []}
     for image in coco['images']:
         images[image['id'] in chosen].append(image)
@@ -184,6 +199,17 @@ def _split(root: Path, num_labeled: int, seed: int) -> None:
     _link_folder(root / 'images' / 'train', links, [im['file_name'] for im in images[False]])
     write_json(root / 'labeled.json', _coco(labeled_info, images[True], annotations))
     write_json(root / 'unlabeled.json', _coco(unlabeled_info, images[False], []))
+
+
+def _images_below(coco: dict, limit: float) -> Set[int]:
+    """The images with objects, all of them smaller than ``limit``."""
+    areas = {image['id']: image['width'] * image['height'] for image in coco['images']}
+    largest: Dict[int, float] = {}
+    for thing in coco['annotations']:
+        width, height = thing['bbox'][2:]
+        share = (width * height / areas[thing['image_id']]) ** 0.5
+        largest[thing['image_id']] = max(share, largest.get(thing['image_id'], 0.0))
+    return {image for image, share in largest.items() if share < limit}
 
 
 def _link_folder(source: Path, target: Path, names: List[str]) -> None:

@@ -205,6 +205,32 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     assert photo.read_bytes() == b'precious'
 
 
+def test_labels_of_images_with_small_objects_alone(tmp_path):
+    def make(num_labeled, labeled_below):
+        return make_toy(tmp_path, 30, 1, num_labeled, progress=False, labeled_below=labeled_below)
+
+    images = hashes(make(5, 1.0)['unlabeled_images'].parent / 'images/train')
+    coco = read(tmp_path / 'train.json')
+    small = {annotation['image_id'] for annotation in coco['annotations']}
+    for annotation in coco['annotations']:
+        width, height = annotation['bbox'][2:]
+        if np.sqrt(width * height / (192 * 256)) >= 0.45:
+            small.discard(annotation['image_id'])
+    assert 2 <= len(small) < 30
+    chosen = [index for index in labeled_order(30, 0) if index in small][:2]
+    paths = make(2, 0.45)
+    labeled, unlabeled = read(paths['labeled']), read(paths['unlabeled'])
+    assert {image['id'] for image in labeled['images']} == set(chosen)
+    assert {annotation['image_id'] for annotation in labeled['annotations']} == set(chosen)
+    assert len(unlabeled['images']) == len(list(paths['unlabeled_images'].iterdir())) == 28
+    assert labeled['info']['labeled_below'] == 0.45 and 'labeled_below' not in coco['info']
+    assert hashes(tmp_path / 'images/train') == images  # not drawn anew
+    with pytest.raises(UserError, match=f'{len(small)} of the 30 training images .* below 0.45 alone.*num_labeled'):
+        make(len(small) + 1, 0.45)
+    with pytest.raises(UserError, match='labeled_below=0.0 is a share'):
+        make(2, 0.0)
+
+
 @pytest.mark.parametrize('numbers, words', [
     ((1, 1, 1, 0), 'num_train=1'), ((4, 0, 1, 0), 'num_val=0'), ((4, 1, 4, 0), 'num_labeled=4'),
     ((4, 1, 0, 0), 'num_labeled=0'), ((4, 1, 1, -1), 'seed=-1')])
