@@ -34,7 +34,7 @@ PAPER = [name for name in MODEL_FILES if name.startswith('sed/')]
 #: Those whose detector has settings of its own; tests/configs/test_other_detectors.py holds them.
 OWN_SETTINGS = [name for name in PAPER if any(kind in name for kind in ('detr_', '_c4_', '_dc5_'))]
 SEMI = [name for name in MODEL_FILES if name in PAPER or name.startswith('ablations/') or '_sed' in name
-        or name.endswith(('_supervised.py', '_all.py', '_start.py', '_strong.py'))]
+        or name.endswith(('_supervised.py', '_all.py', '_start.py', '_strong.py', '_jitter.py'))]
 SMALL = [name for name in MODEL_FILES if name not in SEMI and not name.startswith('sssd/')]
 PLAIN = [name for name in SMALL if name.endswith('_baseline.py')]
 LABELENC = [name for name in SMALL if '_labelenc' in name]
