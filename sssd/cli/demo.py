@@ -14,7 +14,7 @@ from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import load_spec
 from sssd.studies.watch import Reporter
 
-SPEC = 'configs/quickstart/study.py'
+SPEC = 'configs/sizes/toy_study.py'
 #: The study's runs that the demo shows, and how.
 SHOWN = {'few': 'supervised', 'sed': 'SED'}
 NAMES = {'start': 'shared start', **SHOWN}
@@ -47,7 +47,8 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         prog='python -m sssd demo',
         description='Train a supervised baseline and SED from the same start, '
         'on the same labelled images of a toy data set and for the same '
-        'number of iterations. A second call shows what the first one made.')
+        'number of iterations; no label shows a large object. A second call '
+        'shows what the first one made.')
     parser.add_argument(
         '--quick', action='store_true',
         help='a few iterations only: checks that all works')
@@ -86,7 +87,7 @@ def draw(runner: StudyRunner, redraw: bool) -> list[Path]:
         jobs = {SHOWN[job.run.name]: job
                 for job in runner.all_jobs(runner.spec.seeds[:1], list(SHOWN))}
         plot_curves({title: [read_curves(job.work_dir)]
-                     for title, job in jobs.items()}, curves, 'Quick start')
+                     for title, job in jobs.items()}, curves, 'Labels of small objects alone')
         contact_sheet({title: (job.run.config, job.last_checkpoint())
                        for title, job in jobs.items()}, sheet)
     return [curves, sheet]

@@ -18,8 +18,8 @@ def test_outside_a_checkout_the_study_that_comes_with_the_package_is_run(tmp_pat
     asked = []
     monkeypatch.setattr(demo, 'run', lambda runner, *_: asked.append(runner.spec) or 3)
     assert run_cli(demo.main, ['--quick']) == 3
-    assert [spec.name for spec in asked] == ['quickstart_quick']
-    assert asked[0].data['root'] == 'data/toy'
+    assert [spec.name for spec in asked] == ['sizes_toy_quick']
+    assert asked[0].data['root'] == 'data/toy_small'
 
 
 def test_fresh_removes_only_what_the_demo_made(tmp_path):
@@ -51,9 +51,9 @@ def test_figures_are_drawn_anew_when_a_result_was_replaced(
 @pytest.mark.slow
 def test_quick_demo_and_its_second_call(repo_root, tmp_path):
     shutil.copytree(repo_root / 'configs', tmp_path / 'configs')
-    spec = tmp_path / 'configs' / 'quickstart' / 'study.py'
+    spec = tmp_path / 'configs' / 'sizes' / 'toy_study.py'
     with spec.open('a') as handle:
-        handle.write("data = dict(type='toy', root='data/toy', num_train=24, num_val=8, "
+        handle.write("data = dict(type='toy', root='data/toy_small', num_train=24, num_val=8, "
                      'num_labeled=8)\n')
     command = [sys.executable, '-m', 'sssd', 'demo', '--quick', '--work-dir', 'here']
     path = os.pathsep.join(filter(None, [str(repo_root), os.environ.get('PYTHONPATH')]))

@@ -10,8 +10,9 @@ import pytest
 
 SOURCES = ('sssd', 'configs', 'tools', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md',
            'constraints.txt', 'constraints-official.txt')
-#: A quick start that is over in seconds.
-SMALL = ("\ndata = dict(type='toy', root='data/toy', num_train=8, num_val=4, num_labeled=4)\n"
+#: Studies that are over in seconds, those of the ablations and of the demo.
+STUDIES = ('quickstart/study.py', 'sizes/toy_study.py')
+SMALL = ("\ndata.update(num_train=8, num_val=4, num_labeled=4)\ndata.pop('labeled_below', None)\n"
          "quick.update({'val_dataloader.dataset.indices': 2, 'train_dataloader.num_workers': 0,\n"
          "              'train_dataloader.persistent_workers': False, 'val_dataloader.num_workers': 0,\n"
          "              'val_dataloader.persistent_workers': False})\n")
@@ -95,7 +96,7 @@ class Installed:
 
 @pytest.fixture(scope='session')
 def installed(built, tmp_path_factory):
-    """The built wheel, installed without its dependencies; its quick start is made small."""
+    """The built wheel, installed without its dependencies; its demo is made small."""
     root = tmp_path_factory.mktemp('installed')
     found = Installed(root / 'target', root / 'elsewhere', root / 'seen')
     found.folder.mkdir()
@@ -103,6 +104,7 @@ def installed(built, tmp_path_factory):
     (found.seen / 'sitecustomize.py').write_text(WATCH)
     quiet(sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', '--target', found.target,
           built.wheel, cwd=root)
-    with (found.target / 'sssd/.mim/configs/quickstart/study.py').open('a') as study:
-        study.write(SMALL)
+    for name in STUDIES:
+        with (found.target / 'sssd/.mim/configs' / name).open('a') as study:
+            study.write(SMALL)
     return found

@@ -11,7 +11,7 @@ SMALL = ('train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.
          'train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0',
          'val_dataloader.persistent_workers=False', 'default_hooks.logger.interval=1')
 #: A config of the user's own over one that comes with the package.
-OWN = "_base_ = ['configs/quickstart/retinanet_supervised.py']\ndefault_hooks = dict(logger=dict(interval=1))\n"
+OWN = "_base_ = ['configs/sizes/toy_supervised.py']\ndefault_hooks = dict(logger=dict(interval=1))\n"
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +28,7 @@ def only_the_installed_package(installed):
 
 @pytest.fixture(scope='module')
 def demo(installed):
-    """What the quick demo printed; it draws the data and trains `configs/quickstart/retinanet_sed.py`, among others."""
+    """What the quick demo printed; it draws the data and trains `configs/sizes/toy_sed.py`, among others."""
     return installed.run('demo', '--quick', '--work-dir', 'demo')
 
 
@@ -42,25 +42,25 @@ def test_demo_draws_its_data_trains_and_compares(installed, demo):
     assert [entry['run'] for entry in entries] == ['start', 'few', 'sed']
     assert str(installed.folder) not in json.dumps(entries) and str(installed.target) not in json.dumps(entries)
     words = [path.read_text() for path in installed.seen.glob('*.json')]
-    assert sum('configs/quickstart/retinanet_sed.py' in text for text in words) == 1  # a process of its own
+    assert sum('configs/sizes/toy_sed.py' in text for text in words) == 1  # a process of its own
 
 
 def test_test_extract_split_and_toy(installed, demo):
     checkpoint = 'demo/seed0/sed/iter_2.pth'
-    out = installed.run('test', 'quickstart/retinanet_sed.py', checkpoint, '--cfg-options',
+    out = installed.run('test', 'sizes/toy_sed.py', checkpoint, '--cfg-options',
                         'model.detector.test_cfg.score_thr=0.0', *SMALL)
     assert 'coco/bbox_mAP: ' in out
     installed.run('extract', checkpoint, 'teacher.pth')
     weights = torch.load(installed.folder / 'teacher.pth', weights_only=True)['state_dict']
     assert weights and all(value.isfinite().all() for value in weights.values())
-    out = installed.run('split', 'data/toy/labeled.json', '--count', '2', '--folds', '1')
+    out = installed.run('split', 'data/toy_small/labeled.json', '--count', '2', '--folds', '1')
     assert [(installed.folder / line).is_file() for line in out.splitlines()[-2:]] == [True, True]
     out = installed.run('toy', 'more', '--num-train', '2', '--num-val', '1', '--num-labeled', '1')
     assert (installed.folder / 'more/labeled.json').is_file()
 
 
 def test_analyses_and_views_of_a_checkpoint(installed, demo):
-    config, checkpoint = 'quickstart/retinanet_sed.py', 'demo/seed0/sed/iter_2.pth'
+    config, checkpoint = 'sizes/toy_sed.py', 'demo/seed0/sed/iter_2.pth'
     for what in ('score-distance', 'pseudo-labels', 'gradients'):
         installed.run('analyze', what, config, checkpoint, '--images', '2')
     installed.run('analyze', 'object-sizes', config, '--images', '4')
