@@ -1,6 +1,6 @@
-# Labels that show small objects alone: `python -m sssd toy data/toy_small --num-labeled 150 --labeled-below 0.35`. Short
-# trainings that go on from a start, with a learning rate that falls after two thirds; so short, the plain mean teaches
-# more than Eq. 5 (docs/results.md). Names of their own, for configs that take from here what they need.
+# Labels that show small objects alone: `python -m sssd toy data/toy_small --num-labeled 150 --labeled-below 0.35`.
+# Short trainings that go on from a start, with a learning rate that falls after two thirds; so short, the plain mean
+# teaches more than Eq. 5 (docs/results.md). Names of their own, for configs that take from here what they need.
 sizes_root = 'data/toy_small/'
 sizes_train_cfg = dict(max_iters=400, val_interval=200)
 sizes_schedule = [

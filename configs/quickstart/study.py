@@ -1,5 +1,5 @@
 # The quick start's comparison: 100 labelled images with and without 900 unlabelled ones, from one supervised start.
-# `python -m sssd demo` runs `few` and `sed`; `python -m sssd study configs/quickstart/study.py` runs it all.
+# `python -m sssd study configs/quickstart/study.py` runs it all.
 name = 'quickstart'
 seeds = [0, 1, 2]
 data = dict(type='toy', root='data/toy', num_train=1000, num_val=200, num_labeled=100, seed=0)

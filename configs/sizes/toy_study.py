@@ -1,5 +1,5 @@
-# Sizes that no label shows: 150 of 1000 images of the embedded data set have labels, those whose objects are all below
-# 0.35 of the image; the others, and the validation images, show objects of up to 0.75.
+# Sizes that no label shows: of 1000 images of the embedded data set 150 have labels, none with an object above 0.35
+# of the image; the others, and the validation images, show objects of up to 0.75. The demo runs `few` and `sed`.
 name = 'sizes_toy'
 seeds = [0, 1, 2]
 data = dict(

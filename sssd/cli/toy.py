@@ -19,8 +19,8 @@ def main(argv: Optional[Sequence[str]] = None) -> None:
     parser.add_argument('--camera', choices=tuple(CAMERAS), default='plain',
                         help='plain: one good camera; varied: another poor one for every image (default: %(default)s)')
     parser.add_argument('--labeled-below', type=float, default=1.0, metavar='SHARE',
-                        help='label only images whose objects are all smaller than this share of the image, the '
-                        'square root of box area over image area (default: any image)')
+                        help='label only images with objects, all of them smaller than this share of the image, '
+                        'the square root of box area over image area (default: any image)')
     args = parser.parse_args(argv)
     paths = make_toy(args.root, args.num_train, args.num_val, args.num_labeled, args.seed, camera=args.camera,
                      labeled_below=args.labeled_below)

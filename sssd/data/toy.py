@@ -46,8 +46,9 @@ def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
 
     Images are drawn anew only if version, seed, camera or their number differ; with another
     ``num_labeled`` or ``labeled_below`` only the split is rewritten. The labelled images are the
-    first ``num_labeled`` of a permutation that depends on ``seed``: smaller sets are part of
-    larger ones. Not meant to be called by several processes at once on one ``root``.
+    first ``num_labeled`` of a permutation that depends on ``seed``, of those that
+    ``labeled_below`` lets through: smaller sets are part of larger ones. Not meant to be called
+    by several processes at once on one ``root``.
 
     Args:
         root: Folder to write to; made if missing.
@@ -59,7 +60,8 @@ def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
         camera: ``'plain'``, one good camera for all images, or ``'varied'``, another poor one for each
             (``cameras.py``). Both show the same scenes.
         labeled_below: Label only images that show objects, all of them smaller than this: the square root of the
-            box's area over that of the image's, which runs from ``MIN_SIZE`` to ``MAX_SIZE``. 1 takes any image.
+            box's area over that of the image's, which runs from about ``MIN_SIZE`` to ``MAX_SIZE``. 1 takes any
+            image, those without objects too.
 
     Returns:
         Paths of the annotation files by name (``train``, ``val``, ``labeled``, ``unlabeled``)
@@ -80,6 +82,8 @@ def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
     for split, count in counts.items():
         info = _info(split, count, seed, camera)
         if not _is_made(root, split, info):
+            if split == 'train':
+                _drop_parts(root)  # of the images that now go
             _make_images(root, split, info, progress)
     _split(root, num_labeled, seed, labeled_below)
     files = {name: root / f'{name}.json' for name in ('train', 'val', 'labeled', 'unlabeled')}
@@ -169,6 +173,14 @@ def _make_images(root: Path, split: str, info: dict, progress: bool) -> None:
 def _coco(info: dict, images: list, annotations: list) -> dict:
     categories = [dict(id=i + 1, name=name) for i, name in enumerate(CLASSES)]
     return dict(info=info, images=images, annotations=annotations, categories=categories)
+
+
+def _drop_parts(root: Path) -> None:
+    """Remove what tells labelled and unlabelled images apart."""
+    for name in ('labeled', 'unlabeled'):
+        (root / f'{name}.json').unlink(missing_ok=True)
+    for old in (root / 'unlabeled').glob('*.jpg'):
+        old.unlink()
 
 
 def _split(root: Path, num_labeled: int, seed: int, labeled_below: float) -> None:

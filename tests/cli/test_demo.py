@@ -54,7 +54,7 @@ def test_quick_demo_and_its_second_call(repo_root, tmp_path):
     spec = tmp_path / 'configs' / 'sizes' / 'toy_study.py'
     with spec.open('a') as handle:
         handle.write("data = dict(type='toy', root='data/toy_small', num_train=24, num_val=8, "
-                     'num_labeled=8)\n')
+                     'num_labeled=4, labeled_below=0.6)\n')
     command = [sys.executable, '-m', 'sssd', 'demo', '--quick', '--work-dir', 'here']
     path = os.pathsep.join(filter(None, [str(repo_root), os.environ.get('PYTHONPATH')]))
     settings = dict(cwd=tmp_path, capture_output=True, text=True,

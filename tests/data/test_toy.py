@@ -227,8 +227,20 @@ def test_labels_of_images_with_small_objects_alone(tmp_path):
     assert hashes(tmp_path / 'images/train') == images  # not drawn anew
     with pytest.raises(UserError, match=f'{len(small)} of the 30 training images .* below 0.45 alone.*num_labeled'):
         make(len(small) + 1, 0.45)
-    with pytest.raises(UserError, match='labeled_below=0.0 is a share'):
-        make(2, 0.0)
+    for impossible in (0.0, 1.5):
+        with pytest.raises(UserError, match=f'labeled_below={impossible} is a share'):
+            make(2, impossible)
+    make(2, 1.0)
+    assert {image['id'] for image in read(paths['labeled'])['images']} == set(labeled_order(30, 0)[:2])
+
+
+def test_a_refused_part_leaves_none_of_other_images(tmp_path):
+    paths = make_toy(tmp_path, 4, 1, 2, progress=False)
+    with pytest.raises(UserError, match='of the 4 training images'):
+        make_toy(tmp_path, 4, 1, 3, seed=1, progress=False, labeled_below=0.071)
+    assert read(paths['train'])['info']['seed'] == 1
+    assert not paths['labeled'].exists() and not paths['unlabeled'].exists()
+    assert not list(paths['unlabeled_images'].iterdir())
 
 
 @pytest.mark.parametrize('numbers, words', [
@@ -247,4 +259,7 @@ def test_the_command_says_where_the_files_are(tmp_path, capsys):
     toy_cli.main([str(tmp_path / 'seen'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1',
                   '--camera', 'varied'])
     assert read(tmp_path / 'seen/train.json')['info']['camera'] == 'varied'
+    toy_cli.main([str(tmp_path / 'toy'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1',
+                  '--labeled-below', '0.74'])
+    assert read(tmp_path / 'toy/labeled.json')['info']['labeled_below'] == 0.74
 

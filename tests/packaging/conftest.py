@@ -12,7 +12,8 @@ SOURCES = ('sssd', 'configs', 'tools', 'pyproject.toml', 'MANIFEST.in', 'README.
            'constraints.txt', 'constraints-official.txt')
 #: Studies that are over in seconds, those of the ablations and of the demo.
 STUDIES = ('quickstart/study.py', 'sizes/toy_study.py')
-SMALL = ("\ndata.update(num_train=8, num_val=4, num_labeled=4)\ndata.pop('labeled_below', None)\n"
+SMALL = ("\ndata.update(num_train=8, num_val=4, num_labeled=4)\n"
+         "if 'labeled_below' in data:\n    data['labeled_below'] = 0.74\n"
          "quick.update({'val_dataloader.dataset.indices': 2, 'train_dataloader.num_workers': 0,\n"
          "              'train_dataloader.persistent_workers': False, 'val_dataloader.num_workers': 0,\n"
          "              'val_dataloader.persistent_workers': False})\n")
