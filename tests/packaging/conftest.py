@@ -10,13 +10,15 @@ import pytest
 
 SOURCES = ('sssd', 'configs', 'tools', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md',
            'constraints.txt', 'constraints-official.txt')
-#: Studies that are over in seconds, those of the ablations and of the demo.
-STUDIES = ('quickstart/study.py', 'sizes/toy_study.py')
-SMALL = ("\ndata.update(num_train=8, num_val=4, num_labeled=4)\n"
-         "if 'labeled_below' in data:\n    data['labeled_below'] = 0.74\n"
-         "quick.update({'val_dataloader.dataset.indices': 2, 'train_dataloader.num_workers': 0,\n"
-         "              'train_dataloader.persistent_workers': False, 'val_dataloader.num_workers': 0,\n"
-         "              'val_dataloader.persistent_workers': False})\n")
+#: What makes studies be over in seconds: that of the ablations, and over it that of the demo.
+SMALL = {
+    'quickstart/study.py': "\ndata.update(num_train=8, num_val=4, num_labeled=4)\n"
+                           "quick.update({'val_dataloader.dataset.indices': 2, 'train_dataloader.num_workers': 0,\n"
+                           "              'train_dataloader.persistent_workers': False,\n"
+                           "              'val_dataloader.num_workers': 0,\n"
+                           "              'val_dataloader.persistent_workers': False})\n",
+    'sizes/toy_study.py': '\ndata.update(num_labeled=4, labeled_below=0.74)\n',
+}
 #: Every process writes at its end which files of sssd it had imported.
 WATCH = '''
 import atexit, json, os, sys
@@ -105,7 +107,7 @@ def installed(built, tmp_path_factory):
     (found.seen / 'sitecustomize.py').write_text(WATCH)
     quiet(sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', '--target', found.target,
           built.wheel, cwd=root)
-    for name in STUDIES:
+    for name, lines in SMALL.items():
         with (found.target / 'sssd/.mim/configs' / name).open('a') as study:
-            study.write(SMALL)
+            study.write(lines)
     return found
