@@ -5,7 +5,9 @@ _base_ = '../quickstart/study.py'
 name = 'sizes_toy'
 data = dict(root='data/toy_small', num_labeled=150, labeled_below=0.35)
 # The start's learning rate does not fall.
-start = dict(config='configs/sizes/toy_supervised.py', cfg_options={'param_scheduler.1.milestones': [400]})
+start = dict(
+    config='configs/sizes/toy_supervised.py',
+    cfg_options={'param_scheduler.1.end': 400, 'param_scheduler.1.milestones': [400]})
 runs = dict(
     few=dict(config='configs/sizes/toy_supervised.py'),
     few_jitter=dict(config='configs/sizes/toy_supervised_jitter.py'),

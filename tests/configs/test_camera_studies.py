@@ -21,7 +21,7 @@ def spec():
 
 
 def test_the_start_sees_one_camera_and_the_runs_the_others(spec):
-    test, folder, split = 'data/bccd_varied/test.json', 'data/bccd_varied/images/', 'data/bccd_varied_splits/train.2@7'
+    test, folder, split = 'data/bccd_varied/test.json', 'data/bccd_varied/images/', 'data/bccd_varied_splits/train.2@12'
     assert sources(load_config(spec.start, 2)) == ([('data/bccd/val.json', 'data/bccd/images/')], test)
     configs = {run: load_config(spec.runs[run], 2) for run in spec.runs}
     assert sources(configs['few']) == ([(f'{split}.json', folder)], test)
