@@ -13,6 +13,10 @@ from sssd.errors import run_cli
 from sssd.studies.results import ResultsFile
 
 
+def entry(run, ap, iteration=500, seed=0):
+    return {'run': run, 'seed': seed, 'seconds': 1., 'metrics': {'teacher': {'iter': iteration, 'AP': ap}}}
+
+
 def test_outside_a_checkout_the_study_that_comes_with_the_package_is_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     asked = []
@@ -35,10 +39,10 @@ def test_figures_are_drawn_anew_when_a_result_was_replaced(
         tmp_path, monkeypatch, repo_root, seconds, redraws):
     monkeypatch.chdir(repo_root)
     results = ResultsFile(tmp_path / 'results.json')
-    results.put({'run': 'few', 'seed': 0, 'seconds': 1.})
+    results.put(entry('few', 15.))
 
     def replace(*_):
-        results.put({'run': 'few', 'seed': 0, 'seconds': seconds})
+        results.put({**entry('few', 15.), 'seconds': seconds})
         return 0
 
     asked = []
@@ -46,6 +50,17 @@ def test_figures_are_drawn_anew_when_a_result_was_replaced(
     monkeypatch.setattr(demo, 'draw', lambda runner, redraw: asked.append(redraw) or [])
     assert demo.main(['--quick', '--work-dir', str(tmp_path)]) == 0
     assert asked == [redraws]
+
+
+def test_the_gain_is_told_as_a_share_of_what_all_labels_are_worth(tmp_path):
+    kept = tmp_path / 'kept.json'
+    shown = [entry('few', 15.), entry('sed', 21.)]
+    assert demo.headroom_line(shown, 0, kept) is None
+    ResultsFile(kept).put(entry('all', 27.))
+    line = demo.headroom_line(shown, 0, kept)
+    assert '27.0 AP' in line and '12.0 more' in line and '6.0 of them, 50%' in line and str(kept) in line
+    assert demo.headroom_line([entry('few', 15., 2), entry('sed', 21., 2)], 0, kept) is None
+    assert demo.headroom_line(shown, 1, kept) is None
 
 
 @pytest.mark.slow
