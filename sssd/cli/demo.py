@@ -86,8 +86,8 @@ def headroom_line(entries: Sequence[dict], seed: int, kept: Path) -> str | None:
     share = shares([*entries, whole], 'sed').get(seed)
     if share is None or share.share is None:
         return None
-    return (f'All labels give {best_ap(whole):.1f} AP (not trained here; {kept}, seed {seed}), {share.headroom:.1f} more '
-            f'than the supervised run; SED wins {share.gain:.1f} of them, {share.share:.0%}.')
+    return (f'All labels give {best_ap(whole):.1f} AP (not trained here; {kept}, seed {seed}), {share.headroom:.1f} '
+            f'more than the supervised run; SED wins {share.gain:.1f} of them, {share.share:.0%}.')
 
 
 def last_iteration(entry: dict) -> int:
