@@ -1,6 +1,5 @@
-# The paper's strong view as in datasets/coco_semi.py, with half of its blur since images are small and without CutOut,
-# which hides cells. Where cameras differ it teaches more than the view of datasets/toy_semi.py (docs/results.md). What
-# packs an image comes after it.
+# The strong view of datasets/coco_semi.py with half of its blur, since images are small, and without CutOut. On BCCD under
+# other cameras it gave more than that of datasets/toy_semi.py (docs/results.md). What packs an image comes after it.
 strong_colour = [
     dict(type='sssd.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, prob=0.8),
     dict(type='mmcv.RandomGrayscale', prob=0.2, keep_channels=True, channel_weights=(0.114, 0.587, 0.299)),

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sssd.analysis.scalars import read_curves
-from sssd.analysis.tables import best_ap, shares
+from sssd.analysis.tables import shares
 from sssd.cli.study import run
 from sssd.studies.results import ResultsFile
 from sssd.studies.runner import StudyRunner
@@ -38,13 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     status = run(runner, spec.seeds[:1], list(SHOWN), NAMES)
     if status != 0:
         return status
-    entries = runner.results.entries()
-    changed = entries != before
-    line = headroom_line(entries, spec.seeds[0], KEPT)
-    if line:
-        console.print(line, highlight=False)
+    changed = runner.results.entries() != before
     for path in draw(runner, redraw=changed):
         console.print(str(path), highlight=False, soft_wrap=True)
+    line = headroom_line(runner, spec.seeds[0], KEPT)
+    if line:
+        console.print(line, highlight=False)
     return 0
 
 
@@ -66,33 +65,27 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def headroom_line(entries: Sequence[dict], seed: int, kept: Path) -> str | None:
+def headroom_line(runner: StudyRunner, seed: int, kept: Path) -> str | None:
     """What SED's gain is of the headroom, where a results file holds the run with all labels.
 
     Args:
-        entries: Entries of the demo's results.
+        runner: The demo's study, run.
         seed: The demo's seed.
-        kept: A results file of the same study; it need not exist.
+        kept: A results file of the whole study; it need not exist.
 
     Returns:
-        A sentence, or None if no run with all labels and as many iterations is known.
+        A sentence, or None if the file lacks the run with all labels that goes with the demo's, or the demo has one.
     """
-    if not kept.is_file():
+    if not kept.is_file() or runner.results.find('all', seed):
         return None
-    few = next(entry for entry in entries if entry['run'] == 'few')
     whole = ResultsFile(kept).find('all', seed)
-    if whole is None or last_iteration(whole) != last_iteration(few):
+    if whole is None or whole['hash'] != runner.all_jobs([seed], ['all'])[-1].hash:
         return None
-    share = shares([*entries, whole], 'sed').get(seed)
+    share = shares([*runner.results.entries(), whole], 'sed').get(seed)
     if share is None or share.share is None:
         return None
-    return (f'All labels give {best_ap(whole):.1f} AP (not trained here; {kept}, seed {seed}), {share.headroom:.1f} '
-            f'more than the supervised run; SED wins {share.gain:.1f} of them, {share.share:.0%}.')
-
-
-def last_iteration(entry: dict) -> int:
-    """The iteration of a run's last evaluation."""
-    return max(metrics['iter'] for metrics in entry['metrics'].values())
+    return (f'All labels give {share.all:.1f} AP (not trained here; {kept}, seed {seed}), {share.headroom:.1f} more '
+            f'than the supervised run; SED recovers {share.share:.0%} of that ({share.gain:+.1f} AP).')
 
 
 def remove_runs(work_dir: Path) -> None:

@@ -11,10 +11,12 @@ from matplotlib.image import imread
 from sssd.cli import demo
 from sssd.errors import run_cli
 from sssd.studies.results import ResultsFile
+from sssd.studies.runner import StudyRunner
+from sssd.studies.spec import load_spec
 
 
-def entry(run, ap, iteration=500, seed=0):
-    return {'run': run, 'seed': seed, 'seconds': 1., 'metrics': {'teacher': {'iter': iteration, 'AP': ap}}}
+def entry(run, ap):
+    return {'run': run, 'seed': 0, 'seconds': 1., 'metrics': {'teacher': {'iter': 500, 'AP': ap}}}
 
 
 def test_outside_a_checkout_the_study_that_comes_with_the_package_is_run(tmp_path, monkeypatch):
@@ -52,15 +54,30 @@ def test_figures_are_drawn_anew_when_a_result_was_replaced(
     assert asked == [redraws]
 
 
-def test_the_gain_is_told_as_a_share_of_what_all_labels_are_worth(tmp_path):
+@pytest.fixture
+def study(tmp_path, monkeypatch, repo_root):
+    monkeypatch.chdir(repo_root)
+    return StudyRunner(load_spec(demo.SPEC), ResultsFile(tmp_path / 'results.json'), tmp_path)
+
+
+def test_the_gain_is_told_as_a_share_of_what_all_labels_are_worth(study, tmp_path):
     kept = tmp_path / 'kept.json'
-    shown = [entry('few', 15.), entry('sed', 21.)]
-    assert demo.headroom_line(shown, 0, kept) is None
-    ResultsFile(kept).put(entry('all', 27.))
-    line = demo.headroom_line(shown, 0, kept)
-    assert '27.0 AP' in line and '12.0 more' in line and '6.0 of them, 50%' in line and str(kept) in line
-    assert demo.headroom_line([entry('few', 15., 2), entry('sed', 21., 2)], 0, kept) is None
-    assert demo.headroom_line(shown, 1, kept) is None
+    for run, ap in (('few', 15.), ('sed', 21.)):
+        study.results.put(entry(run, ap))
+    assert demo.headroom_line(study, 0, kept) is None
+    whole = {**entry('all', 27.), 'hash': study.all_jobs([0], ['all'])[-1].hash}
+    ResultsFile(kept).put(whole)
+    line = demo.headroom_line(study, 0, kept)
+    assert '27.0 AP' in line and '12.0 more' in line and '50% of that (+6.0 AP)' in line and str(kept) in line
+    assert demo.headroom_line(study, 1, kept) is None
+    ResultsFile(kept).put({**whole, 'hash': 'of another config'})
+    assert demo.headroom_line(study, 0, kept) is None
+
+
+def test_the_kept_results_are_those_of_the_demo_s_study(study):
+    kept = ResultsFile(demo.KEPT)
+    for job in study.all_jobs([0], ['few', 'sed', 'all']):
+        assert kept.find(job.run.name, 0)['hash'] == job.hash, job.title
 
 
 @pytest.mark.slow
