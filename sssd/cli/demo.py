@@ -43,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         console.print(str(path), highlight=False, soft_wrap=True)
     line = headroom_line(runner, spec.seeds[0], KEPT)
     if line:
-        console.print(line, highlight=False)
+        console.print(line, highlight=False, soft_wrap=True)
     return 0
 
 
