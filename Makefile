@@ -5,6 +5,7 @@ VENV   ?= .venv
 PY     := $(VENV)/bin/python
 STAMP  := $(VENV)/.up-to-date
 TESTS  ?= tests
+JOBS   ?= 2
 
 # One thread per process: the tests start several and the models are tiny.
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
@@ -22,8 +23,8 @@ $(STAMP): constraints.txt pyproject.toml tools/setup_env.py
 	@$(PYTHON) tools/setup_env.py $(VENV)
 	@touch $@
 
-test: $(STAMP) ## run the tests (TESTS=tests/cli for a part of them)
-	@$(THREADS) $(PY) -m pytest $(TESTS) -q --durations=5 $(PYTEST_ARGS)
+test: $(STAMP) ## run the tests, two files at a time (TESTS=tests/cli for a part of them, JOBS=0 for no workers)
+	@$(THREADS) $(PY) -m pytest $(TESTS) -q -n $(JOBS) --dist loadfile --durations=5 $(PYTEST_ARGS)
 
 demo: $(STAMP) ## train and compare on a toy data set, on the CPU
 	@$(PY) -m sssd demo
