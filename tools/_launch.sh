@@ -11,7 +11,7 @@ require_count() {
     [[ $2 =~ ^[1-9][0-9]*$ ]] || fail "$1 is '$2', but has to be a whole number above 0."
 }
 
-# require_files CONFIG [CHECKPOINT]: told now rather than when a job has waited for its turn. A config that is not in the
+# require_files CONFIG [CHECKPOINT]: told now, not when a job has waited for its turn. A config that is not in the
 # present folder may be one of those that lie beside this folder, as for every command.
 require_files() {
     local beside

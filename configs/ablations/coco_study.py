@@ -1,4 +1,4 @@
-# `python -m sssd ablate TABLE --data coco`: a seed is also the fold. No supervised start: the paper trains in one stage.
+# `python -m sssd ablate TABLE --data coco`: a seed is also a fold. No supervised start: the paper trains in one stage.
 # It is one process, so the learning rate is scaled to its batch; the iterations are not, see docs/reproduction.md.
 name = 'coco'
 seeds = [1]

@@ -1,4 +1,4 @@
-# Table 6, [300, 1200]: 32.0. distill.py, the images drawn at 300/800 to 1200/800 of the size at test, the long edge too.
+# Table 6, [300, 1200]: 32.0. distill.py, the images drawn at 300/800 to 1200/800 of the size at test, long edge too.
 _base_ = './distill.py'
 wide = dict(type='RandomResize', scale=_base_.test_pipeline[1].scale, ratio_range=(0.375, 1.5), keep_ratio=True)
 train_dataloader = dict(dataset=dict(datasets=[

@@ -1,9 +1,11 @@
-# The ablations of the SED paper, for `python -m sssd ablate`. A row: its run, what the paper calls it, the paper's AP on
+# The ablations of the SED paper, for `python -m sssd ablate`. A row: its run, its name in the paper, the paper's AP on
 # COCO val2017. A run is the config of that name in this folder, over the data set's base (SED_BASE); `sed` is that base
 # itself, `few` its baseline and `all` the reference with all labels, from the data set's study.
 folder = 'configs/ablations'
 data = dict(
-    toy='configs/ablations/toy_study.py', bccd='configs/ablations/bccd_study.py', coco='configs/ablations/coco_study.py')
+    toy='configs/ablations/toy_study.py',
+    bccd='configs/ablations/bccd_study.py',
+    coco='configs/ablations/coco_study.py')
 tables = dict(
     table4=dict(
         title='SED, Table 4: scale consistency (SCR), self-distillation, re-weighting',

@@ -7,5 +7,7 @@ custom_hooks = [
 train_dataloader = dict(
     batch_size=4,
     sampler=dict(_delete_=True, type='InfiniteSampler', shuffle=True),
-    dataset=dict(_delete_=True, **{**_base_.train_dataloader.dataset.datasets[0], 'pipeline': _base_.sup_only_pipeline}))
+    dataset=dict(
+        _delete_=True,
+        **{**_base_.train_dataloader.dataset.datasets[0], 'pipeline': _base_.sup_only_pipeline}))
 auto_scale_lr = dict(base_batch_size=4)

@@ -1,4 +1,4 @@
-"""configs/ablations: each row changes what it is about and nothing else, over every base; the tables are the paper's."""
+"""configs/ablations: each row changes what it is about, nothing else, over every base; the tables are the paper's."""
 import copy
 from functools import lru_cache
 
@@ -11,7 +11,8 @@ from sssd.registry import MODELS
 from sssd.schedules import Progress
 from sssd.studies.spec import environment, load_spec
 
-FASTER, R18 = 'configs/sed/faster-rcnn_r50_fpn_sed_180k_coco-10p.py', 'configs/sed/retinanet_r18_fpn_sed_180k_coco-10p.py'
+FASTER = 'configs/sed/faster-rcnn_r50_fpn_sed_180k_coco-10p.py'
+R18 = 'configs/sed/retinanet_r18_fpn_sed_180k_coco-10p.py'
 TOY, BCCD = 'configs/ablations/toy_sed.py', 'configs/ablations/bccd_sed.py'
 PAD = 'model.data_preprocessor.data_preprocessor.pad_size_divisor'
 RATIOS = {f'train_dataloader.dataset.datasets.{i}.pipeline.2.ratio_range': (0.375, 1.5) for i in range(2)}
@@ -22,7 +23,7 @@ def weights(*kinds, reweight):
     return {f'model.{kind}_loss.reweight.type': reweight for kind in kinds}
 
 
-#: What each row is about. `SoftLoss`, the default, is named where the base names no loss; a pad is a factor on the base's.
+#: What each row is about. `SoftLoss`, the default, is named where the base names no loss; a pad multiplies the base's.
 ROWS = dict(
     scr={'custom_hooks.0.lambda_d': 0.0},
     scr_mean={'custom_hooks.0.lambda_d': 0.0, **weights('scale', 'distill', reweight='Mean')},
@@ -149,7 +150,8 @@ def test_small_bases_are_the_small_sets_own_with_a_fall_of_the_learning_rate(dat
         assert (fall.type, fall.end, fall.milestones, fall.gamma) == ('MultiStepLR', total, [2 * total // 3], 0.1)
 
 
-@pytest.mark.parametrize('data, data_type', [('toy', 'toy'), ('bccd', 'splits'), ('coco', 'splits'), ('coco_r18', 'splits')])
+@pytest.mark.parametrize(
+    'data, data_type', [('toy', 'toy'), ('bccd', 'splits'), ('coco', 'splits'), ('coco_r18', 'splits')])
 def test_studies_of_the_data_sets(data, data_type):
     spec = load_spec(f'configs/ablations/{data}_study.py')
     assert spec.name == data and spec.data['type'] == data_type

@@ -115,7 +115,7 @@ def test_guide_and_distance(name):
 
 @pytest.mark.parametrize('name', GUIDED)
 def test_lambda_freezing_detaching(name):
-    """Off and frozen until 20k, the student attached from 30k, lambda as in the table; from 120k on the rate is a tenth."""
+    """Off and frozen until 20k, the student attached from 30k, lambda as in the table; at 120k a tenth of the rate."""
     cfg, _ = config(name)
     init_default_scope(cfg.default_scope)
     weights, freeze = (HOOKS.build(copy.deepcopy(hook)) for hook in cfg.custom_hooks)

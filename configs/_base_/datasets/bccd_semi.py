@@ -8,7 +8,10 @@ labeled = '{{$BCCD_LABELED:trainval.1@5}}'
 metainfo = dict(classes=('RBC', 'WBC', 'Platelets'))
 
 labeled_dataset = dict(
-    data_root='', metainfo=metainfo, ann_file=split_root + labeled + '.json', data_prefix=dict(img=data_root + 'images/'))
+    data_root='',
+    metainfo=metainfo,
+    ann_file=split_root + labeled + '.json',
+    data_prefix=dict(img=data_root + 'images/'))
 unlabeled_dataset = dict(
     data_root='',
     metainfo=metainfo,

@@ -1,7 +1,7 @@
 # COCO with a part of its labels: weak and strong views of SED (paper, Sec. 4, "Implementation Details").
 #
 # The splits come from `python -m sssd split data/coco/annotations/instances_train2017.json --percent 5 10`.
-# The fold is an option of the environment, because the file names below follow from it: FOLD=3 python tools/train.py ...
+# The fold is an option of the environment, as the file names below follow from it: FOLD=3 python tools/train.py ...
 data_root = 'data/coco/'
 fold = '{{$FOLD:1}}'
 percent = 10

@@ -1,4 +1,4 @@
-# DETR on VOC07: 300 epochs (paper, Table 5) of its 5011 labelled images, 16 an iteration. The rest is DETR's own: AdamW,
+# DETR on VOC07: 300 epochs (paper, Table 5) of its 5011 labelled images, 16 an iteration. The rest is DETR's: AdamW,
 # a tenth of the rate for the backbone, clipped gradients, one fall after two thirds, no warm-up.
 max_iters = 94000
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=10000)

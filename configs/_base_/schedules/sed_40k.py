@@ -1,4 +1,4 @@
-# SED on VOC: SGD, learning rate 0.01, 40k iterations (paper, Table 1). The paper gives no milestones; these are at the same
+# SED on VOC: SGD, rate 0.01, 40k iterations (paper, Table 1). The paper gives no milestones; these are at the same
 # parts of the run as those of 180k.
 _base_ = './sed_180k.py'
 max_iters = 40000

@@ -1,4 +1,4 @@
-# From scratch on small images: AdamW, a short warm-up, then a constant rate; the moving average stands in for its decay.
+# From scratch on small images: AdamW, a short warm-up, then a constant rate; the moving average stands for its decay.
 max_iters = 1500
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=max_iters, val_interval=500)
 param_scheduler = [dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=100)]
