@@ -19,6 +19,10 @@ class UserError(ValueError):
     """
 
 
+class LocalError(UserError):
+    """A :class:`UserError` that one of several processes may meet alone, such as an image that cannot be decoded."""
+
+
 def run_cli(main: Callable[[Optional[Sequence[str]]], Optional[int]],
             argv: Optional[Sequence[str]] = None) -> int:
     """Run a command and turn a :class:`UserError` into one printed sentence.
@@ -30,11 +34,12 @@ def run_cli(main: Callable[[Optional[Sequence[str]]], Optional[int]],
 
     Returns:
         The exit status: that of ``main``, or 2 after a :class:`UserError`, which only
-        the first of several processes prints.
+        the first of several processes prints, unless it is a :class:`LocalError`.
     """
     try:
         return main(argv) or 0
     except UserError as error:
-        if os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0':
+        first = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
+        if first or isinstance(error, LocalError):
             print(f'sssd: error: {error}', file=sys.stderr, flush=True)
         return EXIT_USER_ERROR

@@ -55,22 +55,23 @@ class StepAtDecay:
     Args:
         start: Value before the decay.
         end: Value after it.
-        threshold: The learning rate counts as decayed once it is below this share of its peak. The default
-            0.5 is met by the first milestone of any usual MultiStepLR; for a cosine schedule the threshold
-            is the point of the switch.
+        threshold: The learning rate counts as decayed once it is at or below this share of its peak. The default
+            0.5 is met by the first milestone of a MultiStepLR whose gamma is 0.5 or less; for a cosine schedule the
+            threshold is the point of the switch.
 
     Raises:
-        UserError: If the threshold is not in (0, 1].
+        UserError: If the threshold is not in (0, 1).
     """
 
     def __init__(self, start: float, end: float, threshold: float = 0.5) -> None:
-        if not 0 < threshold <= 1:
+        if not 0 < threshold < 1:
             raise UserError(f'StepAtDecay: threshold is {threshold}, but a share of the peak learning rate '
-                            'lies in (0, 1]; 0.5 suits MultiStepLR.')
+                            'lies in (0, 1); 0.5 suits MultiStepLR.')
         self.start, self.end, self.threshold = start, end, threshold
 
     def __call__(self, progress: Progress) -> float:
-        return self.end if progress.lr_ratio < self.threshold else self.start
+        decayed = progress.lr_ratio <= self.threshold * (1 + 1e-6)  # a scheduler's products are not exact
+        return self.end if decayed else self.start
 
 
 @SCHEDULES.register_module()

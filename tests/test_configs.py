@@ -55,6 +55,7 @@ def test_a_config_loads(name):
 def test_a_training_builds(name):
     model, cfg = build(name)
     assert all(hasattr(model, part) for part in PARTS.get(cfg.model.type, ('backbone', 'neck')))
+    assert {'LocalVisBackend', 'TensorboardVisBackend'} == {backend.type for backend in cfg.visualizer.vis_backends}
     Visualizer.get_instance('configs')  # a hook asks for the present one
     hooks = [HOOKS.build(hook) for hook in [*cfg.get('custom_hooks', []), *cfg.default_hooks.values()]]
     assert all(isinstance(hook, Hook) for hook in hooks)

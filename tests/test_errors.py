@@ -1,7 +1,7 @@
 """A user's mistake is one sentence and status 2; anything else is a traceback."""
 import pytest
 
-from sssd.errors import UserError, run_cli
+from sssd.errors import LocalError, UserError, run_cli
 
 
 def _fail(argv):
@@ -19,6 +19,15 @@ def test_only_the_first_process_prints(capsys, monkeypatch):
     monkeypatch.setenv('RANK', '1')
     assert run_cli(_fail, ['this']) == 2
     assert capsys.readouterr().err == ''
+
+
+def test_what_one_process_meets_alone_is_printed_by_it(capsys, monkeypatch):
+    monkeypatch.setenv('RANK', '1')
+
+    def main(argv):
+        raise LocalError('this image is broken.')
+    assert run_cli(main) == 2
+    assert capsys.readouterr().err == 'sssd: error: this image is broken.\n'
 
 
 @pytest.mark.parametrize('returned, status', [(None, 0), (0, 0), (3, 3)])

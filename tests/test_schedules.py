@@ -1,6 +1,7 @@
 """Schedules, also under MMEngine's own learning-rate schedulers and across a resume."""
 import math
 import uuid
+from functools import partial
 from types import SimpleNamespace
 
 import pytest
@@ -58,6 +59,11 @@ STEP = StepAtDecay(start=0.99, end=0.9)
 @pytest.mark.parametrize('schedulers', [[multi_step], [warm_up, multi_step]])
 def test_step_switches_once_at_the_first_milestone_and_not_in_warm_up(schedulers, groups):
     assert values(fake_runner(schedulers, groups), STEP) == [0.99] * 40 + [0.9] * 20
+
+
+def test_step_switches_where_the_rate_is_halved():
+    fall = partial(MultiStepLR, milestones=[40], gamma=0.5, by_epoch=False)
+    assert values(fake_runner([warm_up, fall], lr=0.3), STEP) == [0.99] * 40 + [0.9] * 20
 
 
 def test_step_under_a_constant_rate_never_switches():

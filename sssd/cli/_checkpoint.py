@@ -16,6 +16,8 @@ from sssd.errors import UserError
 
 SHOWN = 3
 COUNTER = 'num_batches_tracked'
+#: What PyTorch says of a file that is cut off or empty, by RuntimeError and EOFError.
+DAMAGED = 'PytorchStreamReader failed|Ran out of input'
 #: Parts of an SED, whose labelled branch may be guided.
 PARTS = ('student.', 'teacher.', 'guidance.')
 #: Parts of a guided detector, the plain one first.
@@ -64,7 +66,9 @@ def compare(model: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> Mismatc
         model: The model, without a wrapper; it may be left with the weights.
         state_dict: Weights by key.
     """
-    own = model.state_dict()
+    own, renamed = model.state_dict(), []
+    # Called after the model's own hooks, which rename keys in a copy.
+    handle = model._register_load_state_dict_pre_hook(lambda seen, *rest: renamed.extend(seen))
     try:
         result = model.load_state_dict(state_dict, strict=False)
         missing, unexpected, shapes = result.missing_keys, result.unexpected_keys, []
@@ -74,8 +78,10 @@ def compare(model: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> Mismatc
         if not found:
             raise
         shapes = [f'{key} {_plain(theirs)} instead of {_plain(ours)}' for key, theirs, ours in found]
-        missing = [key for key in own if key not in state_dict]
-        unexpected = [key for key in state_dict if key not in own]
+        missing = [key for key in own if key not in renamed]
+        unexpected = [key for key in renamed if key not in own]
+    finally:
+        handle.remove()
     # Old checkpoints lack these counters; nothing depends on them.
     missing = [key for key in missing if not key.endswith(COUNTER)]
     total = sum(not key.endswith(COUNTER) for key in own)
@@ -104,7 +110,9 @@ def refused_checkpoints_explained(what: str):
     """
     try:
         yield
-    except pickle.UnpicklingError as error:
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        if not isinstance(error, pickle.UnpicklingError) and not re.match(DAMAGED, str(error)):
+            raise
         found = re.search(r'WeightsUnpickler error:\s*(.+?)(?:\. |\n|$)', str(error))
         reason = found[1] if found else (str(error).strip().splitlines() or ['no reason given'])[0]
         raise UserError(f'{what} cannot be read ({reason}): it is damaged, no checkpoint, or holds more than the '

@@ -1,8 +1,10 @@
 """Build a Runner and run it, with a missing file told in one sentence."""
 import os
+import re
 from contextlib import contextmanager
 from typing import Optional, Sequence
 
+import cv2
 from mmengine.config import Config
 from mmengine.dist import all_gather_object
 from mmengine.registry import RUNNERS
@@ -10,7 +12,7 @@ from mmengine.runner import Runner
 
 from sssd.cli._checkpoint import CheckpointGuard, refused_checkpoints_explained
 from sssd.data import check_data
-from sssd.errors import UserError
+from sssd.errors import LocalError, UserError
 
 
 def build_runner(cfg: Config, *, checkpoint: Optional[str] = None, strict: bool = True) -> Runner:
@@ -48,11 +50,35 @@ def report_data(cfg: Config, parts: Sequence[str]) -> None:
 
 @contextmanager
 def missing_files_explained(config: str):
-    """Turn a missing file that a config names, or a checkpoint that is none, into a :class:`UserError`."""
+    """Turn a missing file that a config names, or a checkpoint or an image that is none, into a :class:`UserError`."""
     try:
-        with refused_checkpoints_explained(f'the checkpoint to start from with {config}'):
+        with refused_checkpoints_explained(f'the checkpoint to start from with {config}'), broken_images_explained():
             yield
     except FileNotFoundError as error:
         what = error.filename or str(error)
         raise UserError(f'{what} does not exist, but the config {config} needs it: put it there, or name another '
                         'place with --cfg-options.') from error
+
+
+@contextmanager
+def broken_images_explained():
+    """Turn what mmcv and OpenCV say of an image that cannot be decoded, in a worker as well, into a sentence.
+
+    Raises:
+        LocalError: Naming the file; for an empty one, which OpenCV does not name, how to find it.
+    """
+    try:
+        yield
+    except LocalError as error:  # of sssd.LoadImage; a worker's comes with its traceback
+        raise LocalError(str(error).strip().rpartition('LocalError: ')[2]) from error
+    except AssertionError as error:
+        found = re.search(r'failed to load image: (.+)', str(error))
+        if not found:
+            raise
+        raise LocalError(f'image {found[1]} cannot be decoded, the file is broken; put the right file there or take it '
+                         'out of the data set.') from error
+    except cv2.error as error:
+        if 'buf.empty()' not in str(error):
+            raise
+        raise LocalError('an image of the data is an empty file, which OpenCV does not name; list such files with '
+                         '`find FOLDER -size 0`, and put the right ones there.') from error

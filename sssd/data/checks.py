@@ -7,12 +7,14 @@ import os
 from pathlib import Path
 from typing import Iterator, List, Sequence, Tuple
 
+import cv2
 from mmdet.datasets import CocoDataset, XMLDataset
 from mmdet.registry import DATASETS
 
 from sssd.errors import UserError
 
-from .image_folder import ImageFolder, list_images, pick_listed
+from .evaluator_checks import check_evaluator
+from .image_folder import EXTENSIONS, ImageFolder, list_images, pick_listed
 from .json_io import read_coco
 from .label_checks import check_labels_loaded
 from .sampler import split_batch
@@ -34,7 +36,7 @@ def check_data(cfg, parts: Sequence[str] = ('train', 'val')) -> List[str]:
     Raises:
         UserError: For the first mistake found, naming the key or file and the remedy.
     """
-    lines = []
+    lines, known = [], {}
     for part in parts:
         loader = cfg.get(f'{part}_dataloader')
         if not loader:
@@ -50,7 +52,9 @@ def check_data(cfg, parts: Sequence[str] = ('train', 'val')) -> List[str]:
         classes = _check_same_classes(sets)
         if classes is not None:
             _check_num_classes(cfg.get('model') or {}, classes)
-        _check_evaluator(f'{part}_evaluator', cfg.get(f'{part}_evaluator'))
+            known[where] = classes
+        check_evaluator(f'{part}_evaluator', cfg.get(f'{part}_evaluator'), _coco_file(sets))
+    _check_parts_agree(known)
     return lines
 
 
@@ -91,6 +95,13 @@ def _join(dataset: dict, path: str) -> str:
 def _class_of(dataset: dict):
     kind = dataset.get('type')
     return DATASETS.get(kind) if isinstance(kind, str) else kind
+
+
+def _coco_file(sets: list):
+    """The annotation file of a loader's one COCO data set; None if there are several, or it is none."""
+    dataset = sets[0][1]
+    is_coco = getattr(_class_of(dataset), 'load_data_list', None) is CocoDataset.load_data_list
+    return _join(dataset, dataset['ann_file']) if is_coco and len(sets) == 1 and dataset.get('ann_file') else None
 
 
 def _check_dataset(key: str, dataset: dict, labelled: bool) -> str:
@@ -195,10 +206,10 @@ def _count_boxes(coco: dict, classes: Sequence[str], images: dict) -> int:
 
 
 def check_files(ann_file: str, folder: str, names: List[str], remedy: str = 'check data_prefix') -> None:
-    """Look for images of an annotation file, up to 2000 of them, evenly spread.
+    """Look for images of an annotation file, up to 2000 of them, evenly spread, and at their first bytes.
 
     Raises:
-        UserError: Naming one that is missing, and the remedy.
+        UserError: Naming one that is missing, and the remedy, or one that is there and no image.
     """
     step = max(1, -(-len(names) // _MAX_FILES))
     looked_for = names[::step]
@@ -206,6 +217,11 @@ def check_files(ann_file: str, folder: str, names: List[str], remedy: str = 'che
     if missing:
         raise UserError(f'{len(missing)} of {len(looked_for)} images looked for of {ann_file} are '
                         f'missing, such as {os.path.join(folder, missing[0])}; {remedy}.')
+    for name in looked_for:
+        path = os.path.join(folder, name)
+        if name.lower().endswith(EXTENSIONS) and not cv2.haveImageReader(path):
+            raise UserError(f'image {path} cannot be decoded, the file is broken; put the right file there or take it '
+                            f'out of {ann_file}.')
 
 
 def _check_same_classes(sets: list):
@@ -243,12 +259,13 @@ def _head_classes(key: str, node, in_head: bool = False) -> Iterator[Tuple[str, 
             yield from _head_classes(f'{key}.{name}', inner, in_head or name.endswith('head'))
 
 
-def _check_evaluator(key: str, evaluator) -> None:
-    for metric in evaluator if isinstance(evaluator, (list, tuple)) else [evaluator]:
-        ann_file = (metric or {}).get('ann_file')
-        if ann_file and '://' not in ann_file and not os.path.isfile(ann_file):
-            raise UserError(f'{key}.ann_file={ann_file} does not exist; give the annotation file '
-                            'of the data set it evaluates.')
+def _check_parts_agree(known: dict) -> None:
+    """Refuse other classes, or another order of them, for evaluation than for training: a label is a place in it."""
+    for (first, ours), (second, theirs) in zip(known.items(), list(known.items())[1:]):
+        if ours != theirs:
+            raise UserError(f'{first} and {second} have different classes ({_shorten(ours)}; {_shorten(theirs)}), or '
+                            'another order of them; give both the same metainfo=dict(classes=...), and categories in '
+                            'its order.')
 
 
 def _shorten(names: Sequence[str], limit: int = 6) -> str:

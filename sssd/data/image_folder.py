@@ -1,4 +1,5 @@
 """Unlabelled images from a folder, without any annotation file."""
+import itertools
 import logging
 import os
 import re
@@ -128,7 +129,7 @@ def pick_listed(paths: List[str], folder: str, list_file: str) -> List[str]:
 
 def _natural_key(name: str) -> tuple:
     parts = re.split(r'([0-9]+)', Path(name).as_posix())
-    return [int(part) if part.isdigit() else part for part in parts], name
+    return [int(part) if odd else part for odd, part in zip(itertools.cycle((False, True)), parts)], name
 
 
 def image_size(path: str) -> Tuple[int, int]:

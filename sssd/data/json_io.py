@@ -32,7 +32,8 @@ def read_coco(path: Union[str, Path], annotations: bool = True) -> dict:
         Its content: a dict with at least the lists ``images``, ``annotations``, ``categories``.
 
     Raises:
-        UserError: If the file is missing, is no JSON, or lacks one of these lists or their ids, or a bbox is none.
+        UserError: If the file is missing, is no JSON, or lacks one of these lists or their ids, or a bbox or another
+            number is none.
     """
     path = Path(path)
     if not path.is_file():
@@ -52,9 +53,12 @@ def read_coco(path: Union[str, Path], annotations: bool = True) -> dict:
     _check_fields(path, coco, 'annotations', ('id', 'image_id', 'category_id', 'bbox'))
     _check_fields(path, coco, 'categories', ('id', 'name'))
     for position, entry in enumerate(coco.get('annotations') or []):
-        if not isinstance(entry['bbox'], list) or len(entry['bbox']) != 4:
-            raise UserError(f"{path}: the bbox of entry {position} of 'annotations' is {str(entry['bbox'])[:40]}, but "
+        box = entry['bbox']
+        if not isinstance(box, list) or len(box) != 4 or not all(isinstance(side, (int, float)) for side in box):
+            raise UserError(f"{path}: the bbox of entry {position} of 'annotations' is {str(box)[:40]}, but "
                             'has to be [x, y, width, height].')
+    _check_numbers(path, coco, 'images', ('width', 'height'))
+    _check_numbers(path, coco, 'annotations', ('area',))
     return coco
 
 
@@ -64,3 +68,12 @@ def _check_fields(path: Path, coco: dict, name: str, fields: tuple) -> None:
             if not isinstance(entry, dict) or field not in entry:
                 raise UserError(f'{path} is not in COCO format: entry {position} of {name!r} '
                                 f'has no {field!r}; add it.')
+
+
+def _check_numbers(path: Path, coco: dict, name: str, fields: tuple) -> None:
+    """Refuse a field that is there and is no number."""
+    for position, entry in enumerate(coco.get(name) or []):
+        for field in fields:
+            if not isinstance(entry.get(field, 0), (int, float)):
+                raise UserError(f'{path}: {field!r} of entry {position} of {name!r} is {str(entry[field])[:40]!r}, but '
+                                'has to be a number.')

@@ -2,7 +2,7 @@
 import cv2
 from mmcv.transforms import LoadImageFromFile
 
-from sssd.errors import UserError
+from sssd.errors import LocalError
 from sssd.registry import TRANSFORMS
 
 
@@ -13,7 +13,7 @@ class LoadImage(LoadImageFromFile):
     mmcv lets through OpenCV's own error for an empty file, which does not name it.
 
     Raises:
-        UserError: If the file is missing or cannot be decoded (unless ``ignore_empty``).
+        LocalError: If the file is missing or cannot be decoded (unless ``ignore_empty``).
     """
 
     def transform(self, results: dict) -> dict:
@@ -22,7 +22,7 @@ class LoadImage(LoadImageFromFile):
             return super().transform(results)
         except (OSError, AssertionError, cv2.error) as error:
             missing = isinstance(error, FileNotFoundError)
-            raise UserError(
+            raise LocalError(
                 f'image {results["img_path"]} '
                 f'{"does not exist" if missing else "cannot be decoded, the file is broken"}; '
                 'put the right file there or take it out of the data set.') from error

@@ -1,6 +1,7 @@
 # Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """The unsupervised losses with every class counting alike: an alternative to Eq. 5 that keeps scores calibrated."""
 import torch
+from mmengine.dist import get_world_size
 from torch import Tensor
 
 from sssd.errors import UserError
@@ -27,7 +28,7 @@ class BalancedSoftLoss(SoftLoss):
 
     Args:
         momentum: Of the running counts; 0 takes each batch on its own.
-        floor: Least count of a class, in rows: keeps a class that is hardly seen from ruling the loss.
+        floor: Least count of a class in the whole batch, in rows: keeps one that is hardly seen from ruling the loss.
         sync: Whether counts are averaged over ranks.
         kwargs: ``target``, ``threshold``, ``temperature``, ``box_weight``, ``class_boxes`` of :class:`SoftLoss`.
 
@@ -58,7 +59,7 @@ class BalancedSoftLoss(SoftLoss):
         """Mean over classes of the mean distance of a class's boxes, a scalar; counts are those of the scores."""
         classes = foreground(probability, rows.activation)
         distance = self._row_distance(target, pred, classes)
-        weight = rows.valid.to(distance.dtype) * (classes / self.running.clamp(min=self.floor)).mean(1)
+        weight = rows.valid.to(distance.dtype) * (classes / self._divisor()).mean(1)
         return self.box_weight * (weight * distance).sum()
 
     def counts(self, classes: Tensor, valid: Tensor) -> Tensor:
@@ -67,7 +68,11 @@ class BalancedSoftLoss(SoftLoss):
         if self.running.numel():
             fresh = self.momentum * self.running + (1 - self.momentum) * fresh
         self.running = fresh
-        return fresh.clamp(min=self.floor)
+        return self._divisor()
+
+    def _divisor(self) -> Tensor:
+        """The running counts, not below a rank's share of the floor."""
+        return self.running.clamp(min=self.floor / (get_world_size() if self.sync else 1))
 
     def _load_from_state_dict(self, state_dict, prefix, *args, **kwargs) -> None:
         """Counts are empty until the first batch, so they take the shape of those that are loaded."""

@@ -12,17 +12,22 @@ from sssd.errors import UserError
 from sssd.registry import LOSSES
 
 
-def mean_over_ranks(value: Tensor, sync: bool) -> Tensor:
+def mean_over_ranks(value: Tensor, sync: bool, floor: float = 0.0) -> Tensor:
     """The mean of ``value`` over ranks if ``sync`` and there are several, else ``value`` itself.
 
     DDP averages gradients over ranks, so a loss divided by the mean of the ranks' counts becomes, averaged,
     the loss over the whole batch.
+
+    Args:
+        value: Counts, none below 0.
+        sync: Whether those of all ranks count as one batch.
+        floor: Least value of the whole batch's count, the sum over ranks; each rank has its share of it.
     """
-    if not sync or get_world_size() == 1:
-        return value
-    value = value.clone()
-    all_reduce(value, op='mean')
-    return value
+    ranks = get_world_size() if sync else 1
+    if ranks > 1:
+        value = value.clone()
+        all_reduce(value, op='mean')
+    return value.clamp(min=floor / ranks)
 
 
 class Reweight(nn.Module):
@@ -43,7 +48,7 @@ class Reweight(nn.Module):
 
     def weights(self, divergence: Tensor, distance: Tensor, valid: Tensor) -> Tensor:
         """The plain mean over valid rows (Table 10, "Vanilla")."""
-        return valid / mean_over_ranks(valid.sum(), self.sync).clamp(min=1)
+        return valid / mean_over_ranks(valid.sum(), self.sync, floor=1)
 
 
 LOSSES.register_module(name='Mean', module=Reweight)
@@ -109,7 +114,7 @@ class OHEM(Reweight):
             return valid
         rank = torch.where(valid > 0, divergence, divergence.new_full((), -1.0)).argsort(descending=True).argsort()
         kept = (rank < (valid.sum() * self.ratio).ceil().clamp(min=1)).to(valid.dtype) * valid
-        return kept / mean_over_ranks(kept.sum(), self.sync).clamp(min=1)
+        return kept / mean_over_ranks(kept.sum(), self.sync, floor=1)
 
 
 @LOSSES.register_module()
@@ -128,4 +133,4 @@ class Focal(Reweight):
     def weights(self, divergence: Tensor, distance: Tensor, valid: Tensor) -> Tensor:
         """Weights (N,): ``g**gamma / sum_i g_i**gamma``."""
         focal = distance.pow(self.gamma) * valid
-        return focal / mean_over_ranks(focal.sum(), self.sync).clamp(min=1e-6)
+        return focal / mean_over_ranks(focal.sum(), self.sync, floor=1e-6)

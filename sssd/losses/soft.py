@@ -99,7 +99,7 @@ class SoftLoss(nn.Module):
         weight = rows.valid.to(distance.dtype)
         if self.box_rows == 'foreground':
             weight = weight * objectness(probability, rows.activation)
-        total = mean_over_ranks(weight.sum(), self.reweight.sync).clamp(min=1)
+        total = mean_over_ranks(weight.sum(), self.reweight.sync, floor=1)
         return self.box_weight * (weight * distance).sum() / total
 
     def _row_distance(self, target: Tensor, pred: Tensor, classes: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ from mmdet.models.dense_heads import FCOSHead, RTMDetHead
 from mmdet.models.task_modules.coders import DeltaXYWHBBoxCoder
 from torch import Tensor, nn
 
+from sssd.errors import UserError
 from sssd.losses.distances import SIGMOID
 from sssd.registry import VIEWS
 from sssd.views.base import Pair, Pass, PredictionView, View, require, training_flag
@@ -204,8 +205,13 @@ def _check_outputs(head: nn.Module, unit: Optional[str]) -> None:
     # Eight cells a side: a deformable convolution wants its kernel covered.
     feats = tuple(reference.new_zeros(1, head.in_channels, 8, 8) for _ in head.prior_generator.strides)
     head.eval()
-    outputs = forward_as_in_training(head, feats)
-    head.train(mode)
+    try:
+        outputs = forward_as_in_training(head, feats)
+    except TypeError as error:
+        raise UserError(f'{name} cannot be run on feature maps alone ({error}), so its rows cannot be paired; use a '
+                        'head that takes nothing else.') from error
+    finally:
+        head.train(mode)
     box_channels = 4 * (head.reg_max + 1) if unit == BINS else 4
     expected = [priors * head.cls_out_channels, priors * box_channels, priors]
     channels = [maps[0].shape[1] for maps in outputs]

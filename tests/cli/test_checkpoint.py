@@ -22,6 +22,19 @@ def _net(width=4, depth=1):
     return nn.ModuleDict({str(i): layer for i, layer in enumerate(layers)})
 
 
+class _Renaming(nn.Module):
+    """Takes the weights of a plain net for its student."""
+
+    def __init__(self):
+        super().__init__()
+        self.student = _net()
+
+    def _load_from_state_dict(self, state_dict, *args):
+        for key in [key for key in state_dict if not key.startswith('student.')]:
+            state_dict[f'student.{key}'] = state_dict.pop(key)
+        super()._load_from_state_dict(state_dict, *args)
+
+
 def _pair():
     return nn.ModuleDict(dict(student=_net(), teacher=_net()))
 
@@ -75,17 +88,32 @@ def test_a_start_may_fit_in_part_but_not_in_nothing():
 
 
 def test_a_model_that_renames_keys_while_loading_is_judged_by_the_result():
-    class Renaming(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.student = _net()
+    _load(_Renaming(), _net().state_dict())
 
-        def _load_from_state_dict(self, state_dict, *args):
-            for key in [key for key in state_dict if not key.startswith('student.')]:
-                state_dict[f'student.{key}'] = state_dict.pop(key)
-            super()._load_from_state_dict(state_dict, *args)
 
-    _load(Renaming(), _net().state_dict())
+def test_a_model_that_renames_keys_takes_a_start_that_fits_in_part():
+    """As an SED takes a plain detector of another number of classes."""
+    source, model = _net(4).state_dict(), _Renaming()
+    source['1.weight'] = torch.zeros(8, 4, 1, 1)
+    mismatch = compare(model, source)
+    assert mismatch.missing == mismatch.unexpected == [] and not mismatch.nothing_fits
+    assert mismatch.shapes == ['student.1.weight (8, 4, 1, 1) instead of (4, 4, 1, 1)']
+    assert torch.equal(model.student['0'][0].weight, source['0.0.weight'])
+    _load(model, source, strict=False)
+    with pytest.raises(UserError, match='not of the model in the config: 1 keys have another shape'):
+        _load(model, source)
+
+
+def test_a_detector_of_other_classes_is_a_start_for_sed():
+    plain = MODELS.build(tiny.retinanet())
+    state = plain.state_dict()
+    for key in ('bbox_head.retina_cls.weight', 'bbox_head.retina_cls.bias'):
+        state[key] = torch.cat([state[key], state[key]])
+    model = tiny.build_sed(tiny.retinanet(), seed=1)
+    _load(model, state, strict=False)
+    weight = 'backbone.conv1.weight'
+    for part in ('student', 'teacher'):
+        assert torch.equal(model.state_dict()[f'{part}.{weight}'], state[weight])
 
 
 def test_weights_of_a_bare_state_dict_are_itself():

@@ -7,6 +7,7 @@ import sys
 
 import elastic
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 #: A stand-in for srun: it prints its options and starts --ntasks processes with the variables that Slurm gives them.
 SRUN = '''#!{python}
@@ -54,6 +55,19 @@ def test_a_lost_worker_is_started_again_and_nothing_is_lost(
     assert iterations(done.stdout) in ([1, 2, 3, 4, 5, 6], [1, 2, 3, 4, 3, 4, 5, 6])
     assert (tmp_path / 'lost').exists() and 'resumed epoch' in done.stdout
     assert_same_weights(tmp_path / 'cut', undisturbed.work_dir)
+
+
+@pytest.mark.slow
+def test_every_interval_of_sed_logs_its_losses_and_schedules_with_an_eta(undisturbed):
+    lines = [line for line in undisturbed.output.splitlines() if 'Iter(train)' in line]
+    folder, = undisturbed.work_dir.glob('*/vis_data')
+    events = EventAccumulator(str(folder)).Reload()
+    for name in ('lambda_s', 'lambda_d', 'alpha', 'unsup_over_sup', 'loss', 'sup_loss_cls', 'sup_loss_bbox',
+                 'bbox_loss_scale_cls', 'bbox_loss_scale_bbox', 'bbox_loss_distill_cls', 'bbox_loss_distill_bbox',
+                 'bbox_teacher_above_half'):
+        assert all(f' {name}: ' in line for line in lines), name
+        assert [event.step for event in events.Scalars(name)] == [1, 2, 3, 4, 5, 6], name
+    assert len(lines) == 6 and all(re.search(r'eta: \d+:\d\d:\d\d', line) for line in lines)
 
 
 def test_a_place_that_another_job_has_is_told_and_not_joined(run_tool, job, free_port):
@@ -155,3 +169,13 @@ def test_a_node_rank_that_is_not_used_is_told(run_tool, job, tmp_path, env, told
     assert done.returncode == 0 and done.stdout.startswith('-m torch.distributed.run ')
     assert ('--node-rank=1' in done.stdout) == (env == dict(NNODES='2', NODE_RANK='1'))
     assert done.stderr.startswith('note: NODE_RANK=1 is not used') if told else done.stderr == ''
+
+
+@pytest.mark.parametrize('env, place', [
+    (dict(NNODES='2', NODE_RANK='1', MASTER_ADDR='node0', PORT='29444'),
+     '--nnodes=2 --nproc-per-node=4 --max-restarts=0 --node-rank=1 --master-addr=node0 --master-port=29444 '),
+    ({}, '--nnodes=1 --nproc-per-node=4 --max-restarts=0 --node-rank=0 --master-addr=127.0.0.1 --master-port=29500 ')])
+def test_fixed_nodes_meet_at_the_first(run_tool, job, tmp_path, env, place):
+    path = only_these_programs(tmp_path / 'programs', interpreter='echo "$@"')
+    done = run_tool('dist_train.sh', job.config, '4', PATH=path, PYTHON='interpreter', **env)
+    assert done.returncode == 0 and place in done.stdout, done.stdout

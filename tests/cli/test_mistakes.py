@@ -127,3 +127,32 @@ def test_drawing_without_the_hook(job, trained):
     job.config.write_text(job.config.read_text().replace("visualization=dict(type='DetVisualizationHook')", ''))
     with pytest.raises(UserError, match='need the visualization hook, which .*tiny.py does not have'):
         test_command.main([str(job.config), str(trained.checkpoint), '--show-dir', 'shown'])
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize('loader', ['LoadImageFromFile', 'sssd.LoadImage'])
+def test_an_image_that_breaks_off_is_named_by_training(make_job, tiny_coco, loader, workers):
+    """Its first bytes are those of an image, so that only decoding it finds it."""
+    path = tiny_coco.img_dir / '0002.png'
+    path.write_bytes(path.read_bytes()[:60])
+    text = _train(make_job(), '--cfg-options', f'train_dataloader.num_workers={workers}',
+                  f'train_dataloader.dataset.pipeline.0.type={loader}')
+    assert text.startswith(f'image {path} cannot be decoded, the file is broken;') and text.endswith('.')
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_an_empty_image_that_no_check_looked_at_is_told_by_training(job, tiny_coco, monkeypatch, workers):
+    monkeypatch.setattr(_runner, 'check_data', lambda *args: [])
+    (tiny_coco.img_dir / '0002.png').write_bytes(b'')
+    assert 'find FOLDER -size 0' in _train(job, '--cfg-options', f'train_dataloader.num_workers={workers}')
+
+
+@pytest.mark.parametrize('size', [0, 3000])
+def test_a_checkpoint_that_breaks_off(job, trained, size):
+    job.work_dir.mkdir()
+    cut = job.work_dir / 'cut.pth'
+    cut.write_bytes(trained.checkpoint.read_bytes()[:size])
+    for option in (['--resume', str(cut)], ['--cfg-options', f'load_from={cut}']):
+        assert 'cannot be read' in _train(job, *option)
+    with pytest.raises(UserError, match='cannot be read.*it is damaged'):
+        test_command.main([str(job.config), str(cut)])

@@ -142,6 +142,81 @@ def test_images_missing_on_disk(cfg, tiny_coco):
     fails(cfg, '1 of 6 images looked for of .*annotations.json are missing, such as .*images/0003.png')
 
 
+@pytest.mark.parametrize('content', [b'', b'no image at all'])
+def test_an_image_that_is_none(cfg, tiny_coco, content):
+    (tiny_coco.img_dir / '0003.png').write_bytes(content)
+    fails(cfg, 'image .*images/0003.png cannot be decoded, .* take it out of .*annotations.json')
+
+
+def test_files_that_are_no_images_by_name_are_left_to_the_pipeline(cfg, tiny_coco):
+    coco = json.loads(tiny_coco.ann_file.read_text())
+    coco['images'][0]['file_name'] = '0000.npy'
+    (tiny_coco.img_dir / '0000.npy').write_bytes(b'an array')
+    for name in ('annotations.json', 'unlabeled.json'):
+        rewrite(tiny_coco.root / name, images=coco['images'])
+    assert len(check_data(cfg)) == 3
+
+
+@pytest.mark.parametrize('key, place, value, words', [
+    ('images', 'width', None, "'width' of entry 0 of 'images' is 'None', but has to be a number"),
+    ('annotations', 'area', '12', "'area' of entry 0 of 'annotations' is '12', but has to be a number"),
+    ('annotations', 'bbox', ['0', 0, 1, 1], "the bbox of entry 0 of 'annotations' is")])
+def test_numbers_that_are_none(cfg, tiny_coco, key, place, value, words):
+    entries = json.loads(tiny_coco.ann_file.read_text())[key]
+    entries[0][place] = value
+    rewrite(tiny_coco.ann_file, **{key: entries})
+    fails(cfg, words)
+
+
+def other_val(cfg, tiny_coco, data=True, evaluator=True, **changes):
+    """A copy of the labelled file, changed, as that of validation."""
+    path = tiny_coco.root / 'val.json'
+    shutil.copy(tiny_coco.ann_file, path)
+    rewrite(path, **changes)
+    if data:
+        cfg.val_dataloader.dataset.ann_file = 'val.json'
+    if evaluator:
+        cfg.val_evaluator.ann_file = str(path)
+
+
+def test_classes_of_training_and_validation_have_one_order(cfg, tiny_coco):
+    other_val(cfg, tiny_coco, categories=[dict(id=2, name='bar'), dict(id=1, name='disc')])
+    fails(cfg, "val.json of val_dataloader.dataset lists its categories as 'bar', 'disc'")
+    cfg.val_dataloader.dataset.metainfo = dict(classes=('bar', 'disc'))
+    fails(cfg, r"train_dataloader and val_dataloader have different classes \('disc', 'bar'; 'bar', 'disc'\)")
+
+
+def test_an_evaluator_with_the_file_of_other_images(cfg, tiny_coco):
+    images = json.loads(tiny_coco.ann_file.read_text())['images']
+    other_val(cfg, tiny_coco, data=False, images=images[1:])
+    fails(cfg, 'val_evaluator.ann_file=.*/val.json lacks 1 of the 6 images of .*annotations.json, such as that of id 1')
+
+
+def test_an_evaluator_with_the_categories_of_another_file(cfg, tiny_coco):
+    other_val(cfg, tiny_coco, data=False, categories=[dict(id=2, name='bar'), dict(id=1, name='disc')])
+    fails(cfg, 'have different categories')
+
+
+def test_an_evaluator_with_a_copy_of_the_file_passes(cfg, tiny_coco):
+    other_val(cfg, tiny_coco, data=False)
+    assert len(check_data(cfg)) == 3
+
+
+@pytest.mark.parametrize('field', ['iscrowd', 'area'])
+def test_what_pycocotools_reads_is_there(cfg, tiny_coco, field):
+    things = json.loads(tiny_coco.ann_file.read_text())['annotations']
+    del things[-1][field]
+    other_val(cfg, tiny_coco, data=False, annotations=things)
+    fails(cfg, f'val_evaluator.ann_file=.*/val.json has annotations without {field!r}, which pycocotools reads')
+
+
+def test_training_alone_needs_no_iscrowd(cfg, tiny_coco):
+    things = json.loads(tiny_coco.ann_file.read_text())['annotations']
+    other_val(cfg, tiny_coco)
+    rewrite(tiny_coco.ann_file, annotations=[{k: v for k, v in thing.items() if k != 'iscrowd'} for thing in things])
+    assert len(check_data(cfg)) == 3
+
+
 def test_validation_data_are_checked_too(cfg, tiny_coco):
     shutil.copy(tiny_coco.ann_file, tiny_coco.root / 'val.json')
     cfg.val_dataloader.dataset.ann_file = 'val.json'

@@ -43,6 +43,12 @@ def test_nested_folders_any_case_natural_order(tmp_path):
     assert (info['width'], info['height'], info['img_id'], info['instances']) == (30, 20, 5, [])
 
 
+def test_digits_of_other_scripts_are_letters(tmp_path):
+    for name in ('img10.png', 'img2.png', 'img².png', 'img１.png', '²1.png'):
+        save(tmp_path / name)
+    assert names(build(tmp_path), tmp_path) == ['img2.png', 'img10.png', 'img².png', 'img１.png', '²1.png']
+
+
 def test_data_prefix_joins_data_root_as_in_mmdet(tmp_path):
     save(tmp_path / 'pool/1.jpg')
     save(tmp_path / 'other/2.jpg')

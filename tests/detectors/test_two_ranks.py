@@ -43,8 +43,9 @@ def update_and_gap(case, ranks, key=None, **options):
 
 
 @pytest.mark.parametrize('case', [
-    'retinanet', 'fcos', 'faster_rcnn', 'retinanet_foreground', 'retinanet_guided', 'fcos_guided', 'faster_rcnn_guided',
-    'retinanet_sssd', 'fcos_sssd', 'faster_rcnn_sssd', 'detr', 'faster_rcnn_c4', 'faster_rcnn_dc5'])
+    'retinanet', 'fcos', 'faster_rcnn', 'retinanet_foreground', 'retinanet_balanced', 'retinanet_guided', 'fcos_guided',
+    'faster_rcnn_guided', 'retinanet_sssd', 'fcos_sssd', 'faster_rcnn_sssd', 'detr', 'faster_rcnn_c4',
+    'faster_rcnn_dc5'])
 def test_half_the_batch_twice_is_the_whole_batch(case, ranks):
     update, gap = update_and_gap(case, ranks)
     assert update > 100 * TOLERANCE
@@ -57,6 +58,11 @@ def test_accumulated_gradients_are_those_of_one_rank_too(case, ranks):
     update, gap = update_and_gap(case, ranks, key, accumulate=2)
     assert update > 100 * TOLERANCE
     assert gap < TOLERANCE and largest_gap(ranks[0][key], ranks[1][key]) == 0
+
+
+def test_the_floor_of_a_count_is_that_of_the_whole_batch(ranks):
+    for found in ranks:
+        torch.testing.assert_close(found['floored'], torch.tensor([0.6, 0.5]))
 
 
 def test_synchronised_batch_norm_is_refused_on_cpus(ranks):

@@ -22,6 +22,8 @@ custom_hooks = [
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=6)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
 env_cfg = dict(env_cfg, dist_cfg=dict(backend='gloo', timeout=60))
+vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
+visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends)
 '''
 
 #: The module that the config imports.

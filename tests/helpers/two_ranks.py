@@ -15,6 +15,7 @@ from mmengine.runner.utils import set_random_seed
 
 from sssd.hooks import RecomputeHook, ScaleDrawHook
 from sssd.hooks.ema_teacher import average
+from sssd.losses.reweight import mean_over_ranks
 
 #: Unequal numbers of boxes: three on the first rank, one on the second.
 BATCH = dict(boxes=tiny.BOXES, unlabelled=2, seed=1)
@@ -46,6 +47,8 @@ def settled(make):
 
 
 SYNCED_HEAD = dict(type='sssd.SyncedRetinaHead')
+#: Its floor is above every count of the batch.
+BALANCED = dict(type='BalancedSoftLoss', floor=500.0, sync=True)
 #: Detector and options of an SED, or None in the place of options: a GuidedDetector with SSSD's distance.
 CASES = dict(
     retinanet=(tiny.retinanet(**SYNCED_HEAD), losses(True)),
@@ -53,6 +56,7 @@ CASES = dict(
     retinanet_foreground=(tiny.retinanet(**SYNCED_HEAD), {
         **losses(True), 'distill_loss': dict(type='SoftLoss', box_rows='foreground',
                                              reweight=dict(type='Focal', sync=True))}),
+    retinanet_balanced=(tiny.retinanet(**SYNCED_HEAD), dict.fromkeys(('scale_loss', 'distill_loss'), BALANCED)),
     retinanet_guided=(tiny.retinanet(**SYNCED_HEAD), {**losses(True), 'guidance': guidance('js', context=True)}),
     fcos_guided=(tiny.fcos(), {**losses(True), 'guidance': guidance('mse', detach=True)}),
     faster_rcnn=(settled(tiny.faster_rcnn), losses(True)),
@@ -190,7 +194,8 @@ def main(rendezvous, rank, world_size, out):
     found = {case: step(case, rank, world_size) for case in CASES}
     found.update({('accumulated', case): step(case, rank, world_size, accumulate=2) for case in ACCUMULATED})
     found.update({case: lacking(*case, rank) for case in LACKING})
-    torch.save({**found, 's': draws(), 'sync_bn': synchronised_batch_norm()}, out)
+    floored = mean_over_ranks(torch.tensor([0.1 + rank, 0.1]), sync=True, floor=1)
+    torch.save({**found, 's': draws(), 'sync_bn': synchronised_batch_norm(), 'floored': floored}, out)
     torch.distributed.destroy_process_group()
     gc.collect()  # gloo's threads end with the last model that holds the group
 

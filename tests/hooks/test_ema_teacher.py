@@ -45,6 +45,17 @@ def test_the_copy_at_the_start_is_exact():
     assert all(torch.equal(value, student.state_dict()[name]) for name, value in teacher.state_dict().items())
 
 
+@pytest.mark.parametrize('iteration, equal', [(0, True), (3, False)])
+def test_the_teacher_becomes_the_student_at_the_start_and_not_when_training_goes_on(iteration, equal):
+    pair = nn.ModuleDict(dict(student=net(1), teacher=net(0)))
+    pair.student, pair.teacher = pair['student'], pair['teacher']
+    optimizer = torch.optim.SGD(pair.student.parameters(), lr=0.1)
+    runner = SimpleNamespace(model=pair, iter=iteration, optim_wrapper=SimpleNamespace(optimizer=optimizer))
+    EMATeacherHook().before_train(runner)
+    student, teacher = (tiny.state_of(pair[part]) for part in ('student', 'teacher'))
+    assert all(torch.equal(value, teacher[name]) for name, value in student.items()) == equal
+
+
 def test_alpha_of_zero_is_no_default():
     after_decay = Progress(9, 10, lr=0.001, peak_lr=0.1)
     assert EMATeacherHook(alpha=0).alpha(after_decay) == 0

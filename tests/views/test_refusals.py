@@ -44,6 +44,15 @@ def test_vfnet():
                           regress_ranges=((-1, 16), (16, 32), (32, 64), (64, 1e8))), train_cfg=None), 'VFNetHead')
 
 
+def test_a_head_that_wants_more_than_feature_maps():
+    @MMDET_MODELS.register_module(force=True)
+    class TextHead(MMDET_MODELS.get('RetinaHead')):
+        def forward(self, feats, text):
+            return super().forward(feats)
+
+    refuse(with_head(dict(tiny.retinanet()['bbox_head'], type='TextHead')), "TextHead cannot be run on .*'text'")
+
+
 def test_ssd():
     refuse(with_head(dict(
         type='SSDHead', num_classes=3, in_channels=(32,) * 4, bbox_coder=tiny.DELTAS,
