@@ -4,6 +4,7 @@ import re
 from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
+from traceback import walk_tb
 from typing import List, Mapping
 
 import torch
@@ -16,8 +17,6 @@ from sssd.errors import UserError
 
 SHOWN = 3
 COUNTER = 'num_batches_tracked'
-#: What PyTorch says of a file that is cut off or empty, by RuntimeError and EOFError.
-DAMAGED = 'PytorchStreamReader failed|Ran out of input'
 #: Parts of an SED, whose labelled branch may be guided.
 PARTS = ('student.', 'teacher.', 'guidance.')
 #: Parts of a guided detector, the plain one first.
@@ -111,12 +110,17 @@ def refused_checkpoints_explained(what: str):
     try:
         yield
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        if not isinstance(error, pickle.UnpicklingError) and not re.match(DAMAGED, str(error)):
+        if not isinstance(error, pickle.UnpicklingError) and not _while_loading(error):
             raise
         found = re.search(r'WeightsUnpickler error:\s*(.+?)(?:\. |\n|$)', str(error))
         reason = found[1] if found else (str(error).strip().splitlines() or ['no reason given'])[0]
         raise UserError(f'{what} cannot be read ({reason}): it is damaged, no checkpoint, or holds more than the '
                         'tensors, numbers and logs of one; take one that sssd or mmdet wrote.') from error
+
+
+def _while_loading(error: BaseException) -> bool:
+    """Whether ``torch.load`` was at work: a file that is cut off or empty gives errors that others give too."""
+    return any(frame.f_code is torch.load.__code__ for frame, _ in walk_tb(error.__traceback__))
 
 
 class CheckpointGuard(Hook):

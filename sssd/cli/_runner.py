@@ -72,10 +72,10 @@ def broken_images_explained():
     except LocalError as error:  # of sssd.LoadImage; a worker's comes with its traceback
         raise LocalError(str(error).strip().rpartition('LocalError: ')[2]) from error
     except AssertionError as error:
-        found = re.search(r'failed to load image: (.+)', str(error))
+        found = re.findall(r'failed to load image: (.+)', str(error))  # a worker's has mmcv's own line before it
         if not found:
             raise
-        raise LocalError(f'image {found[1]} cannot be decoded, the file is broken; put the right file there or take it '
+        raise LocalError(f'image {found[-1]} cannot be decoded, the file is broken; put the right file there or take it '
                          'out of the data set.') from error
     except cv2.error as error:
         if 'buf.empty()' not in str(error):

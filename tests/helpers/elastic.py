@@ -18,7 +18,8 @@ train_dataloader = dict(
     batch_size=2, num_workers=0, sampler=dict(type='sssd.MixedSourceSampler', batch_size=2, source_ratio=[1, 1]),
     dataset=dict(type='ConcatDataset', datasets=[labelled, unlabelled]))
 custom_hooks = [
-    dict(type='sssd.ScaleDrawHook'), dict(type='sssd.EMATeacherHook', alpha=0.5), dict(type='LoseAProcess')]
+    dict(type='sssd.LambdaScheduleHook', burn_in=0, lambda_s=1.0, lambda_d=1.0), dict(type='sssd.ScaleDrawHook'),
+    dict(type='sssd.EMATeacherHook', alpha=0.5), dict(type='LoseAProcess')]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=6)
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
 env_cfg = dict(env_cfg, dist_cfg=dict(backend='gloo', timeout=60))
