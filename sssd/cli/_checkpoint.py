@@ -5,7 +5,7 @@ from collections import OrderedDict
 from contextlib import contextmanager
 from dataclasses import dataclass
 from traceback import walk_tb
-from typing import List, Mapping
+from typing import List, Mapping, Optional
 
 import torch
 from mmengine.hooks import Hook
@@ -13,7 +13,7 @@ from mmengine.logging import print_log
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import nn
 
-from sssd.errors import UserError
+from sssd.errors import LocalError, UserError
 
 SHOWN = 3
 COUNTER = 'num_batches_tracked'
@@ -99,28 +99,37 @@ def weights_of(checkpoint: Mapping) -> Mapping[str, torch.Tensor]:
 
 @contextmanager
 def refused_checkpoints_explained(what: str):
-    """Turn PyTorch's refusal to unpickle a file into a :class:`UserError`.
+    """Turn PyTorch's refusal to unpickle a file, or what it says of a damaged one, into a :class:`UserError`.
 
     Args:
-        what: The file, for the sentence.
+        what: The file, for the sentence; where it has not the name of the file that is read, that is added.
 
     Raises:
         UserError: When a file that is read meanwhile is no checkpoint, or asks for more than one of MMEngine holds.
+        LocalError: When it is empty or cut off, which may be so on one node alone.
     """
     try:
         yield
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        if not isinstance(error, pickle.UnpicklingError) and not _while_loading(error):
+        path = _file_being_loaded(error)
+        cut_off = isinstance(error, EOFError) or re.match('PytorchStreamReader failed|unexpected EOF', str(error))
+        kind = LocalError if cut_off else UserError
+        if path is None or not (cut_off or isinstance(error, pickle.UnpicklingError)):
             raise
+        if path not in what:
+            what = f'{path}, {what},'
         found = re.search(r'WeightsUnpickler error:\s*(.+?)(?:\. |\n|$)', str(error))
         reason = found[1] if found else (str(error).strip().splitlines() or ['no reason given'])[0]
-        raise UserError(f'{what} cannot be read ({reason}): it is damaged, no checkpoint, or holds more than the '
+        raise kind(f'{what} cannot be read ({reason}): it is damaged, no checkpoint, or holds more than the '
                         'tensors, numbers and logs of one; take one that sssd or mmdet wrote.') from error
 
 
-def _while_loading(error: BaseException) -> bool:
-    """Whether ``torch.load`` was at work: a file that is cut off or empty gives errors that others give too."""
-    return any(frame.f_code is torch.load.__code__ for frame, _ in walk_tb(error.__traceback__))
+def _file_being_loaded(error: BaseException) -> Optional[str]:
+    """The file that ``torch.load`` was at when it failed; None if it was not at work: others raise such errors too."""
+    for frame, _ in walk_tb(error.__traceback__):
+        if (frame.f_code.co_name, frame.f_code.co_filename) == ('load', torch.serialization.__file__):
+            return str(frame.f_locals.get('f', 'a file'))
+    return None
 
 
 class CheckpointGuard(Hook):

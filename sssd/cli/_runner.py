@@ -55,9 +55,12 @@ def missing_files_explained(config: str):
         with refused_checkpoints_explained(f'the checkpoint to start from with {config}'), broken_images_explained():
             yield
     except FileNotFoundError as error:
-        what = error.filename or str(error)
-        raise UserError(f'{what} does not exist, but the config {config} needs it: put it there, or name another '
-                        'place with --cfg-options.') from error
+        named = re.findall(r"No such file or directory: '(.+)'", str(error))
+        what = error.filename or (named[-1] if named else str(error))
+        # Of a worker's error the text alone is left.
+        kind = LocalError if 'Original Traceback' in str(error) else UserError
+        raise kind(f'{what} does not exist, but the config {config} needs it: put it there, or name another '
+                   'place with --cfg-options.') from error
 
 
 @contextmanager
@@ -75,8 +78,8 @@ def broken_images_explained():
         found = re.findall(r'failed to load image: (.+)', str(error))  # a worker's has mmcv's own line before it
         if not found:
             raise
-        raise LocalError(f'image {found[-1]} cannot be decoded, the file is broken; put the right file there or take it '
-                         'out of the data set.') from error
+        raise LocalError(f'image {found[-1]} cannot be decoded, the file is broken; put the right file there or take '
+                         'it out of the data set.') from error
     except cv2.error as error:
         if 'buf.empty()' not in str(error):
             raise

@@ -13,10 +13,10 @@ from mmdet.registry import DATASETS
 
 from sssd.errors import UserError
 
-from .evaluator_checks import check_evaluator
+from .evaluator_checks import check_evaluator, formats_only
 from .image_folder import EXTENSIONS, ImageFolder, list_images, pick_listed
 from .json_io import read_coco
-from .label_checks import check_labels_loaded
+from .label_checks import check_labels_loaded, steps_of, type_name
 from .sampler import split_batch
 from .xml_checks import check_xml
 
@@ -42,7 +42,7 @@ def check_data(cfg, parts: Sequence[str] = ('train', 'val')) -> List[str]:
         if not loader:
             continue
         where = f'{part}_dataloader'
-        labelled_only = _check_sampler(where, loader)
+        labelled_only = _check_sampler(where, loader) and not formats_only(cfg.get(f'{part}_evaluator'))
         sets = list(_leaves(f'{where}.dataset', loader['dataset']))
         first = f'{where}.dataset.datasets[0]'
         for key, dataset in sets:
@@ -53,7 +53,7 @@ def check_data(cfg, parts: Sequence[str] = ('train', 'val')) -> List[str]:
         if classes is not None:
             _check_num_classes(cfg.get('model') or {}, classes)
             known[where] = classes
-        check_evaluator(f'{part}_evaluator', cfg.get(f'{part}_evaluator'), _coco_file(sets))
+        check_evaluator(f'{part}_evaluator', cfg.get(f'{part}_evaluator'), classes, _coco_file(sets))
     _check_parts_agree(known)
     return lines
 
@@ -98,10 +98,13 @@ def _class_of(dataset: dict):
 
 
 def _coco_file(sets: list):
-    """The annotation file of a loader's one COCO data set; None if there are several, or it is none."""
+    """The annotation file of a loader's one COCO data set; None if there are several, or only a part of it is taken."""
+    if len(sets) != 1:
+        return None
     dataset = sets[0][1]
     is_coco = getattr(_class_of(dataset), 'load_data_list', None) is CocoDataset.load_data_list
-    return _join(dataset, dataset['ann_file']) if is_coco and len(sets) == 1 and dataset.get('ann_file') else None
+    whole = is_coco and dataset.get('ann_file') and dataset.get('indices') is None
+    return _join(dataset, dataset['ann_file']) if whole else None
 
 
 def _check_dataset(key: str, dataset: dict, labelled: bool) -> str:
@@ -122,6 +125,8 @@ def _check_dataset(key: str, dataset: dict, labelled: bool) -> str:
                             'data_prefix.')
         if dataset.get('ann_file'):
             images = pick_listed(images, folder, _join(dataset, dataset['ann_file']))
+        if not dataset.get('skip_broken') and _decodes_by_opencv(dataset):
+            _check_decodable(images, folder)
         return f'{key}: {len(images)} images, unlabelled, of {folder}'
     loads = getattr(kind, 'load_data_list', None)
     is_coco = loads is CocoDataset.load_data_list
@@ -163,7 +168,8 @@ def _check_coco(key: str, dataset: dict, ann_file: str, folder: str, labelled: b
     if labelled and not boxes:
         raise UserError(f'{ann_file} of {key} has no box of the classes {_shorten(classes)}; '
                         'give a labelled file.')
-    check_files(ann_file, folder, [image['file_name'] for image in images.values()])
+    check_files(ann_file, folder, [image['file_name'] for image in images.values()],
+                decoded=_decodes_by_opencv(dataset))
     return f'{key}: {len(images)} images, {boxes} boxes, {len(classes)} classes, of {ann_file}'
 
 
@@ -174,7 +180,7 @@ def _classes(key: str, dataset: dict) -> Tuple[str, ...]:
         if not os.path.isfile(classes):
             raise UserError(f'{key}.metainfo.classes is the text {classes!r}; give a tuple such '
                             f"as ('{classes}',).")
-        classes = Path(classes).read_text().split('\n')
+        classes = Path(classes).read_text().splitlines()
     if classes is None:
         classes = getattr(_class_of(dataset), 'METAINFO', {}).get('classes', ())
     return tuple(classes)
@@ -205,23 +211,51 @@ def _count_boxes(coco: dict, classes: Sequence[str], images: dict) -> int:
     return count
 
 
-def check_files(ann_file: str, folder: str, names: List[str], remedy: str = 'check data_prefix') -> None:
+def check_files(ann_file: str, folder: str, names: List[str], remedy: str = 'check data_prefix',
+                decoded: bool = True) -> None:
     """Look for images of an annotation file, up to 2000 of them, evenly spread, and at their first bytes.
+
+    Args:
+        ann_file: The annotation file.
+        folder: The folder of the images.
+        names: Their names in it.
+        remedy: What to do about a missing one.
+        decoded: Whether OpenCV is going to decode them, so that it has to know their kind.
 
     Raises:
         UserError: Naming one that is missing, and the remedy, or one that is there and no image.
     """
-    step = max(1, -(-len(names) // _MAX_FILES))
-    looked_for = names[::step]
+    looked_for = _spread(names)
     missing = [name for name in looked_for if not os.path.isfile(os.path.join(folder, name))]
     if missing:
         raise UserError(f'{len(missing)} of {len(looked_for)} images looked for of {ann_file} are '
                         f'missing, such as {os.path.join(folder, missing[0])}; {remedy}.')
-    for name in looked_for:
-        path = os.path.join(folder, name)
-        if name.lower().endswith(EXTENSIONS) and not cv2.haveImageReader(path):
-            raise UserError(f'image {path} cannot be decoded, the file is broken; put the right file there or take it '
-                            f'out of {ann_file}.')
+    if decoded:
+        _check_decodable([os.path.join(folder, name) for name in names], ann_file)
+
+
+def _spread(items: list) -> list:
+    """Up to 2000 of the items, evenly spread."""
+    return items[::max(1, -(-len(items) // _MAX_FILES))]
+
+
+def _decodes_by_opencv(dataset: dict) -> bool:
+    """Whether images are loaded by mmcv's default backend, and one that is broken ends the training."""
+    loads = [step for step in steps_of(dataset.get('pipeline') or [])
+             if type_name(step) in ('LoadImageFromFile', 'LoadImage')]
+    return bool(loads) and all(step.get('imdecode_backend', 'cv2') == 'cv2' and not step.get('ignore_empty')
+                               for step in loads)
+
+
+def _check_decodable(paths: List[str], source: str) -> None:
+    """Refuse files that have the name of an image, and neither the first bytes of one nor leave to be read."""
+    for path in _spread(paths):
+        if not path.lower().endswith(EXTENSIONS) or cv2.haveImageReader(path):
+            continue
+        if not os.access(path, os.R_OK):
+            raise UserError(f'image {path} may not be read by this user; change its permissions.')
+        raise UserError(f'image {path} cannot be decoded, the file is broken; put the right file there or take it '
+                        f'out of {source}.')
 
 
 def _check_same_classes(sets: list):

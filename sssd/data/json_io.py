@@ -2,7 +2,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Union
+from typing import Sequence, Union
 
 from sssd.errors import UserError
 
@@ -21,12 +21,14 @@ def write_json(path: Union[str, Path], content: dict) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read_coco(path: Union[str, Path], annotations: bool = True) -> dict:
+def read_coco(path: Union[str, Path], annotations: bool = True,
+              image_fields: Sequence[str] = ('id', 'file_name', 'width', 'height')) -> dict:
     """Read a COCO annotation file.
 
     Args:
         path: The JSON file.
         annotations: Whether ``annotations`` must be there; an unlabelled file may do without.
+        image_fields: What each image must have.
 
     Returns:
         Its content: a dict with at least the lists ``images``, ``annotations``, ``categories``.
@@ -49,7 +51,7 @@ def read_coco(path: Union[str, Path], annotations: bool = True) -> dict:
     if missing:
         raise UserError(f'{path} is not in COCO format: it lacks the list(s) '
                         f'{", ".join(missing)}; convert it to COCO first.')
-    _check_fields(path, coco, 'images', ('id', 'file_name', 'width', 'height'))
+    _check_fields(path, coco, 'images', image_fields)
     _check_fields(path, coco, 'annotations', ('id', 'image_id', 'category_id', 'bbox'))
     _check_fields(path, coco, 'categories', ('id', 'name'))
     for position, entry in enumerate(coco.get('annotations') or []):
@@ -62,7 +64,7 @@ def read_coco(path: Union[str, Path], annotations: bool = True) -> dict:
     return coco
 
 
-def _check_fields(path: Path, coco: dict, name: str, fields: tuple) -> None:
+def _check_fields(path: Path, coco: dict, name: str, fields: Sequence[str]) -> None:
     for position, entry in enumerate(coco.get(name) or []):
         for field in fields:
             if not isinstance(entry, dict) or field not in entry:

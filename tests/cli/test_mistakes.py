@@ -1,4 +1,6 @@
 """Mistakes in the arguments of training and testing: one sentence each, before anything is built."""
+import re
+
 import pytest
 
 from sssd.cli import _dist, _runner, train
@@ -141,6 +143,15 @@ def test_an_image_that_breaks_off_is_named_by_training(make_job, tiny_coco, load
 
 
 @pytest.mark.parametrize('workers', [0, 1])
+@pytest.mark.parametrize('workers', [0, 1])
+def test_an_image_that_vanishes_is_named_by_training(job, tiny_coco, monkeypatch, workers):
+    monkeypatch.setattr(_runner, 'check_data', lambda *args: [])
+    path = tiny_coco.img_dir / '0002.png'
+    path.unlink()
+    text = _train(job, '--cfg-options', f'train_dataloader.num_workers={workers}')
+    assert text.startswith(f'{path} does not exist, but the config {job.config} needs it')
+
+
 def test_an_empty_image_that_no_check_looked_at_is_told_by_training(job, tiny_coco, monkeypatch, workers):
     monkeypatch.setattr(_runner, 'check_data', lambda *args: [])
     (tiny_coco.img_dir / '0002.png').write_bytes(b'')
@@ -153,6 +164,6 @@ def test_a_checkpoint_that_breaks_off(job, trained, size):
     cut = job.work_dir / 'cut.pth'
     cut.write_bytes(trained.checkpoint.read_bytes()[:size])
     for option in (['--resume', str(cut)], ['--cfg-options', f'load_from={cut}']):
-        assert 'cannot be read' in _train(job, *option)
+        assert re.match(f'{cut}, the checkpoint to start from with .*, cannot be read', _train(job, *option))
     with pytest.raises(UserError, match='cannot be read.*it is damaged'):
         test_command.main([str(job.config), str(cut)])

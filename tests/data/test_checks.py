@@ -18,7 +18,7 @@ def cfg(tiny_coco):
     labelled = dict(
         type='CocoDataset', data_root=str(tiny_coco.root), ann_file='annotations.json',
         data_prefix=dict(img='images/'), metainfo=dict(classes=('disc', 'bar')),
-        filter_cfg=dict(filter_empty_gt=True, min_size=32))
+        filter_cfg=dict(filter_empty_gt=True, min_size=32), pipeline=[dict(type='LoadImageFromFile')])
     unlabelled = dict(labelled, ann_file='unlabeled.json', filter_cfg=None)
     train = dict(
         batch_size=4, sampler=dict(type='sssd.MixedSourceSampler', batch_size=4, source_ratio=[1, 1]),
@@ -148,6 +148,28 @@ def test_an_image_that_is_none(cfg, tiny_coco, content):
     fails(cfg, 'image .*images/0003.png cannot be decoded, .* take it out of .*annotations.json')
 
 
+@pytest.mark.parametrize('option', [dict(ignore_empty=True), dict(imdecode_backend='pillow')])
+def test_a_pipeline_that_copes_with_broken_images_is_left_to_it(cfg, tiny_coco, option):
+    (tiny_coco.img_dir / '0003.png').write_bytes(b'')
+    for dataset in (labelled(cfg), unlabelled(cfg), cfg.val_dataloader.dataset):
+        dataset.pipeline[0].update(option)
+    assert len(check_data(cfg)) == 3
+
+
+@pytest.mark.parametrize('skip', [False, True])
+def test_a_broken_image_in_a_folder(cfg, tiny_coco, skip):
+    (tiny_coco.root / 'pool').mkdir()
+    shutil.copy(tiny_coco.img_dir / '0000.png', tiny_coco.root / 'pool/0.png')
+    (tiny_coco.root / 'pool/1.png').write_bytes(b'')
+    cfg.train_dataloader.dataset.datasets[1] = dict(
+        type='sssd.ImageFolder', data_root=str(tiny_coco.root), data_prefix=dict(img='pool/'), skip_broken=skip,
+        metainfo=dict(classes=('disc', 'bar')), pipeline=[dict(type='LoadImageFromFile')])
+    if skip:
+        assert len(check_data(cfg)) == 3
+    else:
+        fails(cfg, 'image .*/pool/1.png cannot be decoded')
+
+
 def test_files_that_are_no_images_by_name_are_left_to_the_pipeline(cfg, tiny_coco):
     coco = json.loads(tiny_coco.ann_file.read_text())
     coco['images'][0]['file_name'] = '0000.npy'
@@ -194,7 +216,23 @@ def test_an_evaluator_with_the_file_of_other_images(cfg, tiny_coco):
 
 def test_an_evaluator_with_the_categories_of_another_file(cfg, tiny_coco):
     other_val(cfg, tiny_coco, data=False, categories=[dict(id=2, name='bar'), dict(id=1, name='disc')])
-    fails(cfg, 'have different categories')
+    fails(cfg, r"val_evaluator.ann_file=.*/val.json does not list the classes .*, 'disc', 'bar', in this order, but 'bar'")
+    cfg.val_evaluator.sort_categories = True
+    assert len(check_data(cfg)) == 3
+
+
+def test_an_evaluator_may_know_more_classes_and_images(cfg, tiny_coco):
+    coco = json.loads(tiny_coco.ann_file.read_text())
+    other = dict(id=99, image_id=7, category_id=9, bbox=[0, 0, 9, 9])
+    other_val(cfg, tiny_coco, data=False, images=[*coco['images'], dict(id=7)],
+              categories=[dict(id=9, name='ring'), *coco['categories']], annotations=[*coco['annotations'], other])
+    assert len(check_data(cfg)) == 3
+
+
+def test_a_file_of_images_alone_is_enough_where_results_are_only_written(cfg, tiny_coco):
+    other_val(cfg, tiny_coco, annotations=[])
+    cfg.val_evaluator.format_only = True
+    assert check_data(cfg)[2].startswith('val_dataloader.dataset: 6 images, 0 boxes')
 
 
 def test_an_evaluator_with_a_copy_of_the_file_passes(cfg, tiny_coco):

@@ -47,8 +47,8 @@ def settled(make):
 
 
 SYNCED_HEAD = dict(type='sssd.SyncedRetinaHead')
-#: Its floor is above every count of the batch.
-BALANCED = dict(type='BalancedSoftLoss', floor=500.0, sync=True)
+#: Their floors are below and above every count of the batch.
+BALANCED, FLOORED = (dict(type='BalancedSoftLoss', floor=floor, sync=True) for floor in (1e-3, 500.0))
 #: Detector and options of an SED, or None in the place of options: a GuidedDetector with SSSD's distance.
 CASES = dict(
     retinanet=(tiny.retinanet(**SYNCED_HEAD), losses(True)),
@@ -57,6 +57,7 @@ CASES = dict(
         **losses(True), 'distill_loss': dict(type='SoftLoss', box_rows='foreground',
                                              reweight=dict(type='Focal', sync=True))}),
     retinanet_balanced=(tiny.retinanet(**SYNCED_HEAD), dict.fromkeys(('scale_loss', 'distill_loss'), BALANCED)),
+    retinanet_floored=(tiny.retinanet(**SYNCED_HEAD), dict.fromkeys(('scale_loss', 'distill_loss'), FLOORED)),
     retinanet_guided=(tiny.retinanet(**SYNCED_HEAD), {**losses(True), 'guidance': guidance('js', context=True)}),
     fcos_guided=(tiny.fcos(), {**losses(True), 'guidance': guidance('mse', detach=True)}),
     faster_rcnn=(settled(tiny.faster_rcnn), losses(True)),
