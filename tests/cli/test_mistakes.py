@@ -143,7 +143,6 @@ def test_an_image_that_breaks_off_is_named_by_training(make_job, tiny_coco, load
 
 
 @pytest.mark.parametrize('workers', [0, 1])
-@pytest.mark.parametrize('workers', [0, 1])
 def test_an_image_that_vanishes_is_named_by_training(job, tiny_coco, monkeypatch, workers):
     monkeypatch.setattr(_runner, 'check_data', lambda *args: [])
     path = tiny_coco.img_dir / '0002.png'
@@ -152,6 +151,7 @@ def test_an_image_that_vanishes_is_named_by_training(job, tiny_coco, monkeypatch
     assert text.startswith(f'{path} does not exist, but the config {job.config} needs it')
 
 
+@pytest.mark.parametrize('workers', [0, 1])
 def test_an_empty_image_that_no_check_looked_at_is_told_by_training(job, tiny_coco, monkeypatch, workers):
     monkeypatch.setattr(_runner, 'check_data', lambda *args: [])
     (tiny_coco.img_dir / '0002.png').write_bytes(b'')
