@@ -121,7 +121,7 @@ def refused_checkpoints_explained(what: str):
         found = re.search(r'WeightsUnpickler error:\s*(.+?)(?:\. |\n|$)', str(error))
         reason = found[1] if found else (str(error).strip().splitlines() or ['no reason given'])[0]
         raise kind(f'{what} cannot be read ({reason}): it is damaged, no checkpoint, or holds more than the '
-                        'tensors, numbers and logs of one; take one that sssd or mmdet wrote.') from error
+                   'tensors, numbers and logs of one; take one that sssd or mmdet wrote.') from error
 
 
 def _file_being_loaded(error: BaseException) -> Optional[str]:
