@@ -1,4 +1,5 @@
 """Does a checkpoint fit the model?  Asked before anything is trained or tested on it."""
+import os
 import pickle
 import re
 from collections import OrderedDict
@@ -10,7 +11,8 @@ from typing import List, Mapping, Optional
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import BaseTTAModel, is_model_wrapper
+from mmengine.model import BaseModule, BaseTTAModel, is_model_wrapper
+from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from sssd.errors import LocalError, UserError
@@ -130,6 +132,46 @@ def _file_being_loaded(error: BaseException) -> Optional[str]:
         if (frame.f_code.co_name, frame.f_code.co_filename) == ('load', torch.serialization.__file__):
             return str(frame.f_locals.get('f', 'a file'))
     return None
+
+
+def _loads_as_it_is(module: nn.Module) -> bool:
+    """Whether MMEngine initialises a module by a file's weights under their own names."""
+    kind = type(module)
+    return (getattr(kind, 'init_weights', None) is BaseModule.init_weights
+            and kind._load_from_state_dict is nn.Module._load_from_state_dict)
+
+
+def refuse_weights_of_nothing(model: nn.Module) -> None:
+    """Refuse a file of an ``init_cfg`` of type ``Pretrained`` of which not one weight fits: MMEngine would only log it.
+
+    Not looked at are files that are not on this machine's disk, such as ``torchvision://resnet50``, and modules that
+    load or convert weights in a way of their own, as mmdet's transformers do.
+
+    Args:
+        model: A model before its weights are initialised.
+
+    Raises:
+        UserError: Naming the part and the file, and the ``prefix`` to give where the weights stand under one.
+    """
+    looked_at = set()
+    for name, module in model.named_modules():
+        config = getattr(module, 'init_cfg', None)
+        if not isinstance(config, dict) or config.get('type') != 'Pretrained' or not _loads_as_it_is(module):
+            continue
+        path, prefix = config['checkpoint'], config.get('prefix') or ''
+        if (path, prefix) in looked_at or not os.path.isfile(path):
+            continue
+        looked_at.add((path, prefix))
+        state_dict = weights_of(CheckpointLoader.load_checkpoint(path, map_location='cpu'))
+        own, start = module.state_dict(), f'{prefix.rstrip(".")}.' if prefix else ''
+        if any(f'{start}{key}' in state_dict and state_dict[f'{start}{key}'].shape == value.shape
+               for key, value in own.items()):
+            continue
+        first = next(iter(own))
+        places = [key.removesuffix(first) for key in state_dict if key.endswith(f'.{first}')]
+        remedy = f"give init_cfg prefix='{places[0]}', where it has them" if places else 'name another file'
+        raise UserError(f'no weight of {path}, the checkpoint of init_cfg of {name} ({type(module).__name__}), '
+                        f'fits it: {remedy}.')
 
 
 class CheckpointGuard(Hook):

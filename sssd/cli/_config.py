@@ -25,7 +25,12 @@ class CfgOptions(DictAction):
             if any(value.count(left) != value.count(right) for left, right in ('()', '[]')):
                 raise UserError(f'{option_string} got {value!r}, where a bracket is not closed: put the value in '
                                 'quotes, as in key="[a,b]", without spaces.')
-        super().__call__(parser, namespace, values, option_string)
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except RecursionError:  # DictAction's answer to a bracket that does not begin the value
+            raise UserError(f'{option_string} got {" ".join(values)!r}, where a value has a bracket inside: write a '
+                            'dict as keys of its own (model.backbone.init_cfg.type=Pretrained), a list as '
+                            'key="[a,b]".') from None
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
+from sssd.cli._checkpoint import refuse_weights_of_nothing
 from sssd.cli._config import add_common_arguments, load_config, require_file, require_latest_checkpoint
 from sssd.cli._dist import process_group
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
@@ -87,7 +88,9 @@ def set_start(cfg: Config, resume: Optional[str]) -> Optional[str]:
 def train(cfg: Config, checkpoint: Optional[str]) -> None:
     """Check the data, then train, from ``checkpoint`` if there is one."""
     report_data(cfg, ('train', 'val'))
-    build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume'))).train()
+    runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')))
+    refuse_weights_of_nothing(runner.model)
+    runner.train()
 
 
 def main(argv: Optional[Sequence[str]] = None) -> int:

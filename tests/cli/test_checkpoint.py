@@ -11,7 +11,13 @@ from mmengine.config import ConfigDict
 from torch import nn
 
 from sssd.cli import extract
-from sssd.cli._checkpoint import CheckpointGuard, compare, refused_checkpoints_explained, weights_of
+from sssd.cli._checkpoint import (
+    CheckpointGuard,
+    compare,
+    refuse_weights_of_nothing,
+    refused_checkpoints_explained,
+    weights_of,
+)
 from sssd.errors import UserError
 from sssd.hooks.ema_teacher import average
 
@@ -258,3 +264,48 @@ def test_extract_names_a_file_that_is_no_checkpoint(tmp_path):
     path = _written(tmp_path / 'notes.pth', 'text')
     with pytest.raises(UserError, match=f'^checkpoint {path} cannot be read '):
         extract.main([str(path), str(tmp_path / 'out.pth')])
+
+
+def _started_from(path, **options):
+    """A detector whose backbone is to begin with a file's weights, not initialised."""
+    config = tiny.retinanet()
+    config['backbone']['init_cfg'] = dict(type='Pretrained', checkpoint=str(path), **options)
+    return MODELS.build(config)
+
+
+@pytest.fixture
+def detector_file(tmp_path):
+    path = tmp_path / 'detector.pth'
+    torch.save(dict(meta={}, state_dict=MODELS.build(tiny.retinanet()).state_dict()), path)
+    return path
+
+
+def test_a_backbone_s_file_of_a_whole_detector_needs_its_prefix(detector_file):
+    model = _started_from(detector_file)
+    with pytest.raises(UserError, match=f"no weight of {detector_file}, .* backbone .*prefix='backbone.', where"):
+        refuse_weights_of_nothing(model)
+    refuse_weights_of_nothing(_started_from(detector_file, prefix='backbone'))
+
+
+def test_a_backbone_s_file_of_something_else(tmp_path, detector_file):
+    path = tmp_path / 'net.pth'
+    torch.save(_net().state_dict(), path)
+    with pytest.raises(UserError, match='no weight of .* backbone .* fits it: name another file'):
+        refuse_weights_of_nothing(_started_from(path))
+    with pytest.raises(UserError, match='no weight of'):
+        refuse_weights_of_nothing(_started_from(detector_file, prefix='encoder'))
+
+
+def test_a_backbone_s_file_that_fits_in_part_and_one_that_is_elsewhere_pass(tmp_path):
+    model = MODELS.build(tiny.retinanet())
+    state = {key: value for key, value in model.backbone.state_dict().items() if not key.startswith('layer4')}
+    path = tmp_path / 'part.pth'
+    torch.save(state, path)
+    refuse_weights_of_nothing(_started_from(path))
+    refuse_weights_of_nothing(_started_from('torchvision://resnet50'))
+
+
+def test_modules_that_convert_weights_are_left_to_it(detector_file):
+    model = _started_from(detector_file)
+    model.backbone.__class__ = type('Converting', (type(model.backbone),), dict(init_weights=lambda self: None))
+    refuse_weights_of_nothing(model)

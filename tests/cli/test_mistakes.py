@@ -26,6 +26,7 @@ def _train(job, *args):
     ('foo', "got 'foo', which is not of the form key=value"),
     ('=3', "got '=3', which is not of the form key=value"),
     ('a=[1,2', 'a bracket is not closed'),
+    ('a=dict(b=1,c="d")', 'write a dict as keys of its own'),
     ('vis_backends.7.type=x', 'Index 7 exceeds the length'),
     ('model.bbox_head.num_classes.x=1', 'num_classes'),
 ])
@@ -167,3 +168,9 @@ def test_a_checkpoint_that_breaks_off(job, trained, size):
         assert re.match(f'{cut}, the checkpoint to start from with .*, cannot be read', _train(job, *option))
     with pytest.raises(UserError, match='cannot be read.*it is damaged'):
         test_command.main([str(job.config), str(cut)])
+
+
+def test_a_backbone_s_file_of_which_nothing_fits(job, trained):
+    """That of a whole detector, without the prefix."""
+    start = ['model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={trained.checkpoint}']
+    assert "give init_cfg prefix='backbone.'" in _train(job, '--cfg-options', *start)
