@@ -19,6 +19,7 @@ here = dict(
 runs = dict(
     few=dict(config='configs/camera/bccd_supervised.py', env=here),
     few_strong=dict(config='configs/camera/bccd_supervised_strong.py', env=here),
+    sed_weak=dict(config='configs/camera/bccd_sed_weak.py', env=here),
     sed=dict(config='configs/camera/bccd_sed.py', env=here),
     all=dict(config='configs/camera/bccd_all.py', env=here))
 del varied, here

@@ -53,6 +53,17 @@ def test_sed_and_a_baseline_have_the_strong_view_on_their_labels(spec):
     assert few.train_dataloader == strong.train_dataloader
 
 
+def test_sed_has_a_twin_whose_labels_are_augmented_as_those_of_the_baseline(spec):
+    few, weak, sed = (load_config(spec.runs[run], 1) for run in ('few', 'sed_weak', 'sed'))
+    (ours, others), (theirs, same) = (cfg.train_dataloader.dataset.datasets for cfg in (weak, sed))
+    assert ours.pipeline[:-1] == few.train_dataloader.dataset.pipeline[:-1]
+    assert ours.pipeline[-1].sup == few.train_dataloader.dataset.pipeline[-1].sup != theirs.pipeline[-1].sup
+    assert others == same
+    theirs.pipeline = ours.pipeline
+    for key in ('model', 'custom_hooks', 'train_dataloader', 'train_cfg', 'param_scheduler'):
+        assert weak[key] == sed[key], key
+
+
 def test_trainings_end_with_their_schedule(spec):
     for run in (spec.start, *spec.runs.values()):
         cfg = load_config(run, 1)
