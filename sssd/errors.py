@@ -23,6 +23,12 @@ class LocalError(UserError):
     """A :class:`UserError` that one of several processes may meet alone, such as an image that cannot be decoded."""
 
 
+def shorten(names: Sequence[str], limit: int = 6) -> str:
+    """Names in quotes for a sentence, the first few of them if they are many, with their number."""
+    shown = ', '.join(repr(name) for name in names[:limit])
+    return f'{shown}, ... ({len(names)})' if len(names) > limit else shown or 'none'
+
+
 def run_cli(main: Callable[[Optional[Sequence[str]]], Optional[int]],
             argv: Optional[Sequence[str]] = None) -> int:
     """Run a command and turn a :class:`UserError` into one printed sentence.

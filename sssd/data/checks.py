@@ -11,7 +11,7 @@ import cv2
 from mmdet.datasets import CocoDataset, XMLDataset
 from mmdet.registry import DATASETS
 
-from sssd.errors import UserError
+from sssd.errors import UserError, shorten
 
 from .evaluator_checks import check_evaluator, formats_only
 from .image_folder import EXTENSIONS, ImageFolder, list_images, pick_listed
@@ -150,13 +150,13 @@ def _check_coco(key: str, dataset: dict, ann_file: str, folder: str, labelled: b
     names = [category['name'] for category in coco['categories']]
     unknown = [name for name in classes if name not in names] if labelled or names else []
     if unknown:
-        raise UserError(f'{key}.metainfo.classes names {_shorten(unknown)}, which {ann_file} does '
-                        f'not have; its categories are {_shorten(names)}: set metainfo='
+        raise UserError(f'{key}.metainfo.classes names {shorten(unknown)}, which {ann_file} does '
+                        f'not have; its categories are {shorten(names)}: set metainfo='
                         'dict(classes=...) to these.')
     order = [name for name in names if name in classes]
     if labelled and order != list(classes):
-        raise UserError(f'{ann_file} of {key} lists its categories as {_shorten(order)}, but the classes are '
-                        f'{_shorten(classes)}: mmdet numbers them in the order of the file, so bring both into one.')
+        raise UserError(f'{ann_file} of {key} lists its categories as {shorten(order)}, but the classes are '
+                        f'{shorten(classes)}: mmdet numbers them in the order of the file, so bring both into one.')
     images = _kept_images(coco, dataset)
     if not images:
         raise UserError(f'{ann_file} of {key} has no image left after filter_cfg; check the file '
@@ -166,7 +166,7 @@ def _check_coco(key: str, dataset: dict, ann_file: str, folder: str, labelled: b
                         'width times height of the box.')
     boxes = _count_boxes(coco, classes, images)
     if labelled and not boxes:
-        raise UserError(f'{ann_file} of {key} has no box of the classes {_shorten(classes)}; '
+        raise UserError(f'{ann_file} of {key} has no box of the classes {shorten(classes)}; '
                         'give a labelled file.')
     check_files(ann_file, folder, [image['file_name'] for image in images.values()],
                 decoded=_decodes_by_opencv(dataset))
@@ -266,8 +266,8 @@ def _check_same_classes(sets: list):
         if first is None:
             first = key, classes
         elif classes != first[1]:
-            raise UserError(f'{key} and {first[0]} have different classes ({_shorten(classes)}; '
-                            f'{_shorten(first[1])}); give both the same metainfo.')
+            raise UserError(f'{key} and {first[0]} have different classes ({shorten(classes)}; '
+                            f'{shorten(first[1])}); give both the same metainfo.')
     return first[1] if first and first[1] else None
 
 
@@ -275,7 +275,7 @@ def _check_num_classes(model: dict, classes: Sequence[str]) -> None:
     for key, number in _head_classes('model', model):
         if number != len(classes):
             raise UserError(f'{key}.num_classes={number} does not fit the {len(classes)} classes '
-                            f'of the data ({_shorten(classes)}); set it to {len(classes)}.')
+                            f'of the data ({shorten(classes)}); set it to {len(classes)}.')
 
 
 def _head_classes(key: str, node, in_head: bool = False) -> Iterator[Tuple[str, int]]:
@@ -297,11 +297,6 @@ def _check_parts_agree(known: dict) -> None:
     """Refuse other classes, or another order of them, for evaluation than for training: a label is a place in it."""
     for (first, ours), (second, theirs) in zip(known.items(), list(known.items())[1:]):
         if ours != theirs:
-            raise UserError(f'{first} and {second} have different classes ({_shorten(ours)}; {_shorten(theirs)}), or '
+            raise UserError(f'{first} and {second} have different classes ({shorten(ours)}; {shorten(theirs)}), or '
                             'another order of them; give both the same metainfo=dict(classes=...), and categories in '
                             'its order.')
-
-
-def _shorten(names: Sequence[str], limit: int = 6) -> str:
-    shown = ', '.join(repr(name) for name in names[:limit])
-    return f'{shown}, ... ({len(names)})' if len(names) > limit else shown or 'none'

@@ -3,7 +3,7 @@
 import os
 from typing import Iterator, Optional, Sequence
 
-from sssd.errors import UserError
+from sssd.errors import UserError, shorten
 
 from .json_io import read_coco
 from .label_checks import type_name
@@ -52,8 +52,8 @@ def _check_coco_metric(what: str, metric: dict, classes: Optional[Sequence[str]]
         categories = sorted(categories, key=lambda category: category['id'])
     known = [category for category in categories if classes is None or category['name'] in classes]
     if classes is not None and [category['name'] for category in known] != list(classes):
-        raise UserError(f'{what} does not list the classes of the data it evaluates, {_shorten(classes)}, in this '
-                        f'order, but {_shorten([category["name"] for category in categories])}; give the file of these '
+        raise UserError(f'{what} does not list the classes of the data it evaluates, {shorten(classes)}, in this '
+                        f'order, but {shorten([category["name"] for category in categories])}; give the file of these '
                         'data.')
     evaluated = {category['id'] for category in known}
     for field, example in (('area', 'width times height of the box'), ('iscrowd', '0')):
@@ -68,7 +68,3 @@ def _check_coco_metric(what: str, metric: dict, classes: Optional[Sequence[str]]
     if absent:
         raise UserError(f'{what} lacks {len(absent)} of the {len(data)} images of {data_file}, such as that '
                         f'of id {min(absent, key=str)}; give the annotation file of the data set it evaluates.')
-
-
-def _shorten(names: Sequence[str]) -> str:
-    return ', '.join(map(repr, names[:6])) + (f', ... ({len(names)})' if len(names) > 6 else '')
