@@ -23,12 +23,12 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from torch import nn
 
-from sssd.analysis.memory import random_batch, unit_of
+from sssd import provenance
 from sssd.cli._config import require_file
 from sssd.errors import run_cli
+from sssd.hardware.memory import random_batch, unit_of
 from sssd.hooks import CompilePartsHook
 from sssd.registry import MODELS
-from sssd.studies import provenance
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

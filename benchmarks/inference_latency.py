@@ -31,12 +31,12 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 
+from sssd import provenance
+from sssd.checks.checkpoint import weights_of
 from sssd.cli import extract
-from sssd.cli._checkpoint import weights_of
 from sssd.cli._config import require_file
 from sssd.errors import UserError, run_cli
 from sssd.registry import MODELS
-from sssd.studies import provenance
 
 NAMES = ('plain', 'guided', 'extracted')
 

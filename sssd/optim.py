@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Mixed precision in bfloat16 and in float16, on GPUs and on CPUs."""
 from contextlib import contextmanager
 from typing import Union

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Child registries of scope ``sssd``: configs say ``type='sssd.SED'``.
 
 ``VIEWS``, ``SCHEDULES`` and ``LOSSES`` hold what MMEngine has no registry for (or, for

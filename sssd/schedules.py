@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Schedules: pure functions of training progress, for lambda, alpha and the like.
 
 A schedule knows nothing of who uses it. Hooks make the :class:`Progress` and carry the value to the

@@ -5,9 +5,9 @@ import pytest
 from mmengine.config import Config
 
 from sssd import places
+from sssd.calibration.override import override_text
 from sssd.errors import UserError
 from sssd.places import find_config, read_config
-from sssd.studies.lambda_override import override_text
 from sssd.studies.results import ResultsFile
 from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import load_spec

@@ -1,12 +1,11 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Writing what an analysis found: numbers with their provenance, and a figure."""
 import json
 import shlex
 import time
 from pathlib import Path
 
+from sssd import provenance
 from sssd.errors import UserError
-from sssd.studies import provenance
 
 
 def require_folder(out: str) -> Path:
@@ -45,7 +44,7 @@ class Report:
             result: The numbers.
             figure: A figure of matplotlib; it is closed.
         """
-        from sssd.analysis.style import plt
+        from sssd.figures.style import plt
         content = dict(self.head, seconds=round(time.monotonic() - self.began, 1), result=rounded(result))
         numbers, picture = (self.folder / f'{self.name}.{kind}' for kind in ('json', 'png'))
         numbers.write_text(json.dumps(content, indent=1) + '\n')

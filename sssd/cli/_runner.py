@@ -10,8 +10,8 @@ from mmengine.dist import all_gather_object
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from sssd.cli._checkpoint import CheckpointGuard, refused_checkpoints_explained
-from sssd.data import check_data
+from sssd.checks.checkpoint import CheckpointGuard, refused_checkpoints_explained
+from sssd.checks.data import check_data
 from sssd.errors import LocalError, UserError
 
 

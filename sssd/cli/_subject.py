@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """From a config and a checkpoint to what is analysed: one plain detector and the images it is asked about."""
 import argparse
 import contextlib
@@ -15,10 +14,10 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from sssd.cli._checkpoint import compare, refused_checkpoints_explained, weights_of
+from sssd.checks.checkpoint import compare, refused_checkpoints_explained, weights_of
+from sssd.checks.data import check_data
 from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, first_line, require_file
 from sssd.cli.extract import extract, is_guided
-from sssd.data import check_data
 from sssd.errors import UserError
 from sssd.registry import MODELS
 

@@ -1,14 +1,13 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Command: train a table of ablations of the SED paper, and show it with the published numbers."""
 import argparse
 from typing import Optional, Sequence
 
 from rich.console import Console
 
-from sssd.analysis.published import published_table, trials_table
 from sssd.cli._config import CfgOptions
 from sssd.cli.study import run_or_stop
 from sssd.errors import UserError
+from sssd.report.published import published_table, trials_table
 from sssd.studies.ablation import Budget, Table, load_table
 from sssd.studies.results import ResultsFile
 from sssd.studies.runner import StudyRunner

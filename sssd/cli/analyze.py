@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Command: the analyses of the SED paper's figures (2a, 2b, 2c, 4, 5), each as numbers and a picture."""
 import argparse
 import sys
@@ -7,12 +6,12 @@ from typing import Iterator, Optional, Sequence
 
 from mmengine.logging import MMLogger
 
-from sssd.analysis import gradients, object_sizes, passes, pseudo_labels, score_distance, valid_range
-from sssd.analysis.progress import tracked
 from sssd.cli import _subject
 from sssd.cli._config import load_config
 from sssd.cli._report import Report
 from sssd.errors import UserError
+from sssd.figures import gradients, object_sizes, passes, pseudo_labels, score_distance, valid_range
+from sssd.progress import tracked
 from sssd.views import build_views
 
 

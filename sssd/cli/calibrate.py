@@ -8,14 +8,14 @@ from typing import Optional, Sequence
 
 from rich.console import Console
 
+from sssd.calibration.measure import Calibration
+from sssd.calibration.override import override_text
+from sssd.calibration.search import Goal
+from sssd.calibration.view import CalibrationView
 from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, load_config, require_file
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 from sssd.places import find_config
-from sssd.studies.calibration import Calibration
-from sssd.studies.calibration_view import CalibrationView
-from sssd.studies.lambda_override import override_text
-from sssd.studies.lambda_search import Goal
 
 #: How every config begins that a calibration wrote.
 NOTE = '# lambda '

@@ -3,10 +3,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from sssd.analysis.contact_sheet import contact_sheet
+from sssd.checkpoints.files import last_checkpoint
 from sssd.cli.curves import split_name
 from sssd.errors import UserError
-from sssd.studies.checkpoints import last_checkpoint
+from sssd.report.contact_sheet import contact_sheet
 
 
 def main(argv: Sequence[str] | None = None) -> None:

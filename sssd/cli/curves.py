@@ -2,9 +2,9 @@
 import argparse
 from collections.abc import Sequence
 
-from sssd.analysis.curves import plot_curves
-from sssd.analysis.scalars import read_curves
 from sssd.errors import UserError
+from sssd.report.curves import plot_curves
+from sssd.report.scalars import read_curves
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sssd.analysis.scalars import read_curves
-from sssd.analysis.tables import shares
 from sssd.cli.study import run
+from sssd.report.scalars import read_curves
+from sssd.report.tables import shares
 from sssd.studies.results import ResultsFile
 from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import load_spec
@@ -111,8 +111,8 @@ def draw(runner: StudyRunner, redraw: bool) -> list[Path]:
     if redraw or any(not path.is_file() or path.stat().st_mtime < made for path in (curves, sheet)):
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')  # of what mmdet would like to have
-            from sssd.analysis.contact_sheet import contact_sheet
-            from sssd.analysis.curves import plot_curves
+            from sssd.report.contact_sheet import contact_sheet
+            from sssd.report.curves import plot_curves
         jobs = {SHOWN[job.run.name]: job
                 for job in runner.all_jobs(runner.spec.seeds[:1], list(SHOWN))}
         plot_curves({title: [read_curves(job.work_dir)]

@@ -7,7 +7,7 @@ from typing import Optional, Sequence, Tuple
 import torch
 from mmengine.runner import CheckpointLoader
 
-from sssd.cli._checkpoint import GUIDED, refused_checkpoints_explained, weights_of
+from sssd.checks.checkpoint import GUIDED, refused_checkpoints_explained, weights_of
 from sssd.cli._config import require_file
 from sssd.errors import UserError
 

@@ -1,14 +1,13 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Command: write configs for one's own labelled and unlabelled images."""
 import argparse
 import shlex
 from pathlib import Path
 from typing import Optional, Sequence
 
+from sssd.checks.data import check_data, check_files
 from sssd.cli._config import config_of
-from sssd.data.checks import check_data, check_files
 from sssd.data.image_folder import list_images
-from sssd.data.json_io import read_coco
+from sssd.datasets.json_io import read_coco
 from sssd.errors import UserError
 from sssd.studies.own_data import DETECTORS, OwnData, own_configs
 

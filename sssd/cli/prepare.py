@@ -6,9 +6,9 @@ from typing import Dict, Optional, Sequence
 from rich.console import Console
 from rich.progress import track
 
-from sssd.data.archives import check_archives
-from sssd.data.parts import Finding
-from sssd.data.published import DATA_SETS, Published
+from sssd.datasets.archives import check_archives
+from sssd.datasets.parts import Finding
+from sssd.datasets.published import DATA_SETS, Published
 from sssd.errors import UserError
 
 HELP = {

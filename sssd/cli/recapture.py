@@ -2,8 +2,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from sssd.data.cameras import CAMERAS
-from sssd.data.recapture import recapture
+from sssd.datasets.cameras import CAMERAS
+from sssd.datasets.recapture import recapture
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Command: learning rate, iterations, batch and accumulation of a config for the GPUs at hand."""
 import argparse
 import os
@@ -7,11 +6,11 @@ from typing import Optional, Sequence
 from rich.console import Console
 from rich.progress import track
 
-from sssd.analysis.memory import Memory, estimate, resizes
-from sssd.analysis.recipe import DoesNotFit, Recipe, make_recipe
-from sssd.analysis.tables import Grid
 from sssd.cli._config import config_of
 from sssd.errors import UserError
+from sssd.hardware.memory import Memory, estimate, resizes
+from sssd.hardware.recipe import DoesNotFit, Recipe, make_recipe
+from sssd.report.tables import Grid
 
 GPUS, MEMORY = (1, 2, 4, 8), (11, 24, 80)
 

@@ -4,9 +4,9 @@ from typing import Optional, Sequence
 
 from rich.console import Console
 
-from sssd.analysis.phases import phase_table, phases
-from sssd.analysis.scalars import read_curves
 from sssd.errors import UserError
+from sssd.report.phases import phase_table, phases
+from sssd.report.scalars import read_curves
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

@@ -2,7 +2,7 @@
 import argparse
 from typing import Optional, Sequence
 
-from sssd.data.splits import make_splits
+from sssd.datasets.splits import make_splits
 
 
 def main(argv: Optional[Sequence[str]] = None) -> None:

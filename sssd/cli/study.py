@@ -8,9 +8,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sssd.analysis.tables import study_tables
 from sssd.cli._config import CfgOptions
 from sssd.errors import UserError
+from sssd.report.tables import study_tables
 from sssd.studies.results import ResultsFile
 from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import StudySpec, load_spec

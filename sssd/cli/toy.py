@@ -2,8 +2,8 @@
 import argparse
 from typing import Optional, Sequence
 
-from sssd.data.cameras import CAMERAS
-from sssd.data.toy import make_toy
+from sssd.datasets.cameras import CAMERAS
+from sssd.datasets.toy import make_toy
 from sssd.errors import run_cli
 
 

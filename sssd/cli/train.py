@@ -6,7 +6,7 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
-from sssd.cli._checkpoint import refuse_weights_of_nothing
+from sssd.checks.checkpoint import refuse_weights_of_nothing
 from sssd.cli._config import add_common_arguments, load_config, require_file, require_latest_checkpoint
 from sssd.cli._dist import process_group
 from sssd.cli._runner import build_runner, missing_files_explained, report_data

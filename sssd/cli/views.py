@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Command: draw what SED's training sees of unlabelled images."""
 import argparse
 import contextlib
@@ -14,11 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
-from sssd.analysis.passes import dense_view
-from sssd.analysis.style import plt
-from sssd.analysis.training_views import choose_alike, training_views, unlabelled_batch, unlabelled_part
-from sssd.analysis.training_views_figure import draw_training_views
-from sssd.cli._checkpoint import compare
+from sssd.checks.checkpoint import compare
 from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, load_config
 from sssd.cli._report import require_folder
 from sssd.cli._runner import missing_files_explained
@@ -26,6 +21,10 @@ from sssd.cli._subject import build_model as build
 from sssd.cli._subject import check_numbers, read_weights, require_model
 from sssd.detectors import SED
 from sssd.errors import UserError
+from sssd.figures.passes import dense_view
+from sssd.figures.style import plt
+from sssd.figures.training_views import choose_alike, training_views, unlabelled_batch, unlabelled_part
+from sssd.figures.training_views_figure import draw_training_views
 
 
 def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:

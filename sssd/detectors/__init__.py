@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Training-time detectors: they hold mmdet detectors and change none of them."""
 from sssd.detectors.guidance import Guidance
 from sssd.detectors.guided import GuidedDetector

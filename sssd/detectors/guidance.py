@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Self-distillation from labels: what a detector is given while it trains, beside itself."""
 from typing import List, Optional, Sequence, Tuple, Union
 

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Self-distillation from labels: one wrapper for LGD, SSSD and LabelEnc around any mmdet detector with a pyramid."""
 import copy
 from typing import Optional, Sequence

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Scale-Equivalent Distillation (SED): one detector class for every mmdet detector."""
 import copy
 from typing import Dict, List, Optional, Sequence

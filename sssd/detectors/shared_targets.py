@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """A detector's own losses on given features, with targets that are assigned once."""
 from collections import deque
 from contextlib import contextmanager

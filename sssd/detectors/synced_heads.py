@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Anchor heads whose supervised loss does not depend on how a batch is spread over ranks.
 
 mmdet's anchor heads divide their losses by the rank's own number of samples, so a rank with few boxes weighs

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """A detector's own losses in which every trainable parameter takes part."""
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.structures import SampleList

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """The label encoder: descriptors of the boxes of an image to one embedding each, by a small PointNet."""
 import torch
 from torch import Tensor, nn

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """The label encoding function of LabelEnc: labels painted as class maps, encoded to a teacher's pyramid."""
 from typing import List, Optional, Sequence, Tuple, Union
 

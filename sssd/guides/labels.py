@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """The labels of a batch as padded tensors, and the descriptor of every box (LGD; SSSD, Sec. 2.1)."""
 from dataclasses import dataclass
 from typing import Sequence

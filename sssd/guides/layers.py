@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Layers that the parts of a guide share."""
 from typing import List, Sequence
 

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """The label side of LGD, which SSSD takes over: features and labels to a teacher's pyramid (SSSD, Fig. 1)."""
 from typing import List, Sequence, Tuple, Union
 

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """A checkpoint that a part of a model is to be loaded from, checked before it is."""
 import pickle
 

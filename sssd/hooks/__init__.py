@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Hooks: each carries one thing from the state of training to where it is used."""
 from sssd.hooks.compile_parts import CompilePartsHook
 from sssd.hooks.ema_teacher import EMATeacherHook

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """torch.compile for the parts of a detector that are worth it."""
 from typing import Optional, Sequence
 

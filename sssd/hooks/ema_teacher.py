@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """The EMA teacher of Eq. 4."""
 import torch
 from mmengine.hooks import Hook

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """A backbone that stays as it is for the first iterations."""
 from typing import List
 

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Loss weights on schedules."""
 from mmengine.hooks import Hook
 

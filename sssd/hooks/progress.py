@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Progress of a running training, as schedules want it."""
 from sssd.schedules import Progress
 

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Activation checkpointing that works with several passes, several ranks and frozen stages."""
 from contextlib import contextmanager, nullcontext
 from functools import partial

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """The draw of s, the number of halvings of the scaled view."""
 import random
 

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Losses on tensors alone: they know neither detectors nor runners."""
 from sssd.losses.balanced import BalancedSoftLoss
 from sssd.losses.distances import box_distance, kl_divergence, probabilities, score_distance

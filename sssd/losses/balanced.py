@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """The unsupervised losses with every class counting alike: an alternative to Eq. 5 that keeps scores calibrated."""
 import torch
 from mmengine.dist import get_world_size

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Distances between two sets of predictions: pure, unreduced, one value a row.
 
 All take logits, not probabilities, so that equal inputs give exactly 0 and confident ones do not overflow.

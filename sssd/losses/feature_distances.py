@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Distances between the feature pyramids of student and label-guided teacher (SSSD, Sec. 2.1).
 
 The functions are pure: maps (n, C, h, w) in, one value per element out, nothing detached.

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Weights that turn per-row divergences into one classification loss: sum_i w_i KL_i (Sec. 3.3, Table 10).
 
 Every class here is called with the divergences, the score distances g and the validity mask, all of shape

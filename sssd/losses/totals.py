@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Sums over the loss terms of a detector."""
 from torch import Tensor
 

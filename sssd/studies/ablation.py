@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """The SED paper's tables of ablations as studies over a data set of choice.
 
 ``configs/ablations/tables.py`` has the tables, one row a run; ``configs/ablations/RUN.py`` has what the run changes and
@@ -16,14 +15,13 @@ from mmdet.structures import DetDataSample
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from sssd.analysis.recipe import in_iterations
 from sssd.detectors.sed import shrink
 from sssd.errors import UserError
+from sssd.hardware.recipe import in_iterations
 from sssd.places import brought, read_config
 from sssd.registry import MODELS
-
-from .spec import RunSpec, StudySpec, load_config, load_spec, quiet
-from .trial import Trial
+from sssd.studies.spec import RunSpec, StudySpec, load_config, load_spec, quiet
+from sssd.studies.trial import Trial
 
 TABLES = 'configs/ablations/tables.py'
 #: The variable of the environment that names the config which an ablation changes.

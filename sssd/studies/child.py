@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """One process of a study: started with a log, looked at while it runs, never left behind."""
 import os
 import signal

@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-from sssd.analysis.scalars import history, read_curves
-
-from .checkpoints import complete_checkpoints, last_checkpoint
-from .spec import RunSpec, fingerprint, load_config, option_arguments
+from sssd.checkpoints.files import complete_checkpoints, last_checkpoint
+from sssd.report.scalars import history, read_curves
+from sssd.studies.spec import RunSpec, fingerprint, load_config, option_arguments
 
 STATE = 'study_run.json'
 LOG = 'study_run.log'

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Configs for a user's own labelled and unlabelled images, written from what lies on the disk."""
 import os
 from collections import Counter
@@ -7,7 +6,7 @@ from pathlib import Path
 from typing import Dict, Sequence, Tuple
 
 from sssd.data.image_folder import list_images
-from sssd.data.json_io import read_coco
+from sssd.datasets.json_io import read_coco
 from sssd.errors import UserError
 from sssd.places import brought
 

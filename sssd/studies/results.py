@@ -4,8 +4,7 @@ import os
 from pathlib import Path
 
 from sssd.errors import UserError
-
-from .locks import directory_lock
+from sssd.studies.locks import directory_lock
 
 
 class ResultsFile:

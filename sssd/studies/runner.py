@@ -4,16 +4,15 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from sssd import provenance
 from sssd.errors import UserError
-
-from . import provenance
-from .child import run_child
-from .job import Job, make_job
-from .locks import directory_lock
-from .results import ResultsFile
-from .spec import START, StudySpec
-from .trial import TEST_COMMAND, Trial
-from .watch import ChildStatus, Reporter
+from sssd.studies.child import run_child
+from sssd.studies.job import Job, make_job
+from sssd.studies.locks import directory_lock
+from sssd.studies.results import ResultsFile
+from sssd.studies.spec import START, StudySpec
+from sssd.studies.trial import TEST_COMMAND, Trial
+from sssd.studies.watch import ChildStatus, Reporter
 
 TRAIN_COMMAND = (sys.executable, '-m', 'sssd', 'train')
 STATE_SECONDS = 10.
@@ -131,9 +130,9 @@ class StudyRunner:
         Raises:
             UserError: If one is of a kind that cannot be made here.
         """
-        from sssd.data.recapture import recapture
-        from sssd.data.splits import make_splits
-        from sssd.data.toy import make_toy
+        from sssd.datasets.recapture import recapture
+        from sssd.datasets.splits import make_splits
+        from sssd.datasets.toy import make_toy
         makers = {'toy': (make_toy, 'root'), 'recapture': (recapture, 'out_dir'), 'splits': (make_splits, 'out_dir')}
         for settings in self._data_settings():
             kind = settings.pop('type', None)

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Testing a trained run at other image sizes, and with the ensemble of several (SED, Table 7)."""
 import json
 import sys
@@ -9,12 +8,11 @@ from typing import Any
 
 from mmengine.config import Config
 
-from sssd.analysis.scalars import METRICS
 from sssd.errors import UserError
-
-from .child import run_child
-from .job import Job
-from .spec import load_config
+from sssd.report.scalars import METRICS
+from sssd.studies.child import run_child
+from sssd.studies.job import Job
+from sssd.studies.spec import load_config
 
 TEST_COMMAND = (sys.executable, '-m', 'sssd', 'test')
 #: What mmdet's model for an ensemble asks of every view.

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Prediction views: a detector's raw output as rows that two passes can be compared in."""
 from typing import List, Optional, Sequence
 

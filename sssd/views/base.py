@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """What a view is: how a detector's raw output becomes rows that two passes can be compared in."""
 from abc import ABC, abstractmethod
 from contextlib import contextmanager

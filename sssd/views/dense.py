@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Rows of a dense head: RetinaNet, RPN, FCOS and mmdet's other anchor and point heads."""
 from typing import Callable, List, NamedTuple, Optional, Tuple
 

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Which rows of a dense head pair over scales: on a pyramid level by level, on a single map anchor by anchor."""
 from typing import List, NamedTuple, Sequence, Tuple, Union
 

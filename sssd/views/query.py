@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Rows of a detection transformer: its queries, matched between two passes."""
 import inspect
 import math

@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Rows of the second stage: given proposals, pooled from two passes."""
 from typing import List
 

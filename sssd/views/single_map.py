@@ -1,4 +1,3 @@
-# Copyright (c) sssd contributors. Licensed under the Apache License 2.0.
 """Rows of a head on a single feature map (C4, DC5): anchors of X and of X^ that are the same box of the image.
 
 A cell of a map of stride t covers 2**s t pixels of X in X^, so X^ has the coarser grid; there scale k - s is as large

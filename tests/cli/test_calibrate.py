@@ -4,10 +4,10 @@ import json
 import pytest
 from mmengine.config import Config
 
-from sssd.analysis.scalars import read_curves
+from sssd.calibration.measure import LAST, calibration_config, measure_share
 from sssd.cli import calibrate, train
 from sssd.errors import UserError
-from sssd.studies.calibration import LAST, calibration_config, measure_share
+from sssd.report.scalars import read_curves
 
 ITERATIONS = 6
 #: No schedule, so that a calibrated config trains just as the calibration did.

@@ -10,14 +10,14 @@ from mmdet.registry import MODELS
 from mmengine.config import ConfigDict
 from torch import nn
 
-from sssd.cli import extract
-from sssd.cli._checkpoint import (
+from sssd.checks.checkpoint import (
     CheckpointGuard,
     compare,
     refuse_weights_of_nothing,
     refused_checkpoints_explained,
     weights_of,
 )
+from sssd.cli import extract
 from sssd.errors import UserError
 from sssd.hooks.ema_teacher import average
 

@@ -4,9 +4,9 @@ import re
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sssd.analysis.scalars import read_curves
 from sssd.cli import shares
 from sssd.errors import UserError
+from sssd.report.scalars import read_curves
 
 
 def test_every_interval_logs_the_share_to_terminal_and_tensorboard(trained_guided):

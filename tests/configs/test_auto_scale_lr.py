@@ -8,9 +8,9 @@ from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapper
 from mmengine.runner import Runner
 
-from sssd.analysis.memory import Memory
-from sssd.analysis.recipe import make_recipe
 from sssd.cli.train import scale_lr
+from sssd.hardware.memory import Memory
+from sssd.hardware.recipe import make_recipe
 
 FILES = sorted(str(path.relative_to(CONFIGS)) for folder in ('sed', 'sssd', 'quickstart', 'bccd')
                for path in (CONFIGS / folder).glob('*.py') if not path.name.endswith('study.py'))

@@ -3,7 +3,7 @@ import tiny
 import torch
 from mmdet.registry import MODELS as MMDET_MODELS
 
-from sssd.analysis.passes import scale_passes
+from sssd.figures.passes import scale_passes
 from sssd.views import build_views
 
 #: Detectors with a dense head.

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sssd.data.toy import make_toy
+from sssd.datasets.toy import make_toy
 from sssd.errors import UserError
 from sssd.studies.results import ResultsFile
 from sssd.studies.watch import Reporter

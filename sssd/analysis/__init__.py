@@ -1,1 +1,0 @@
-"""Reading finished runs: curves, contact sheets and tables."""

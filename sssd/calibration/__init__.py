@@ -1,0 +1,1 @@
+"""Finding the weight of a loss."""

@@ -1,0 +1,1 @@
+"""The checkpoints in a work directory."""

@@ -1,0 +1,1 @@
+"""Checks before training: data, labels, evaluators, XML files and checkpoints."""

@@ -1,0 +1,1 @@
+"""Making data sets: the toy one, splits, other cameras, the published ones."""

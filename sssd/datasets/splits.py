@@ -1,0 +1,136 @@
+"""Labelled and unlabelled parts of a COCO annotation file, in folds.
+
+Images are ordered by the SHA-256 of ``"<seed>:<fold>:<image id>"`` and the first ones are
+labelled. So a split is the same on every machine and with every version of Python and NumPy, and
+for one seed and fold a smaller percentage is part of a larger one. Output names are those of
+mmdet's semi-supervised configs: ``instances_train2017.1@10.json`` and
+``instances_train2017.1@10-unlabeled.json``.
+"""
+import hashlib
+from collections import Counter
+from pathlib import Path
+from typing import List, Sequence, Tuple, Union
+
+from sssd.datasets.json_io import read_coco, write_json
+from sssd.errors import UserError
+
+
+def hash_order(image_ids: Sequence, seed: int, fold: int) -> list:
+    """``image_ids`` sorted by the SHA-256 of ``"<seed>:<fold>:<image id>"``."""
+    return sorted(image_ids,
+                  key=lambda i: hashlib.sha256(f'{seed}:{fold}:{i}'.encode()).digest())
+
+
+def make_splits(ann_file: Union[str, Path], out_dir: Union[str, Path, None] = None, *,
+                percents: Sequence[float] = (), counts: Sequence[int] = (), folds: int = 5,
+                seed: int = 0, keep_annotations: bool = False,
+                progress: bool = True) -> List[Tuple[Path, Path]]:
+    """Write a labelled and an unlabelled JSON for every amount and fold.
+
+    Args:
+        ann_file: COCO annotation file to split.
+        out_dir: Folder to write to; default is that of ``ann_file``.
+        percents: Labelled shares in percent, above 0 and below 100.
+        counts: Labelled shares as numbers of images (named ``.1@500images.json``).
+        folds: Number of folds, named from 1 on.
+        seed: Another seed gives other splits.
+        keep_annotations: Leave the annotations in the unlabelled files (to measure the quality
+            of pseudo-labels, say). Training must not use them.
+        progress: Show a progress bar.
+
+    Returns:
+        (labelled file, unlabelled file) for every amount and fold.
+
+    Raises:
+        UserError: If the file is not COCO, an amount is out of range, a part would be empty, or
+            a labelled part would have no box.
+    """
+    if not percents and not counts:
+        raise UserError('no amount of labelled images was given; give percents or counts.')
+    if folds < 1:
+        raise UserError(f'folds={folds} must be at least 1.')
+    ann_file = Path(ann_file)
+    coco = read_coco(ann_file)
+    _check_unique(ann_file, coco['images'])
+    total = len(coco['images'])
+    amounts = [(f'{p:g}', _from_percent(p, total, ann_file)) for p in percents]
+    amounts += [(f'{c}images', _check_count(c, total, ann_file)) for c in counts]
+    source = dict(file=ann_file.name, sha256=hashlib.sha256(ann_file.read_bytes()).hexdigest())
+    out_dir = ann_file.parent if out_dir is None else Path(out_dir)
+
+    written = []
+    for name, count, fold in _track(amounts, folds, progress):
+        split = dict(source=source, seed=seed, fold=fold, num_labeled=count,
+                     order='sha256("<seed>:<fold>:<image id>")')
+        labeled, unlabeled = split_coco(coco, count, split, keep_annotations)
+        if not any(_is_box(thing) for thing in labeled['annotations']):
+            raise UserError(f'the {count} labelled image(s) of fold {fold} of {ann_file} hold no '
+                            'box; label more images or use another seed.')
+        stem = out_dir / f'{ann_file.stem}.{fold}@{name}'
+        paths = Path(f'{stem}.json'), Path(f'{stem}-unlabeled.json')
+        write_json(paths[0], labeled)
+        write_json(paths[1], unlabeled)
+        written.append(paths)
+    return written
+
+
+def split_coco(coco: dict, count: int, split: dict, keep_annotations: bool = False):
+    """Split a COCO dict in two: (labelled, unlabelled).
+
+    Args:
+        coco: Content of an annotation file.
+        count: Number of labelled images.
+        split: ``seed``, ``fold`` and whatever else goes to the info of both parts.
+        keep_annotations: Leave the annotations in the unlabelled part.
+    """
+    ids = [image['id'] for image in coco['images']]
+    chosen = set(hash_order(ids, split['seed'], split['fold'])[:count])
+    info = coco.get('info')
+    parts = []
+    for part, inside in (('labeled', True), ('unlabeled', False)):
+        keep = inside or keep_annotations
+        annotations = [thing for thing in coco['annotations']
+                       if keep and (thing['image_id'] in chosen) == inside]
+        images = [image for image in coco['images'] if (image['id'] in chosen) == inside]
+        new_info = dict(info if isinstance(info, dict) else {}, split=dict(split, part=part))
+        parts.append(dict(coco, info=new_info, images=images, annotations=annotations))
+    return tuple(parts)
+
+
+def _check_unique(ann_file: Path, images: List[dict]) -> None:
+    for key in ('id', 'file_name'):
+        value, times = Counter(image[key] for image in images).most_common(1)[0] if images \
+            else (None, 0)
+        if times > 1:
+            raise UserError(f'{ann_file} lists {times} images with {key} {value!r}, so one image '
+                            'could get into both parts; make them unique.')
+
+
+def _from_percent(percent: float, total: int, ann_file: Path) -> int:
+    if not 0 < percent < 100:
+        raise UserError(f'percent={percent:g} must lie above 0 and below 100.')
+    count = int(total * percent / 100 + 0.5)
+    if not 0 < count < total:
+        raise UserError(f'{percent:g} % of the {total} image(s) of {ann_file} leaves a part '
+                        'without images; give another percentage.')
+    return count
+
+
+def _check_count(count: int, total: int, ann_file: Path) -> int:
+    if not 0 < count < total:
+        raise UserError(f'count={count} must lie above 0 and below the {total} image(s) of '
+                        f'{ann_file}.')
+    return count
+
+
+def _is_box(annotation: dict) -> bool:
+    _, _, width, height = annotation['bbox']
+    return width >= 1 and height >= 1 and not annotation.get('iscrowd', 0)
+
+
+def _track(amounts: list, folds: int, progress: bool):
+    jobs = [(name, count, fold) for name, count in amounts for fold in range(1, folds + 1)]
+    if not progress:
+        return jobs
+    from rich.progress import track
+    return track(jobs, description='writing splits')

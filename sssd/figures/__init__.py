@@ -1,0 +1,1 @@
+"""The SED paper's figures, from a detector and labelled images, and what training sees."""

@@ -1,0 +1,1 @@
+"""Planning for the GPUs at hand: the recipe and the memory."""

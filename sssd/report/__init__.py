@@ -1,0 +1,1 @@
+"""Reading finished runs: curves, phases, tables and contact sheets."""

@@ -1,0 +1,211 @@
+"""Detections of several models on the same validation images, side by side."""
+import copy
+import io
+import textwrap
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+from matplotlib.patheffects import Normal, Stroke
+from mmcv import imread
+from mmdet.apis import inference_detector, init_detector
+from mmdet.registry import DATASETS
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from sssd.errors import UserError
+from sssd.figures.style import colour, plt, styled
+from sssd.places import read_config
+
+GROUND_TRUTH = 'ground truth'
+#: A light rim, so that a box shows on any ground.
+HALO = [Stroke(linewidth=3, foreground='white', alpha=0.7), Normal()]
+MANY = 3  # objects from which on an image is as good as any other
+
+
+@dataclass
+class Boxes:
+    """Boxes on one image: corners (n, 4), classes (n,), scores (n,) or none."""
+
+    corners: np.ndarray
+    labels: np.ndarray
+    scores: np.ndarray | None = None
+
+
+@dataclass
+class Row:
+    """An image, what is on it, and what each model found."""
+
+    path: str
+    truth: Boxes
+    found: list[Boxes] = field(default_factory=list)
+
+
+def contact_sheet(models: Mapping[str, tuple[str | Path, str | Path]],
+                  out: str | Path,
+                  *,
+                  num_images: int = 6,
+                  seed: int = 0,
+                  score_thr: float = 0.3,
+                  cfg_options: dict | None = None,
+                  device: str = 'cpu') -> Path:
+    """Write the contact sheet of some models.
+
+    A model with student and teacher is shown as its ``semi_test_cfg`` says,
+    by default with the teacher's detections.
+
+    Args:
+        models: For each column's title a config and a checkpoint; the images
+            are those of the first one's ``val_dataloader``.
+        out: The PNG to write.
+        num_images: How many images, one per row.
+        seed: Which ones.
+        score_thr: Detections below this score are not drawn.
+        cfg_options: Options for every config.
+        device: Where the models run.
+
+    Returns:
+        The path of the figure.
+    """
+    configs = {
+        title: _load_config(config, cfg_options)
+        for title, (config, _) in models.items()
+    }
+    dataset = _validation_set(next(iter(configs.values())))
+    rows = [
+        _ground_truth(dataset.get_data_info(i))
+        for i in choose_images(dataset, num_images, seed)
+    ]
+    for title, config in configs.items():
+        checkpoint = models[title][1]
+        found = detect(config, checkpoint, [row.path for row in rows],
+                       score_thr, device)
+        for row, boxes in zip(rows, found):
+            row.found.append(boxes)
+    return _draw(rows, [GROUND_TRUTH, *models], dataset.metainfo['classes'],
+                 Path(out), score_thr)
+
+
+def choose_images(dataset, count: int, seed: int) -> list[int]:
+    """Choose images by seed; ones with several objects come first.
+
+    Args:
+        dataset: A data set of mmdet.
+        count: How many images.
+        seed: The same seed chooses the same images.
+
+    Returns:
+        Their indices, in order.
+    """
+    order = np.random.default_rng(seed).permutation(len(dataset)).tolist()
+    objects = {i: len(dataset.get_data_info(i)['instances']) for i in order}
+    order.sort(key=lambda i: -min(objects[i], MANY))  # stable
+    return sorted(order[:count])
+
+
+def detect(config: Config, checkpoint: str | Path, paths: Sequence[str],
+           score_thr: float, device: str) -> list[Boxes]:
+    """What a trained model finds on some images."""
+    if not Path(checkpoint).is_file():
+        raise UserError(f'there is no checkpoint {checkpoint}: train the '
+                        'model first, or name another file')
+    with _silence(), torch.no_grad():
+        # Options, though empty, keep init_detector from asking the model
+        # for a backbone, which one with student and teacher has not.
+        model = init_detector(
+            config, str(checkpoint), device=device, cfg_options={})
+        samples = [inference_detector(model, path) for path in paths]
+    return [_detections(sample.pred_instances, score_thr)
+            for sample in samples]
+
+
+def _detections(instances, score_thr: float) -> Boxes:
+    instances = instances[instances.scores >= score_thr].cpu()
+    return Boxes(instances.bboxes.numpy(), instances.labels.numpy(),
+                 instances.scores.numpy())
+
+
+def _load_config(path: str | Path, cfg_options: dict | None) -> Config:
+    config = read_config(path, 'config', 'name an existing file')
+    config.merge_from_dict(cfg_options or {})
+    return config
+
+
+def _validation_set(config: Config):
+    init_default_scope(config.get('default_scope', 'mmdet'))
+    settings = copy.deepcopy(config.val_dataloader.dataset)
+    settings.pipeline = []  # only the annotations are read
+    with _silence():
+        return DATASETS.build(settings)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep what pycocotools, MMEngine and mmdet print to themselves."""
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
+        warnings.simplefilter('ignore')
+        yield
+
+
+def _ground_truth(info: dict) -> Row:
+    instances = info['instances']
+    corners = np.array([item['bbox'] for item in instances]).reshape(-1, 4)
+    labels = np.array([item['bbox_label'] for item in instances], dtype=int)
+    return Row(info['img_path'], Boxes(corners, labels))
+
+
+def _draw(rows: Sequence[Row], titles: Sequence[str],
+          classes: Sequence[str], out: Path, score_thr: float) -> Path:
+    images = [imread(row.path, channel_order='rgb') for row in rows]
+    ratio = float(np.median([image.shape[0] / image.shape[1]
+                             for image in images]))
+    with styled():
+        figure, grid = plt.subplots(
+            len(rows),
+            len(titles),
+            figsize=(3.3 * len(titles), 3.3 * ratio * len(rows) + 0.9),
+            squeeze=False,
+            layout='constrained')
+        for row, image, line in zip(rows, images, grid):
+            for axes, boxes in zip(line, [row.truth, *row.found]):
+                _draw_boxes(axes, image, boxes)
+        for axes, title in zip(grid[0], titles):
+            axes.set_title('\n'.join(textwrap.wrap(title, 34)))
+        handles = [
+            Line2D([], [], color=colour(i), linewidth=4, label=name)
+            for i, name in enumerate(classes)
+        ]
+        figure.legend(
+            handles=handles,
+            loc='outside lower center',
+            ncols=min(len(handles), 8),
+            title=f'detections with a score of {score_thr:g} or more')
+        out.parent.mkdir(parents=True, exist_ok=True)
+        figure.savefig(out)
+        plt.close(figure)
+    return out
+
+
+def _draw_boxes(axes: Axes, image: np.ndarray, boxes: Boxes) -> None:
+    axes.imshow(image)
+    axes.set_axis_off()
+    scores = [None] * len(boxes.labels) if boxes.scores is None else \
+        boxes.scores
+    for (x1, y1, x2, y2), label, score in zip(boxes.corners, boxes.labels,
+                                              scores):
+        axes.add_patch(
+            Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, linewidth=1.5,
+                      edgecolor=colour(label), path_effects=HALO))
+        if score is not None:
+            axes.text(
+                x1, max(y1 - 1, 0), f'{score:.2f}', fontsize=6,
+                color='white', va='bottom' if y1 > 8 else 'top',
+                bbox={'facecolor': colour(label), 'edgecolor': 'none',
+                      'pad': 0.8, 'alpha': 0.85})
