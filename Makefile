@@ -29,8 +29,9 @@ test: $(STAMP) ## run the tests, two files at a time (TESTS=tests/cli for a part
 demo: $(STAMP) ## train and compare on a toy data set, on the CPU
 	@$(PY) -m sssd demo
 
-lint: $(STAMP) ## style and common mistakes (ruff)
+lint: $(STAMP) ## style, common mistakes and format (ruff; `ruff format` mends the last)
 	@$(PY) -m ruff check .
+	@$(PY) -m ruff format --check --quiet . || { echo "error: some files are not formatted: run '$(PY) -m ruff format .'" >&2; exit 1; }
 
 clean: ## remove caches, not the environment
 	@rm -rf .pytest_cache .ruff_cache build *.egg-info

@@ -13,9 +13,9 @@ import os
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Optional, Sequence
 
 import torch
 from mmengine.config import Config
@@ -31,7 +31,7 @@ from sssd.hooks import CompilePartsHook
 from sssd.registry import MODELS
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', nargs='+', help='config with an SED or a guided detector')
@@ -90,7 +90,7 @@ def measure(path: str, size: Sequence[int], backend: str) -> dict:
                 graph_breaks=sum(counters['graph_break'].values()))
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print and write after every config."""
     args = parse_args(argv)
     for path in args.config:

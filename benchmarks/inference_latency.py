@@ -20,8 +20,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Sequence
 
 import torch
 from mmdet.registry import MODELS as MMDET_MODELS
@@ -41,7 +41,7 @@ from sssd.registry import MODELS
 NAMES = ('plain', 'guided', 'extracted')
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config with a GuidedDetector')
@@ -58,7 +58,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def build(cfg: Config, checkpoint: Optional[str], device: str) -> Dict[str, torch.nn.Module]:
+def build(cfg: Config, checkpoint: str | None, device: str) -> dict[str, torch.nn.Module]:
     """The three detectors in eval mode, with the same weights."""
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     if 'detector' not in cfg.model:
@@ -88,7 +88,7 @@ def image_batch(size: Sequence[int], seed: int) -> dict:
     return dict(inputs=[pixels], data_samples=[sample])
 
 
-def measure(calls: Dict[str, Callable], repeats: int, warm_up: int, seed: int, wait: Callable) -> Dict[str, List]:
+def measure(calls: dict[str, Callable], repeats: int, warm_up: int, seed: int, wait: Callable) -> dict[str, list]:
     """Seconds of every call: for each name a list of (on the clock, of this process's CPU time)."""
     order, found = random.Random(seed), {name: [] for name in calls}
     for repeat in range(warm_up + repeats):
@@ -109,7 +109,7 @@ def spread(seconds: Sequence[float]) -> dict:
     return {name: round(1000 * number, 3) for name, number in numbers.items()}
 
 
-def summary(found: Dict[str, List]) -> dict:
+def summary(found: dict[str, list]) -> dict:
     """For each detector the spreads, and the median over the repeats of its time over the plain one's."""
     result = {}
     for name in found:
@@ -122,7 +122,7 @@ def summary(found: Dict[str, List]) -> dict:
     return result
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print and write."""
     args = parse_args(argv)
     for path, what in ((args.config, 'config file'), (args.checkpoint, 'checkpoint')):

@@ -5,7 +5,7 @@ traceback and leaves with exit status :data:`EXIT_USER_ERROR`.
 """
 import os
 import sys
-from typing import Callable, Optional, Sequence
+from collections.abc import Callable, Sequence
 
 EXIT_USER_ERROR = 2
 
@@ -29,8 +29,8 @@ def shorten(names: Sequence[str], limit: int = 6) -> str:
     return f'{shown}, ... ({len(names)})' if len(names) > limit else shown or 'none'
 
 
-def run_cli(main: Callable[[Optional[Sequence[str]]], Optional[int]],
-            argv: Optional[Sequence[str]] = None) -> int:
+def run_cli(main: Callable[[Sequence[str] | None], int | None],
+            argv: Sequence[str] | None = None) -> int:
     """Run a command and turn a :class:`UserError` into one printed sentence.
 
     Args:

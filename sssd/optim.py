@@ -1,6 +1,5 @@
 """Mixed precision in bfloat16 and in float16, on GPUs and on CPUs."""
 from contextlib import contextmanager
-from typing import Union
 
 import torch
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
@@ -45,7 +44,7 @@ class Float16OptimWrapper(AmpOptimWrapper):
         UserError: If ``loss_scale`` is none of these.
     """
 
-    def __init__(self, loss_scale: Union[str, float, dict] = 'dynamic', **kwargs) -> None:
+    def __init__(self, loss_scale: str | float | dict = 'dynamic', **kwargs) -> None:
         OptimWrapper.__init__(self, **kwargs)  # AmpOptimWrapper's own refuses CPUs
         fixed = isinstance(loss_scale, (int, float))
         if not (fixed or isinstance(loss_scale, dict) or loss_scale == 'dynamic'):

@@ -5,8 +5,8 @@ import pytest
 
 #: The floors of the package, the highest first; a part imports from itself and from the floors below it.
 FLOORS = (
-    {'__main__'}, {'cli'}, {'studies'}, {'calibration'}, {'report'}, {'figures'}, {'checks'}, {'checkpoints'}, {'hardware'},
-    {'datasets'}, {'detectors'}, {'views', 'guides', 'hooks', 'data'}, {'losses', 'optim'},
+    {'__main__'}, {'cli'}, {'studies'}, {'calibration'}, {'report'}, {'figures'}, {'checks'}, {'checkpoints'},
+    {'hardware'}, {'datasets'}, {'detectors'}, {'views', 'guides', 'hooks', 'data'}, {'losses', 'optim'},
     {'schedules', 'places', 'progress', 'provenance'}, {'errors', 'registry', 'compat'})
 #: Floors are not enough here: parts of training that know nothing of each other.
 NARROWER = dict(hooks={'schedules', 'errors', 'registry'}, data={'errors', 'registry'}, losses={'errors', 'registry'},

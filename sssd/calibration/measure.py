@@ -7,8 +7,8 @@ import os
 import tempfile
 import time
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Callable, List, Optional
 
 from mmengine.config import Config
 from mmengine.hooks import Hook
@@ -45,7 +45,7 @@ class ShareMeter(Hook):
 
     def __init__(self, lambda_: float, iterations: int, tell: Callable[[int], None] = lambda done: None) -> None:
         self.lambda_, self.iterations, self.tell = lambda_, iterations, tell
-        self.shares: List[float] = []
+        self.shares: list[float] = []
 
     def before_train(self, runner) -> None:
         """Refuse a model without the weight, and a training that is too short."""
@@ -62,7 +62,7 @@ class ShareMeter(Hook):
         model = unwrap(runner.model)
         model.lambda_, model.student_grad = self.lambda_, 1.0
 
-    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs: Optional[dict] = None) -> None:
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs: dict | None = None) -> None:
         """Keep the share of this iteration.
 
         Raises:
@@ -157,7 +157,7 @@ class Calibration:
     """
 
     def __init__(self, cfg: Config, goal: Goal, iterations: int, seed: int, record: Path,
-                 about: Optional[dict] = None) -> None:
+                 about: dict | None = None) -> None:
         if iterations < 2:
             raise UserError(f'--iterations is {iterations}, but a run needs at least 2; try 300.')
         self.cfg, self.goal, self.iterations = calibration_config(cfg, seed), goal, iterations
@@ -169,7 +169,7 @@ class Calibration:
             'versions': provenance.versions(), 'chosen': None, 'trials': self._kept()}
 
     @property
-    def trials(self) -> List[Trial]:
+    def trials(self) -> list[Trial]:
         """The trials so far, those of earlier calls too."""
         return [Trial(row['lambda'], row['share']) for row in self.content['trials']]
 
@@ -211,7 +211,7 @@ class Calibration:
         text = json.dumps([settings, self.iterations, LAST], sort_keys=True, default=repr)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def _kept(self) -> List[dict]:
+    def _kept(self) -> list[dict]:
         """The trials of an earlier call, which had to have the same settings."""
         if not self.record.is_file():
             return []

@@ -1,8 +1,8 @@
 """A found lambda as a config: the base's own schedule of lambda, scaled, in a file with ``_base_``."""
 import copy
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Iterable, Optional
 
 from mmengine.config import Config
 
@@ -21,7 +21,7 @@ def is_hook(hook, name: str) -> bool:
     return (kind if isinstance(kind, str) else getattr(kind, '__name__', '')).split('.')[-1] == name
 
 
-def without_weight(hook, *weights: str) -> Optional[dict]:
+def without_weight(hook, *weights: str) -> dict | None:
     """An entry of ``custom_hooks`` that leaves some weights alone; None if nothing is left of it.
 
     Only a LambdaScheduleHook is changed.

@@ -1,7 +1,7 @@
 """The binary search of SSSD's Sec. 3.2: which lambda gives the distance a wanted share of the whole loss?"""
 import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Callable, Iterator, Optional, Sequence, Tuple
 
 from sssd.errors import UserError
 
@@ -67,8 +67,8 @@ def find_lambda(measure: Callable[[float], float], goal: Goal) -> Trial:
     Raises:
         UserError: If the share is out of reach, or jumps over the goal.
     """
-    below: Optional[Trial] = None
-    above: Optional[Trial] = None
+    below: Trial | None = None
+    above: Trial | None = None
     while True:
         if below and above and above.lambda_ / below.lambda_ < NARROW:
             raise UserError(f'no lambda has a share of {goal.share:g} ± {goal.tolerance:g}: it is {below.share:.3f} '
@@ -83,12 +83,12 @@ def find_lambda(measure: Callable[[float], float], goal: Goal) -> Trial:
             above = trial
 
 
-def _measured(measure: Callable[[float], float], lambda_: float) -> Tuple[float, float]:
+def _measured(measure: Callable[[float], float], lambda_: float) -> tuple[float, float]:
     lambda_ = rounded(lambda_)
     return lambda_, measure(lambda_)
 
 
-def _next(goal: Goal, below: Optional[Trial], above: Optional[Trial]) -> float:
+def _next(goal: Goal, below: Trial | None, above: Trial | None) -> float:
     """The lambda to try next: the ends of the bracket, then beyond one of them, or between two trials."""
     if below and above:
         return math.sqrt(below.lambda_ * above.lambda_)

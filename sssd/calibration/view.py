@@ -1,8 +1,8 @@
 """Showing a calibration: a table that grows and a bar on a terminal, lines elsewhere."""
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import List, Sequence
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -33,7 +33,7 @@ class CalibrationView(AbstractContextManager):
 
     def __init__(self, console: Console, goal: Goal, iterations: int, trials: Sequence[Trial] = ()) -> None:
         self.console, self.goal, self.iterations = console, goal, iterations
-        self.trials: List[Trial] = list(trials)
+        self.trials: list[Trial] = list(trials)
         self.lambda_, self.done, self.began, self.seconds = None, 0, 0.0, []
         self.live = Live(console=console, transient=True, refresh_per_second=2) if console.is_terminal else None
 

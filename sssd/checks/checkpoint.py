@@ -3,10 +3,10 @@ import os
 import pickle
 import re
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from traceback import walk_tb
-from typing import List, Mapping, Optional
 
 import torch
 from mmengine.hooks import Hook
@@ -36,9 +36,9 @@ class Mismatch:
         total: How many keys the model has, counters of batches apart.
     """
 
-    missing: List[str]
-    unexpected: List[str]
-    shapes: List[str]
+    missing: list[str]
+    unexpected: list[str]
+    shapes: list[str]
     total: int
 
     def __bool__(self):
@@ -126,7 +126,7 @@ def refused_checkpoints_explained(what: str):
                    'tensors, numbers and logs of one; take one that sssd or mmdet wrote.') from error
 
 
-def _file_being_loaded(error: BaseException) -> Optional[str]:
+def _file_being_loaded(error: BaseException) -> str | None:
     """The file that ``torch.load`` was at when it failed; None if it was not at work: others raise such errors too."""
     for frame, _ in walk_tb(error.__traceback__):
         if (frame.f_code.co_name, frame.f_code.co_filename) == ('load', torch.serialization.__file__):

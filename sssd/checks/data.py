@@ -4,8 +4,8 @@ mmdet takes many a mistake in silence: class names that do not match the JSON gi
 without a single box. :func:`check_data` finds such mistakes without building a model.
 """
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, List, Sequence, Tuple
 
 import cv2
 from mmdet.datasets import CocoDataset, XMLDataset
@@ -22,7 +22,7 @@ from sssd.errors import UserError, shorten
 _MAX_FILES = 2000  # so many image files are looked for, evenly spread over a data set
 
 
-def check_data(cfg, parts: Sequence[str] = ('train', 'val')) -> List[str]:
+def check_data(cfg, parts: Sequence[str] = ('train', 'val')) -> list[str]:
     """Check the data sets of a config, their files, classes and boxes.
 
     Args:
@@ -75,7 +75,7 @@ def _check_sampler(where: str, loader: dict) -> bool:
     return False
 
 
-def _leaves(key: str, dataset: dict) -> Iterator[Tuple[str, dict]]:
+def _leaves(key: str, dataset: dict) -> Iterator[tuple[str, dict]]:
     """The data sets inside wrappers, each with its key in the config."""
     if 'datasets' in dataset:
         for number, inner in enumerate(dataset['datasets']):
@@ -172,7 +172,7 @@ def _check_coco(key: str, dataset: dict, ann_file: str, folder: str, labelled: b
     return f'{key}: {len(images)} images, {boxes} boxes, {len(classes)} classes, of {ann_file}'
 
 
-def _classes(key: str, dataset: dict) -> Tuple[str, ...]:
+def _classes(key: str, dataset: dict) -> tuple[str, ...]:
     """Class names of a data set as mmdet takes them from its config."""
     classes = (dataset.get('metainfo') or {}).get('classes')
     if isinstance(classes, str):
@@ -210,7 +210,7 @@ def _count_boxes(coco: dict, classes: Sequence[str], images: dict) -> int:
     return count
 
 
-def check_files(ann_file: str, folder: str, names: List[str], remedy: str = 'check data_prefix',
+def check_files(ann_file: str, folder: str, names: list[str], remedy: str = 'check data_prefix',
                 decoded: bool = True) -> None:
     """Look for images of an annotation file, up to 2000 of them, evenly spread, and at their first bytes.
 
@@ -246,7 +246,7 @@ def _decodes_by_opencv(dataset: dict) -> bool:
                                for step in loads)
 
 
-def _check_decodable(paths: List[str], source: str) -> None:
+def _check_decodable(paths: list[str], source: str) -> None:
     """Refuse files that have the name of an image, and neither the first bytes of one nor leave to be read."""
     for path in _spread(paths):
         if not path.lower().endswith(EXTENSIONS) or cv2.haveImageReader(path):
@@ -277,7 +277,7 @@ def _check_num_classes(model: dict, classes: Sequence[str]) -> None:
                             f'of the data ({shorten(classes)}); set it to {len(classes)}.')
 
 
-def _head_classes(key: str, node, in_head: bool = False) -> Iterator[Tuple[str, int]]:
+def _head_classes(key: str, node, in_head: bool = False) -> Iterator[tuple[str, int]]:
     """(key, num_classes) of the heads that tell the data's classes apart: neither RPN nor masks
     of stuff."""
     if isinstance(node, (list, tuple)):

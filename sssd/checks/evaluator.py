@@ -1,6 +1,6 @@
 """Does the annotation file of an evaluator fit the data it evaluates?  Asked before hours of training end there."""
 import os
-from typing import Iterator, Optional, Sequence
+from collections.abc import Iterator, Sequence
 
 from sssd.checks.labels import type_name
 from sssd.datasets.json_io import read_coco
@@ -13,7 +13,7 @@ def formats_only(evaluator) -> bool:
     return bool(found) and all(metric.get('format_only') for metric in found)
 
 
-def check_evaluator(key: str, evaluator, classes: Optional[Sequence[str]], data_file: Optional[str]) -> None:
+def check_evaluator(key: str, evaluator, classes: Sequence[str] | None, data_file: str | None) -> None:
     """Check the annotation files of one or several metrics.
 
     Args:
@@ -43,7 +43,7 @@ def _metrics(evaluator) -> Iterator[dict]:
             yield metric
 
 
-def _check_coco_metric(what: str, metric: dict, classes: Optional[Sequence[str]], data_file: Optional[str]) -> None:
+def _check_coco_metric(what: str, metric: dict, classes: Sequence[str] | None, data_file: str | None) -> None:
     coco = read_coco(metric['ann_file'], annotations=False, image_fields=['id'])
     categories = coco['categories']
     if metric.get('sort_categories'):

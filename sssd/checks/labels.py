@@ -1,5 +1,5 @@
 """Does a pipeline load the labels that a label-guided teacher is made from?"""
-from typing import Iterator
+from collections.abc import Iterator
 
 from sssd.errors import UserError
 

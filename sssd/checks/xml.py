@@ -1,8 +1,8 @@
 """Checks of VOC-style data before training: mmdet's XMLDataset drops what it does not know in silence."""
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from sssd.datasets.parts import read_objects
 from sssd.errors import UserError

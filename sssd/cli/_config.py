@@ -1,7 +1,6 @@
 """From command-line arguments to a config: mmdet's habits, mistakes in one sentence."""
 import argparse
 import os
-from typing import Optional
 
 from mmengine.config import Config, DictAction
 from mmengine.runner import find_latest_checkpoint
@@ -69,7 +68,7 @@ def load_config(args: argparse.Namespace) -> Config:
     return cfg
 
 
-def require_file(path: Optional[str], what: str) -> None:
+def require_file(path: str | None, what: str) -> None:
     """Refuse a local file that is not there; addresses such as ``https://`` pass.
 
     Args:

@@ -1,8 +1,8 @@
 """Build a Runner and run it, with a missing file told in one sentence."""
 import os
 import re
+from collections.abc import Sequence
 from contextlib import contextmanager
-from typing import Optional, Sequence
 
 import cv2
 from mmengine.config import Config
@@ -15,7 +15,7 @@ from sssd.checks.data import check_data
 from sssd.errors import LocalError, UserError
 
 
-def build_runner(cfg: Config, *, checkpoint: Optional[str] = None, strict: bool = True) -> Runner:
+def build_runner(cfg: Config, *, checkpoint: str | None = None, strict: bool = True) -> Runner:
     """The Runner of a config.
 
     Args:

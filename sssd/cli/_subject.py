@@ -5,7 +5,7 @@ import copy
 import io
 import math
 import os
-from typing import Mapping, Optional, Tuple
+from collections.abc import Mapping
 
 import torch
 from mmdet.registry import DATASETS
@@ -122,8 +122,8 @@ def read_weights(checkpoint: str) -> Mapping[str, torch.Tensor]:
         return weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
 
 
-def load_detector(cfg: Config, checkpoint: str, part: Optional[str] = None, device: str = 'cpu',
-                  shift: int = 0) -> Tuple[nn.Module, str]:
+def load_detector(cfg: Config, checkpoint: str, part: str | None = None, device: str = 'cpu',
+                  shift: int = 0) -> tuple[nn.Module, str]:
     """The detector of a config with weights of a checkpoint, and the name of the part that they are of.
 
     Args:
@@ -149,7 +149,7 @@ def load_detector(cfg: Config, checkpoint: str, part: Optional[str] = None, devi
     return detector.to(device), name if inner else 'detector'
 
 
-def build_dataset(cfg: Config, ann: Optional[str] = None, img_dir: Optional[str] = None):
+def build_dataset(cfg: Config, ann: str | None = None, img_dir: str | None = None):
     """The test (else validation) data set of a config, perhaps over other files.
 
     Raises:

@@ -1,6 +1,6 @@
 """Command: train a table of ablations of the SED paper, and show it with the published numbers."""
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -14,7 +14,7 @@ from sssd.studies.runner import StudyRunner
 from sssd.studies.watch import Reporter
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd ablate``."""
     parser = argparse.ArgumentParser(
         prog='python -m sssd ablate', description='Train the rows of a table of the SED paper at a budget of choice on '
@@ -39,7 +39,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Train what a table lacks, then show it; returns the exit status."""
     args = parse_args(argv)
     budget = Budget(args.iters, args.start_iters, args.amp, args.quick, args.cfg_options)

@@ -1,8 +1,8 @@
 """Command: the analyses of the SED paper's figures (2a, 2b, 2c, 4, 5), each as numbers and a picture."""
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Iterator, Optional, Sequence
 
 from mmengine.logging import MMLogger
 
@@ -15,7 +15,7 @@ from sssd.progress import tracked
 from sssd.views import build_views
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Run one analysis; returns the exit status."""
     words = ['sssd', 'analyze', *(sys.argv[1:] if argv is None else argv)]
     args = parse_args(argv)
@@ -30,7 +30,7 @@ def main(argv: Optional[Sequence[str]] = None) -> int:
     return 0
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd analyze``."""
     parser = argparse.ArgumentParser(prog='sssd analyze', description='Analyses of the SED paper; docs/analysis.md.')
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)

@@ -3,8 +3,8 @@ import argparse
 import os
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 from rich.console import Console
 
@@ -21,7 +21,7 @@ from sssd.places import find_config
 NOTE = '# lambda '
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd calibrate``."""
     parser = argparse.ArgumentParser(
         prog='sssd calibrate', description='Find, by a binary search over short trainings, the constant lambda at '
@@ -63,7 +63,7 @@ def place_of(args: argparse.Namespace, work_dir: str) -> Path:
     return out
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Calibrate; returns the exit status."""
     args = parse_args(argv)
     goal = Goal(args.share, args.tolerance, args.low, args.high)

@@ -2,7 +2,7 @@
 import argparse
 import os
 from collections import OrderedDict
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import torch
 from mmengine.runner import CheckpointLoader
@@ -12,7 +12,7 @@ from sssd.cli._config import require_file
 from sssd.errors import UserError
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd extract``."""
     parser = argparse.ArgumentParser(
         prog='sssd extract', description='Write the weights of one part of a checkpoint, for a plain detector.')
@@ -36,7 +36,7 @@ def is_guided(weights: OrderedDict) -> bool:
     return any(key.startswith(GUIDED[0]) for key in weights) and all(key.startswith(GUIDED) for key in weights)
 
 
-def plain_part(weights: OrderedDict, part: Optional[str] = None) -> Tuple[str, OrderedDict]:
+def plain_part(weights: OrderedDict, part: str | None = None) -> tuple[str, OrderedDict]:
     """The name of a part and its weights, those of one plain detector: no label side is in them.
 
     Args:
@@ -47,7 +47,7 @@ def plain_part(weights: OrderedDict, part: Optional[str] = None) -> Tuple[str, O
     return part, extract(weights, part)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Write the file; returns the exit status."""
     args = parse_args(argv)
     require_file(args.checkpoint, 'checkpoint')

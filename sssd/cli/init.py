@@ -1,8 +1,8 @@
 """Command: write configs for one's own labelled and unlabelled images."""
 import argparse
 import shlex
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 from sssd.checks.data import check_data, check_files
 from sssd.cli._config import config_of
@@ -12,7 +12,7 @@ from sssd.errors import UserError
 from sssd.studies.own_data import DETECTORS, OwnData, own_configs
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd init``."""
     parser = argparse.ArgumentParser(
         prog='python -m sssd init', description='Write configs for your own images: SED, its baseline on the labels '
@@ -35,7 +35,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Check, write, and say how to go on; returns the exit status."""
     args = parse_args(argv)
     for name in ('iters', 'batch', 'gpus'):

@@ -1,7 +1,7 @@
 """Command: check a data set of the paper on the disk, say what is missing, and make its splits."""
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, Optional, Sequence
 
 from rich.console import Console
 from rich.progress import track
@@ -18,7 +18,7 @@ HELP = {
 }
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd prepare``."""
     parser = argparse.ArgumentParser(
         prog='sssd prepare', description="Check a data set of the SED paper on the disk, say what is missing and where "
@@ -38,7 +38,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def report(data_set: Published, findings: Dict[str, Finding]) -> None:
+def report(data_set: Published, findings: dict[str, Finding]) -> None:
     """Print one line a part: what is there and, where that is not right, what should be."""
     for part in data_set.parts:
         finding = findings[part.path]
@@ -49,7 +49,7 @@ def report(data_set: Published, findings: Dict[str, Finding]) -> None:
         print(f'{part.path}: {told}')
 
 
-def refuse(data_set: Published, root: Path, findings: Dict[str, Finding]) -> None:
+def refuse(data_set: Published, root: Path, findings: dict[str, Finding]) -> None:
     """Refuse a data set with a part that everything needs and that is not right.
 
     Raises:
@@ -66,7 +66,7 @@ def refuse(data_set: Published, root: Path, findings: Dict[str, Finding]) -> Non
                     'accept a part of the data set by --any-count.')
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Look, tell, write; returns the exit status."""
     args = parse_args(argv)
     data_set, root = DATA_SETS[args.name], Path(args.root)

@@ -1,12 +1,12 @@
 """Command: a data set under domain shift, as other cameras see it."""
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from sssd.datasets.cameras import CAMERAS
 from sssd.datasets.recapture import recapture
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Write the data set and say where its annotation file is."""
     parser = argparse.ArgumentParser(
         prog='python -m sssd recapture',

@@ -1,7 +1,7 @@
 """Command: learning rate, iterations, batch and accumulation of a config for the GPUs at hand."""
 import argparse
 import os
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 from rich.progress import track
@@ -15,7 +15,7 @@ from sssd.report.tables import Grid
 GPUS, MEMORY = (1, 2, 4, 8), (11, 24, 80)
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd recipe``."""
     parser = argparse.ArgumentParser(
         prog='sssd recipe', description='What to change in a config for the GPUs at hand, by the rule of '
@@ -86,7 +86,7 @@ def show(recipe: Recipe, config: str) -> None:
     print(f'tools/dist_train.sh {config} {recipe.gpus}' + (f' --cfg-options {options}' if options else ''))
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print a recipe, or a table of them; returns the exit status."""
     args = parse_args(argv)
     config = args.config[0]

@@ -1,6 +1,6 @@
 """Command: table the share of the distance over the phases of a run (SSSD, Table 3)."""
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from rich.console import Console
 
@@ -9,7 +9,7 @@ from sssd.report.phases import phase_table, phases
 from sssd.report.scalars import read_curves
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd shares``."""
     parser = argparse.ArgumentParser(
         prog='sssd shares', description='Mean share of lambda L_distill in the loss, for each stretch of a run between '
@@ -19,7 +19,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Print one table for each run; returns the exit status."""
     args = parse_args(argv)
     for work_dir in args.work_dirs:

@@ -1,11 +1,11 @@
 """Command: split a COCO annotation file into labelled and unlabelled parts."""
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from sssd.datasets.splits import make_splits
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Write the splits and print their names."""
     parser = argparse.ArgumentParser(
         prog='python -m sssd split', description='Split a COCO annotation file into labelled and '

@@ -1,8 +1,8 @@
 """Evaluate a checkpoint: mmdet's arguments over MMEngine's Runner."""
 import argparse
+from collections.abc import Sequence
 from copy import deepcopy
 from importlib import import_module
-from typing import Optional, Sequence
 
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
@@ -14,7 +14,7 @@ from sssd.errors import UserError
 from sssd.studies.trial import META_KEYS
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``tools/test.py``."""
     parser = argparse.ArgumentParser(prog='sssd test', description='Evaluate a checkpoint.')
     parser.add_argument('config', help='config file')
@@ -73,7 +73,7 @@ def use_tta(cfg: Config) -> None:
     dataset.pipeline = cfg.tta_pipeline
 
 
-def check_out(out: Optional[str]) -> None:
+def check_out(out: str | None) -> None:
     """Refuse an ``--out`` that is no pickle file."""
     if out is not None and not out.endswith(('.pkl', '.pickle')):
         raise UserError(f'--out {out} has to end in .pkl or .pickle: the predictions are written as a pickle.')
@@ -88,7 +88,7 @@ def evaluate(cfg: Config, args: argparse.Namespace) -> None:
     runner.test()
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate; returns the exit status."""
     args = parse_args(argv)
     check_out(args.out)

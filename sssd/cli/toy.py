@@ -1,13 +1,13 @@
 """Command: make the embedded toy data set."""
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from sssd.datasets.cameras import CAMERAS
 from sssd.datasets.toy import make_toy
 from sssd.errors import run_cli
 
 
-def main(argv: Optional[Sequence[str]] = None) -> None:
+def main(argv: Sequence[str] | None = None) -> None:
     """Make the data set and say where it is."""
     parser = argparse.ArgumentParser(
         prog='python -m sssd toy', description='Make the toy data set (drawn here, nothing is downloaded).')

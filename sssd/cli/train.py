@@ -1,6 +1,6 @@
 """Train a detector from a config: mmdet's arguments over MMEngine's Runner."""
 import argparse
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 from mmengine.config import Config
@@ -13,7 +13,7 @@ from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``tools/train.py``."""
     parser = argparse.ArgumentParser(prog='sssd train', description='Train a detector.')
     parser.add_argument('config', help='config file')
@@ -28,7 +28,7 @@ def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def use_amp(cfg: Config, dtype: Optional[str] = None) -> None:
+def use_amp(cfg: Config, dtype: str | None = None) -> None:
     """Switch mixed precision on, by one of :mod:`sssd.optim`'s wrappers; a loss scale of the config is kept.
 
     Args:
@@ -67,7 +67,7 @@ def refuse_lossy_checkpointing(cfg: Config, config: str) -> None:
                         'gradients: take it out and add dict(type=\'sssd.RecomputeHook\') to custom_hooks.')
 
 
-def set_start(cfg: Config, resume: Optional[str]) -> Optional[str]:
+def set_start(cfg: Config, resume: str | None) -> str | None:
     """Set where the training starts; returns the checkpoint that is going to be loaded, if any.
 
     With ``'auto'`` and nothing to go on from, a ``load_from`` of the config stays in force: mmdet would drop it.
@@ -85,7 +85,7 @@ def set_start(cfg: Config, resume: Optional[str]) -> Optional[str]:
     return cfg.get('load_from')
 
 
-def train(cfg: Config, checkpoint: Optional[str]) -> None:
+def train(cfg: Config, checkpoint: str | None) -> None:
     """Check the data, then train, from ``checkpoint`` if there is one."""
     report_data(cfg, ('train', 'val'))
     runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')))
@@ -93,7 +93,7 @@ def train(cfg: Config, checkpoint: Optional[str]) -> None:
     runner.train()
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Train; returns the exit status."""
     args = parse_args(argv)
     cfg = load_config(args)

@@ -3,8 +3,8 @@ import argparse
 import contextlib
 import copy
 import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import torch
 from mmdet.registry import DATASETS
@@ -27,7 +27,7 @@ from sssd.figures.training_views import choose_alike, training_views, unlabelled
 from sssd.figures.training_views_figure import draw_training_views
 
 
-def parse_args(argv: Optional[Sequence[str]] = None) -> argparse.Namespace:
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd views``."""
     parser = argparse.ArgumentParser(
         prog='sssd views', description='Draw weak, strong and scaled view of unlabelled images, the teacher\'s scores, '
@@ -57,7 +57,7 @@ def check_out(out: Path) -> None:
     require_folder(str(out.parent))
 
 
-def build_model(cfg: Config, checkpoint: Optional[str]) -> SED:
+def build_model(cfg: Config, checkpoint: str | None) -> SED:
     """The SED of a config with a checkpoint's weights, or with random ones.
 
     Raises:
@@ -82,7 +82,7 @@ def build_model(cfg: Config, checkpoint: Optional[str]) -> SED:
     return model
 
 
-def main(argv: Optional[Sequence[str]] = None) -> int:
+def main(argv: Sequence[str] | None = None) -> int:
     """Draw; returns the exit status."""
     args = parse_args(argv)
     check_numbers(args)

@@ -5,7 +5,6 @@ import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import List, Optional, Tuple
 
 from mmdet.datasets import BaseDetDataset, CocoDataset
 from mmengine.logging import print_log
@@ -48,12 +47,12 @@ class ImageFolder(BaseDetDataset):
 
     METAINFO = CocoDataset.METAINFO
 
-    def __init__(self, *args, data_prefix: Optional[dict] = None, skip_broken: bool = False,
+    def __init__(self, *args, data_prefix: dict | None = None, skip_broken: bool = False,
                  **kwargs) -> None:
         self.skip_broken = skip_broken
         super().__init__(*args, data_prefix=data_prefix or dict(img=''), **kwargs)
 
-    def load_data_list(self) -> List[dict]:
+    def load_data_list(self) -> list[dict]:
         """List the images: ``img_path``, ``img_id``, ``height``, ``width``, ``instances=[]``."""
         folder = self.data_prefix.get('img') or self.data_root
         if not folder or not os.path.isdir(folder):
@@ -76,7 +75,7 @@ class ImageFolder(BaseDetDataset):
             raise UserError(f'no image of {folder} can be read; the files are broken.')
         return data_list
 
-    def _size(self, path: str) -> Optional[Tuple[int, int]]:
+    def _size(self, path: str) -> tuple[int, int] | None:
         try:
             return image_size(path)
         except UserError as error:
@@ -85,7 +84,7 @@ class ImageFolder(BaseDetDataset):
             print_log(f'left out: {error}', logger='current', level=logging.WARNING)
             return None
 
-    def filter_data(self) -> List[dict]:
+    def filter_data(self) -> list[dict]:
         """Leave out small images in training, as ``CocoDataset`` does."""
         min_size = (self.filter_cfg or {}).get('min_size', 0)
         if self.test_mode:
@@ -93,7 +92,7 @@ class ImageFolder(BaseDetDataset):
         return [info for info in self.data_list if min(info['width'], info['height']) >= min_size]
 
 
-def list_images(folder: str) -> List[str]:
+def list_images(folder: str) -> list[str]:
     """Paths of all images below ``folder``, in natural order of their names."""
     found, seen = [], set()
     for parent, folders, files in os.walk(folder, followlinks=True):
@@ -109,7 +108,7 @@ def list_images(folder: str) -> List[str]:
     return sorted(found, key=lambda path: _natural_key(os.path.relpath(path, folder)))
 
 
-def pick_listed(paths: List[str], folder: str, list_file: str) -> List[str]:
+def pick_listed(paths: list[str], folder: str, list_file: str) -> list[str]:
     """Those of ``paths``, images below ``folder``, that a text file names, in the order of ``paths``.
 
     Raises:
@@ -132,7 +131,7 @@ def _natural_key(name: str) -> tuple:
     return [int(part) if odd else part for odd, part in zip(itertools.cycle((False, True)), parts)], name
 
 
-def image_size(path: str) -> Tuple[int, int]:
+def image_size(path: str) -> tuple[int, int]:
     """Width and height of an image as mmcv will decode it, from its header alone.
 
     Raises:

@@ -1,6 +1,6 @@
 """Batches with a fixed share of labelled and unlabelled images."""
+from collections.abc import Iterator, Sequence, Sized
 from itertools import islice
-from typing import Iterator, List, Optional, Sequence, Sized, Union
 
 import numpy as np
 from mmengine.dist import get_dist_info, sync_random_seed
@@ -10,7 +10,7 @@ from sssd.errors import UserError
 from sssd.registry import DATA_SAMPLERS
 
 
-def split_batch(batch_size: int, source_ratio: Sequence[Union[int, float]]) -> List[int]:
+def split_batch(batch_size: int, source_ratio: Sequence[int | float]) -> list[int]:
     """Share a batch among sources by ratio; what rounding leaves goes to the largest remainders.
 
     Returns:
@@ -68,7 +68,7 @@ class GroupStream:
             position = max(position - len(groups), 0)
             epoch += 1
 
-    def _epoch(self, epoch: int, buckets: List[np.ndarray]):
+    def _epoch(self, epoch: int, buckets: list[np.ndarray]):
         """All groups that fill up in this epoch, (groups, size), and what stays in the buckets."""
         count = len(self.portrait)
         order = np.arange(count)
@@ -112,8 +112,8 @@ class MixedSourceSampler(Sampler):
         UserError: For a data set of another kind, an empty source, or a ratio that does not fit.
     """
 
-    def __init__(self, dataset: Sized, batch_size: int, source_ratio: Sequence[Union[int, float]],
-                 shuffle: bool = True, seed: Optional[int] = None) -> None:
+    def __init__(self, dataset: Sized, batch_size: int, source_ratio: Sequence[int | float],
+                 shuffle: bool = True, seed: int | None = None) -> None:
         sources = getattr(dataset, 'datasets', None)
         if sources is None or not hasattr(dataset, 'cumulative_sizes'):
             raise UserError('MixedSourceSampler needs a ConcatDataset of labelled and unlabelled '

@@ -3,7 +3,7 @@
 Grayscale and Cutout come from there: ``RandomGrayscale`` of mmcv, ``CutOut`` of mmdet.
 All transforms here take and give ``results['img']``, (H, W, 3) uint8 in BGR order.
 """
-from typing import Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import cv2
 import mmcv
@@ -93,7 +93,7 @@ class GaussianBlur(BaseTransform):
         prob: Probability that the image is blurred.
     """
 
-    def __init__(self, sigma: Union[Sequence[float], Tuple[float, float]] = (0.1, 2.0),
+    def __init__(self, sigma: Sequence[float] | tuple[float, float] = (0.1, 2.0),
                  prob: float = 0.5) -> None:
         if len(sigma) != 2 or not 0 < sigma[0] <= sigma[1]:
             raise UserError(f'GaussianBlur: sigma={sigma} must be two positive numbers, '

@@ -1,12 +1,11 @@
 """MD5 sums of downloaded archives against the published ones."""
 import hashlib
 from pathlib import Path
-from typing import Dict, Union
 
 from sssd.errors import UserError
 
 
-def check_archives(folder: Union[str, Path], md5: Dict[str, str], progress: bool = True) -> Dict[str, bool]:
+def check_archives(folder: str | Path, md5: dict[str, str], progress: bool = True) -> dict[str, bool]:
     """Compare the archives in a folder with what was published.
 
     Args:

@@ -1,15 +1,15 @@
 """Reading and writing annotation files of the COCO format."""
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence, Union
 
 from sssd.errors import UserError
 
 _LISTS = ('images', 'annotations', 'categories')
 
 
-def write_json(path: Union[str, Path], content: dict) -> None:
+def write_json(path: str | Path, content: dict) -> None:
     """Write ``content`` whole or not at all: a reader never sees half a file."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -21,7 +21,7 @@ def write_json(path: Union[str, Path], content: dict) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read_coco(path: Union[str, Path], annotations: bool = True,
+def read_coco(path: str | Path, annotations: bool = True,
               image_fields: Sequence[str] = ('id', 'file_name', 'width', 'height')) -> dict:
     """Read a COCO annotation file.
 

@@ -3,7 +3,6 @@
 minival is val2017 (SED, Sec. 4.1: "identical"), so both files follow from two of COCO's own; nothing else is needed.
 """
 from pathlib import Path
-from typing import List, Union
 
 from sssd.datasets.json_io import read_coco, write_json
 from sssd.errors import UserError
@@ -14,7 +13,7 @@ MINIVAL = 'annotations/instances_minival2014.json'
 VAL_MINUS_MINIVAL = 'annotations/instances_valminusminival2014.json'
 
 
-def make_minival(root: Union[str, Path]) -> List[Path]:
+def make_minival(root: str | Path) -> list[Path]:
     """Write minival and the rest of val2014 below ``root``, each unless it is there.
 
     Args:

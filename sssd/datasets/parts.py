@@ -7,7 +7,6 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional, Union
 from xml.etree import ElementTree
 
 from sssd.data.image_folder import EXTENSIONS
@@ -25,7 +24,7 @@ class Finding:
     """
 
     found: str = ''
-    problem: Optional[str] = None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class Part(ABC):
         """What it has as published, in words."""
         return f'{self.images} images'
 
-    def look(self, root: Union[str, Path], exact: bool = True) -> Finding:
+    def look(self, root: str | Path, exact: bool = True) -> Finding:
         """Look for this part below ``root``.
 
         Args:
@@ -94,7 +93,7 @@ class CocoPart(Part):
     """
 
     folder: str = ''
-    boxes: Optional[int] = None
+    boxes: int | None = None
 
     @property
     def expected(self) -> str:
@@ -120,7 +119,7 @@ class VocPart(Part):
         difficult: How many of them are marked as difficult.
     """
 
-    boxes: Optional[int] = None
+    boxes: int | None = None
     difficult: int = 0
 
     @property
@@ -154,7 +153,7 @@ def image_sizes(folder: Path) -> dict:
         return {entry.name: entry.stat().st_size for entry in entries if entry.name.lower().endswith(EXTENSIONS)}
 
 
-def read_objects(path: Union[str, Path]) -> list:
+def read_objects(path: str | Path) -> list:
     """The objects of a VOC annotation file: (class name, whether it is difficult) of each.
 
     Raises:
@@ -167,6 +166,6 @@ def read_objects(path: Union[str, Path]) -> list:
         raise UserError(f'{path} is no VOC annotation file ({error}); take it from the archive again.') from error
 
 
-def _some(names: list, what: str) -> Optional[str]:
+def _some(names: list, what: str) -> str | None:
     """A sentence on names, None without any."""
     return f'{len(names)} files {what}, such as {names[0]}' if names else None

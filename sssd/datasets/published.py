@@ -3,9 +3,9 @@
 Numbers are those of the data sets' own pages and of the survey of Liu et al., IJCV 2020, Table 3. The MD5 sums are of
 the archives: those that public code such as torchvision and LAVIS checks, since the official pages give none.
 """
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Tuple
 
 from sssd.datasets.minival import MINIVAL, VAL_MINUS_MINIVAL, make_minival
 from sssd.datasets.parts import CocoPart, ImagesPart, Part, VocPart
@@ -33,14 +33,14 @@ class Published:
     """
 
     root: str
-    parts: Tuple[Part, ...]
-    pages: Tuple[str, ...]
-    md5: Dict[str, str]
-    make: Callable[[Path], List[Path]] = lambda root: []
-    split: Callable[..., List[Path]] = lambda root, percents, folds: []
+    parts: tuple[Part, ...]
+    pages: tuple[str, ...]
+    md5: dict[str, str]
+    make: Callable[[Path], list[Path]] = lambda root: []
+    split: Callable[..., list[Path]] = lambda root, percents, folds: []
 
 
-def split_coco(root: Path, percents, folds) -> List[Path]:
+def split_coco(root: Path, percents, folds) -> list[Path]:
     """Write the folds of COCO-standard: 1, 2, 5 and 10 % of train2017, say."""
     written = make_splits(Path(root) / 'annotations/instances_train2017.json', percents=percents, folds=folds)
     return [path for pair in written for path in pair]

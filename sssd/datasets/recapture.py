@@ -3,7 +3,6 @@ import hashlib
 import json
 import os
 from pathlib import Path
-from typing import List, Union
 
 import cv2
 import numpy as np
@@ -17,7 +16,7 @@ _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 92]
 _MARK = '.sssd-recapture.json'  # says that the folder is ours to rewrite, and by which camera
 
 
-def recapture(ann_file: Union[str, Path], img_dir: Union[str, Path], out_dir: Union[str, Path],
+def recapture(ann_file: str | Path, img_dir: str | Path, out_dir: str | Path,
               camera: str = 'varied', seed: int = 0, progress: bool = True) -> Path:
     """Write a COCO data set as other cameras see it, or take what already lies there if it is the same one.
 
@@ -68,7 +67,7 @@ def camera_of(name: str, seed: int) -> np.random.Generator:
     return np.random.default_rng(list(hashlib.sha256(f'{seed}:{name}'.encode()).digest()))
 
 
-def _check_names(names: List[str], ann_file: Path, img_dir: Path) -> None:
+def _check_names(names: list[str], ann_file: Path, img_dir: Path) -> None:
     """Before anything is written: every image is there, and below ``img_dir``, or it would be written elsewhere."""
     for name in names:
         if not isinstance(name, str) or Path(name).is_absolute() or '..' in Path(name).parts:

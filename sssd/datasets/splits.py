@@ -8,8 +8,8 @@ mmdet's semi-supervised configs: ``instances_train2017.1@10.json`` and
 """
 import hashlib
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Sequence, Tuple, Union
 
 from sssd.datasets.json_io import read_coco, write_json
 from sssd.errors import UserError
@@ -21,10 +21,10 @@ def hash_order(image_ids: Sequence, seed: int, fold: int) -> list:
                   key=lambda i: hashlib.sha256(f'{seed}:{fold}:{i}'.encode()).digest())
 
 
-def make_splits(ann_file: Union[str, Path], out_dir: Union[str, Path, None] = None, *,
+def make_splits(ann_file: str | Path, out_dir: str | Path | None = None, *,
                 percents: Sequence[float] = (), counts: Sequence[int] = (), folds: int = 5,
                 seed: int = 0, keep_annotations: bool = False,
-                progress: bool = True) -> List[Tuple[Path, Path]]:
+                progress: bool = True) -> list[tuple[Path, Path]]:
     """Write a labelled and an unlabelled JSON for every amount and fold.
 
     Args:
@@ -97,7 +97,7 @@ def split_coco(coco: dict, count: int, split: dict, keep_annotations: bool = Fal
     return tuple(parts)
 
 
-def _check_unique(ann_file: Path, images: List[dict]) -> None:
+def _check_unique(ann_file: Path, images: list[dict]) -> None:
     for key in ('id', 'file_name'):
         value, times = Counter(image[key] for image in images).most_common(1)[0] if images \
             else (None, 0)

@@ -19,7 +19,6 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Dict, List, Optional, Set, Union
 
 import cv2
 import numpy as np
@@ -38,9 +37,9 @@ _QUALITY = 92
 _MARK = '.sssd-toy'  # says that the folder is ours to clean and rewrite
 
 
-def make_toy(root: Union[str, Path], num_train: int = 1000, num_val: int = 200,
+def make_toy(root: str | Path, num_train: int = 1000, num_val: int = 200,
              num_labeled: int = 100, seed: int = 0, progress: bool = True, camera: str = 'plain',
-             labeled_below: float = 1.0) -> Dict[str, Path]:
+             labeled_below: float = 1.0) -> dict[str, Path]:
     """Make the toy data set, or take what already lies there if it is the same one.
 
     Images are drawn anew only if version, seed, camera or their number differ; with another
@@ -95,7 +94,7 @@ def toy_image(seed: int, split: str, index: int, camera: str = 'plain'):
     return draw_scene(rng, camera)
 
 
-def labeled_order(count: int, seed: int) -> List[int]:
+def labeled_order(count: int, seed: int) -> list[int]:
     """Permutation of the training images; the first k of it are the labelled ones.
 
     Sorted by the SHA-256 of ``"<seed>:<index>"``, which no library version can change.
@@ -130,7 +129,7 @@ def _claim(root: Path) -> None:
     (root / _MARK).touch()
 
 
-def _read_info(path: Path) -> Optional[dict]:
+def _read_info(path: Path) -> dict | None:
     return json.loads(path.read_bytes())['info'] if path.exists() else None
 
 
@@ -212,10 +211,10 @@ def _split(root: Path, num_labeled: int, seed: int, labeled_below: float) -> Non
     write_json(root / 'unlabeled.json', _coco(unlabeled_info, images[False], []))
 
 
-def _images_below(coco: dict, limit: float) -> Set[int]:
+def _images_below(coco: dict, limit: float) -> set[int]:
     """The images with objects, all of them smaller than ``limit``."""
     areas = {image['id']: image['width'] * image['height'] for image in coco['images']}
-    largest: Dict[int, float] = {}
+    largest: dict[int, float] = {}
     for thing in coco['annotations']:
         width, height = thing['bbox'][2:]
         share = (width * height / areas[thing['image_id']]) ** 0.5
@@ -223,7 +222,7 @@ def _images_below(coco: dict, limit: float) -> Set[int]:
     return {image for image, share in largest.items() if share < limit}
 
 
-def _link_folder(source: Path, target: Path, names: List[str]) -> None:
+def _link_folder(source: Path, target: Path, names: list[str]) -> None:
     """Fill ``target`` with hard links, or copies where the file system has no links."""
     target.mkdir(exist_ok=True)
     for old in target.glob('*.jpg'):

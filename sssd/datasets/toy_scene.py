@@ -1,6 +1,5 @@
 """Draws one image of the toy data set: background, distractors, objects; `cameras.py` takes its picture."""
 from dataclasses import dataclass
-from typing import List, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -22,7 +21,7 @@ _HUE_SPREAD = 10.0  # standard deviation of a class's hues, degrees
 class ToyObject:
     """One annotated object: class index, box x1 y1 x2 y2 in pixels, pixel area, visible share."""
     label: int
-    box: Tuple[float, float, float, float]
+    box: tuple[float, float, float, float]
     area: int
     visible: float
 
@@ -30,7 +29,7 @@ class ToyObject:
 class _Shape:
     """An outline at its place, with the mask of its pixels inside the image."""
 
-    def __init__(self, outline: np.ndarray, label: Optional[int], height: int, width: int):
+    def __init__(self, outline: np.ndarray, label: int | None, height: int, width: int):
         self.outline = outline
         self.label = label
         canvas = np.zeros((height + 2 * _MARGIN, width + 2 * _MARGIN), np.uint8)
@@ -48,7 +47,7 @@ class _Shape:
         return np.count_nonzero(self.shown) / self.full_area
 
 
-def draw_scene(rng: np.random.Generator, camera: str = 'plain') -> Tuple[np.ndarray, List[ToyObject]]:
+def draw_scene(rng: np.random.Generator, camera: str = 'plain') -> tuple[np.ndarray, list[ToyObject]]:
     """Draw an image.
 
     Objects may cover each other, later ones lie on top. A shape that would hide more than
@@ -70,7 +69,7 @@ def draw_scene(rng: np.random.Generator, camera: str = 'plain') -> Tuple[np.ndar
         if shape is not None:
             _paint(image, shape, rng, soft=rng.random() < 0.4)
 
-    shapes: List[_Shape] = []
+    shapes: list[_Shape] = []
     for outline, label in _plan(rng, height, width):
         shape = _place(outline, label, rng, height, width, shapes)
         if shape is not None:
@@ -106,8 +105,8 @@ def _random_distractor(rng, height: int, width: int) -> np.ndarray:
     return fit_box(distractor_outline(name, rng), size * np.sqrt(height * width))
 
 
-def _place(points, label, rng, height: int, width: int, below: List[_Shape],
-           tries: int = 12) -> Optional[_Shape]:
+def _place(points, label, rng, height: int, width: int, below: list[_Shape],
+           tries: int = 12) -> _Shape | None:
     """Find a place that leaves the objects below visible; None if there is none."""
     half = (points.max(0) - points.min(0)) / 2
     for _ in range(tries):
@@ -188,7 +187,7 @@ def _contrast_colour(around: np.ndarray, contrast: float, rng) -> np.ndarray:
     return max(options, key=lambda colour: np.linalg.norm(colour - around))
 
 
-def _hue_colour(label: Optional[int], rng) -> np.ndarray:
+def _hue_colour(label: int | None, rng) -> np.ndarray:
     """A saturated colour, BGR in 0..255: in the class's range of hues, any hue for a distractor."""
     hue = rng.uniform(0, 360) if label is None else label * 360 / len(CLASSES) + rng.normal(0, _HUE_SPREAD)
     hue %= 360

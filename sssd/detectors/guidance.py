@@ -1,5 +1,5 @@
 """Self-distillation from labels: what a detector is given while it trains, beside itself."""
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmdet.models.utils import rename_loss_dict
@@ -51,13 +51,13 @@ class Guidance(BaseModule):
     def __init__(self,
                  channels: int,
                  num_classes: int,
-                 strides: Sequence[Union[int, Tuple[int, int]]],
-                 guide: Optional[dict] = None,
-                 distance: Optional[dict] = None,
+                 strides: Sequence[int | tuple[int, int]],
+                 guide: dict | None = None,
+                 distance: dict | None = None,
                  lambda_: float = 75.0,
                  student_grad: float = 1.0,
                  guide_loss: bool = True,
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
         self.guide = MODELS.build({'type': 'LGD', '_scope_': 'sssd', **(guide or {}), 'channels': channels,
                                    'num_classes': num_classes, 'strides': strides})
@@ -92,7 +92,7 @@ class Guidance(BaseModule):
         share = losses[DISTILL].detach() / total_of(losses).clamp(min=1e-6)
         return {**losses, 'distill_distance': distance.detach(), 'distill_share': share}
 
-    def adapted(self, features: Sequence[Tensor]) -> List[Tensor]:
+    def adapted(self, features: Sequence[Tensor]) -> list[Tensor]:
         """phi(k), level by level."""
         return [self.adapter(level if self.student_grad > 0 else level.detach()) for level in features]
 
@@ -103,7 +103,7 @@ class CarriesGuidance:
     A model whose ``guidance`` is None has neither.
     """
 
-    guidance: Optional[Guidance]
+    guidance: Guidance | None
 
     @property
     def lambda_(self) -> float:

@@ -1,6 +1,6 @@
 """Self-distillation from labels: one wrapper for LGD, SSSD and LabelEnc around any mmdet detector with a pyramid."""
 import copy
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from mmdet.models.detectors import BaseDetector
 from mmdet.registry import MODELS as MMDET_MODELS
@@ -38,14 +38,14 @@ class GuidedDetector(CarriesGuidance, BaseDetector):
 
     def __init__(self,
                  detector: dict,
-                 guide: Optional[dict] = None,
-                 distance: Optional[dict] = None,
+                 guide: dict | None = None,
+                 distance: dict | None = None,
                  lambda_: float = 75.0,
                  student_grad: float = 1.0,
                  guide_loss: bool = True,
                  predict_on: str = 'student',
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+                 data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
         super().__init__(data_preprocessor=data_preprocessor or copy.deepcopy(detector.get('data_preprocessor')),
                          init_cfg=init_cfg)
         if predict_on not in ('student', 'guide'):
@@ -74,6 +74,6 @@ class GuidedDetector(CarriesGuidance, BaseDetector):
         with on_features(self.detector, guided):
             return self.detector.predict(batch_inputs, batch_data_samples, rescale=rescale)
 
-    def _forward(self, batch_inputs: Tensor, batch_data_samples: Optional[SampleList] = None):
+    def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList | None = None):
         """Raw outputs of the plain detector."""
         return self.detector._forward(batch_inputs, batch_data_samples)

@@ -1,6 +1,6 @@
 """Scale-Equivalent Distillation (SED): one detector class for every mmdet detector."""
 import copy
-from typing import Dict, List, Optional, Sequence
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -55,16 +55,16 @@ class SED(CarriesGuidance, SemiBaseDetector):
 
     def __init__(self,
                  detector: dict,
-                 views: Optional[Sequence[dict]] = None,
-                 scale_loss: Optional[dict] = None,
-                 distill_loss: Optional[dict] = None,
+                 views: Sequence[dict] | None = None,
+                 scale_loss: dict | None = None,
+                 distill_loss: dict | None = None,
                  lambda_s: float = 1.0,
                  lambda_d: float = 1.0,
                  scale_view: str = 'strong',
-                 guidance: Optional[dict] = None,
-                 semi_test_cfg: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None) -> None:
+                 guidance: dict | None = None,
+                 semi_test_cfg: dict | None = None,
+                 data_preprocessor: dict | None = None,
+                 init_cfg: dict | None = None) -> None:
         # Not SemiBaseDetector's constructor: it builds twice from one dict, which DETR-like detectors change.
         super(SemiBaseDetector, self).__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.student = MMDET_MODELS.build(copy.deepcopy(detector))
@@ -75,7 +75,7 @@ class SED(CarriesGuidance, SemiBaseDetector):
         if scale_view not in ('strong', 'weak'):
             raise UserError(f'SED: scale_view is {scale_view!r}; use strong (the default) or weak.')
         self.scale_view = scale_view
-        self.views: List[View] = build_views(self.student, views)
+        self.views: list[View] = build_views(self.student, views)
         self.scale_losses = nn.ModuleDict({view.name: build_loss(scale_loss) for view in self.views})
         self.distill_losses = nn.ModuleDict({view.name: build_loss(distill_loss) for view in self.views})
         self.lambda_s, self.lambda_d, self.shift = lambda_s, lambda_d, 1
@@ -92,7 +92,7 @@ class SED(CarriesGuidance, SemiBaseDetector):
         self.teacher.eval()
         return self
 
-    def loss(self, multi_batch_inputs: Dict[str, Tensor], multi_batch_data_samples: Dict[str, SampleList]) -> dict:
+    def loss(self, multi_batch_inputs: dict[str, Tensor], multi_batch_data_samples: dict[str, SampleList]) -> dict:
         """Eq. 1, term by term, with the figures that tell whether training is healthy.
 
         Args:
@@ -121,7 +121,7 @@ class SED(CarriesGuidance, SemiBaseDetector):
             losses = self.guidance.loss(self.student, inputs, samples)
         return rename_loss_dict('sup_', losses)
 
-    def unsupervised_losses(self, inputs: Dict[str, Tensor], samples: Dict[str, SampleList]):
+    def unsupervised_losses(self, inputs: dict[str, Tensor], samples: dict[str, SampleList]):
         """lambda_s L_scale and lambda_d L_distill over all views, and the share of confident teacher rows."""
         strong = self.run(self.student, inputs['unsup_student'], samples['unsup_student'])
         losses, health = {}, {}
@@ -158,7 +158,7 @@ class SED(CarriesGuidance, SemiBaseDetector):
         return Pass(detector, detector.extract_feat(inputs), metas, tuple(inputs.shape[-2:]))
 
 
-def build_loss(config: Optional[dict]) -> nn.Module:
+def build_loss(config: dict | None) -> nn.Module:
     """An unsupervised loss from its config; None is :class:`~sssd.losses.SoftLoss` with its defaults."""
     return LOSSES.build(dict(config or dict(type='SoftLoss')))
 
@@ -179,7 +179,7 @@ def shrink(images: Tensor, shift: int) -> Tensor:
     return images
 
 
-def named(view: View, kind: str, weight: float, terms) -> Dict[str, Tensor]:
+def named(view: View, kind: str, weight: float, terms) -> dict[str, Tensor]:
     """Weighted terms of one view as entries of the log, such as ``rpn_loss_scale_cls``."""
     score, box = terms
     return {f'{view.name}_loss_{kind}_cls': weight * score, f'{view.name}_loss_{kind}_bbox': weight * box}

@@ -1,7 +1,7 @@
 """A detector's own losses on given features, with targets that are assigned once."""
 from collections import deque
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Iterator, List, Sequence, Tuple
 
 from torch import Tensor, nn
 
@@ -68,7 +68,7 @@ class SharedTargets:
                 delattr(owner, name)
 
 
-def assigning_methods(detector: nn.Module) -> List[Tuple[object, str]]:
+def assigning_methods(detector: nn.Module) -> list[tuple[object, str]]:
     """Owner and name of every method that assigns or samples targets."""
     for part in ('bbox_head', 'rpn_head'):
         head = getattr(detector, part, None)

@@ -3,8 +3,8 @@
 Maps (n, C, h_p, w_p) of P levels become (n, C, K) with K the number of all cells, level after level, row by row. Boxes
 are pooled from them and written into them by one product over all images, levels and boxes.
 """
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
 
 import torch
 from torch import Tensor
@@ -21,12 +21,12 @@ class Cells:
         corners: (K, 4), x1 y1 x2 y2 of every cell in pixels.
         on_level: (P, K), which cells belong to which level.
     """
-    shapes: Tuple[Tuple[int, int], ...]
+    shapes: tuple[tuple[int, int], ...]
     corners: Tensor
     on_level: Tensor
 
     @classmethod
-    def of(cls, features: Sequence[Tensor], strides: Sequence[Tuple[int, int]]) -> 'Cells':
+    def of(cls, features: Sequence[Tensor], strides: Sequence[tuple[int, int]]) -> 'Cells':
         """Cells of maps (n, C, h_p, w_p) whose cells are strides (w, h) pixels wide and high."""
         device = features[0].device
         shapes = tuple(tuple(level.shape[-2:]) for level in features)
@@ -59,7 +59,7 @@ class Cells:
         """Maps (n, C, h_p, w_p) as one row of cells (n, C, K)."""
         return torch.cat([level.flatten(2) for level in features], dim=2)
 
-    def split(self, row: Tensor) -> List[Tensor]:
+    def split(self, row: Tensor) -> list[Tensor]:
         """A row of cells (n, C, K) as maps (n, C, h_p, w_p)."""
         parts = row.split([height * width for height, width in self.shapes], dim=2)
         return [part.unflatten(2, shape) for part, shape in zip(parts, self.shapes)]

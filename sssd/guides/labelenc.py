@@ -1,5 +1,5 @@
 """The label encoding function of LabelEnc: labels painted as class maps, encoded to a teacher's pyramid."""
-from typing import List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -46,11 +46,11 @@ class LabelEnc(BaseModule):
     def __init__(self,
                  channels: int,
                  num_classes: int,
-                 strides: Sequence[Union[int, Tuple[int, int]]],
+                 strides: Sequence[int | tuple[int, int]],
                  depth: int = 3,
                  dim: float = 0.5,
                  frozen: bool = False,
-                 init_cfg: Optional[dict] = None) -> None:
+                 init_cfg: dict | None = None) -> None:
         super().__init__(init_cfg=init_cfg)
         if not 0 <= dim <= 1:
             raise UserError(f'LabelEnc: dim is {dim}, but a share of the boxes lies in [0, 1]; 0.5 is the default.')
@@ -72,7 +72,7 @@ class LabelEnc(BaseModule):
         """Set the mode; a frozen function is always evaluated."""
         return super().train(mode and not self.frozen)
 
-    def forward(self, features: Sequence[Tensor], labels: BoxLabels) -> List[Tensor]:
+    def forward(self, features: Sequence[Tensor], labels: BoxLabels) -> list[Tensor]:
         """The teacher's pyramid.
 
         Args:

@@ -1,6 +1,6 @@
 """The labels of a batch as padded tensors, and the descriptor of every box (LGD; SSSD, Sec. 2.1)."""
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Sequence
 
 import torch
 import torch.nn.functional as F

@@ -1,5 +1,5 @@
 """Layers that the parts of a guide share."""
-from typing import List, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor, nn
 
@@ -29,6 +29,6 @@ def conv_stack(channels: int, depth: int = 3, norm: bool = False) -> nn.Sequenti
     return nn.Sequential(*layers)
 
 
-def on_every_level(module: nn.Module, features: Sequence[Tensor]) -> List[Tensor]:
+def on_every_level(module: nn.Module, features: Sequence[Tensor]) -> list[Tensor]:
     """One module on the maps of every level; maps of unequal sizes have no common convolution."""
     return [module(level) for level in features]

@@ -1,5 +1,5 @@
 """The label side of LGD, which SSSD takes over: features and labels to a teacher's pyramid (SSSD, Fig. 1)."""
-from typing import List, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModule
@@ -41,7 +41,7 @@ class LGD(BaseModule):
     def __init__(self,
                  channels: int,
                  num_classes: int,
-                 strides: Sequence[Union[int, Tuple[int, int]]],
+                 strides: Sequence[int | tuple[int, int]],
                  heads: int = 8,
                  context: bool = False,
                  detach: bool = False,
@@ -60,7 +60,7 @@ class LGD(BaseModule):
         self.attention = nn.MultiheadAttention(channels, heads, batch_first=True)
         self.refine = nn.Sequential(conv(channels), nn.ReLU(), *conv_stack(channels, norm=True))
 
-    def forward(self, features: Sequence[Tensor], labels: BoxLabels) -> List[Tensor]:
+    def forward(self, features: Sequence[Tensor], labels: BoxLabels) -> list[Tensor]:
         """The teacher's pyramid.
 
         Args:

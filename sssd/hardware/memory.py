@@ -8,8 +8,8 @@ counted as its config lets through, whatever a trained one would suppress. One G
 work spaces of convolutions. Not counted: fragmentation, and what lives only within one operation.
 """
 import copy
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Iterator, List, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -55,7 +55,7 @@ class Memory:
     optimizer: float
     unit: float
     unit_images: int
-    size: Tuple[int, int]
+    size: tuple[int, int]
 
     def total(self, images: int, gpus: int = 1) -> float:
         """GiB for a batch of so many images; several GPUs have a second copy of the gradients, DDP's buckets."""
@@ -100,7 +100,7 @@ def inner(model: nn.Module) -> nn.Module:
     return getattr(model, 'student', getattr(model, 'detector', model))
 
 
-def activations(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> float:
+def activations(model: nn.Module, counts: list[int], size: tuple[int, int]) -> float:
     """Bytes of a batch with images of a size, from counts on small images with few proposals.
 
     Args:
@@ -124,19 +124,19 @@ def activations(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> f
     return total + (limit - PROPOSALS[0]) * each
 
 
-def proposal_configs(model: nn.Module) -> List[ConfigDict]:
+def proposal_configs(model: nn.Module) -> list[ConfigDict]:
     """The settings by which the two-stage detectors in a model choose proposals in training."""
     configs = (getattr(module, 'train_cfg', None) for module in model.modules())
     return [config.rpn_proposal for config in configs if isinstance(config, dict) and 'rpn_proposal' in config]
 
 
-def extrapolated(counted: Sequence[int], sizes: Sequence[Tuple[int, int]], size: Tuple[int, int]) -> float:
+def extrapolated(counted: Sequence[int], sizes: Sequence[tuple[int, int]], size: tuple[int, int]) -> float:
     """The value at a size of the line through two counts by pixels, of the parabola through three."""
     shares = [pixels(one) / pixels(size) for one in sizes]
     return float(np.polyval(np.polyfit(shares, counted, len(counted) - 1), 1.0))
 
 
-def unit_of(cfg: Config) -> List[int]:
+def unit_of(cfg: Config) -> list[int]:
     """Labelled and unlabelled images of the smallest batch; a config without unlabelled ones has one number."""
     ratio = cfg.train_dataloader.sampler.get('source_ratio', [1])
     if any(share != int(share) or share < 1 for share in ratio):
@@ -146,7 +146,7 @@ def unit_of(cfg: Config) -> List[int]:
     return [share // largest for share in ratio]
 
 
-def image_size(cfg: Config) -> Tuple[int, int]:
+def image_size(cfg: Config) -> tuple[int, int]:
     """Height and width of the largest training image, landscape, padded."""
     scales = [scale for step in resizes(cfg.train_dataloader.dataset) for scale in (
         step['scale'] if isinstance(step['scale'], list) else [step['scale']])]
@@ -170,7 +170,7 @@ def resizes(node) -> Iterator[dict]:
             yield from resizes(value)
 
 
-def kept(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> int:
+def kept(model: nn.Module, counts: list[int], size: tuple[int, int]) -> int:
     """Bytes that autograd keeps for the backward pass of one batch, beside parameters and buffers.
 
     Args:
@@ -193,7 +193,7 @@ def kept(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> int:
     return sum(found.values())
 
 
-def random_batch(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> tuple:
+def random_batch(model: nn.Module, counts: list[int], size: tuple[int, int]) -> tuple:
     """Inputs and data samples of a batch of noise; the arguments are those of :func:`kept`."""
     branches = [('sup', counts[0], BOXES)]
     if len(counts) > 1:
@@ -205,7 +205,7 @@ def random_batch(model: nn.Module, counts: List[int], size: Tuple[int, int]) -> 
     return inputs, samples
 
 
-def sample(size: Tuple[int, int], boxes: int) -> DetDataSample:
+def sample(size: tuple[int, int], boxes: int) -> DetDataSample:
     """A data sample with some boxes of class 0."""
     data = DetDataSample(metainfo=dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size,
                                        scale_factor=(1.0, 1.0), img_id=0))
@@ -219,6 +219,6 @@ def gib(values) -> float:
     return sum(value.numel() * value.element_size() for value in values) / GIB
 
 
-def pixels(size: Tuple[int, int]) -> int:
+def pixels(size: tuple[int, int]) -> int:
     """Area."""
     return size[0] * size[1]

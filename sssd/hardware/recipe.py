@@ -10,8 +10,8 @@ it gives each GPU, B / b the number of its GPUs.
    weights, validation, checkpoints. MMEngine counts every forward pass as an iteration, so accumulation adds to it.
 4. The EMA teacher's alpha becomes alpha ** (total batch / B): it forgets at the same rate in images.
 """
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Dict, Iterator, Tuple
 
 from mmengine.config import Config
 
@@ -51,7 +51,7 @@ class Recipe:
     lr: float
     iterations: int
     memory: float
-    options: Dict[str, str]
+    options: dict[str, str]
 
 
 def make_recipe(cfg: Config, memory: Memory, gpus: int, gigabytes: float) -> Recipe:
@@ -86,7 +86,7 @@ def make_recipe(cfg: Config, memory: Memory, gpus: int, gigabytes: float) -> Rec
                   {key: written(value) for key, value in present.items()})
 
 
-def share(batch: int, unit: int, base: int, memory: Memory, gpus: int, gigabytes: float) -> Tuple[int, int]:
+def share(batch: int, unit: int, base: int, memory: Memory, gpus: int, gigabytes: float) -> tuple[int, int]:
     """Images of one forward pass on one GPU, and how many passes make its step."""
     def fits(images: int) -> bool:
         """Whether a GPU holds so many."""
@@ -103,7 +103,7 @@ def share(batch: int, unit: int, base: int, memory: Memory, gpus: int, gigabytes
     return batch // parts[0], parts[0]
 
 
-def in_iterations(cfg: Config, longer: float) -> Dict[str, object]:
+def in_iterations(cfg: Config, longer: float) -> dict[str, object]:
     """All that counts iterations, times ``longer``."""
     keys = ['train_cfg.max_iters', 'train_cfg.val_interval', 'default_hooks.checkpoint.interval']
     for part, names in ITERATIONS.items():
@@ -119,7 +119,7 @@ def stretched(value, longer: float):
     return max(round(value * longer), 1) if value else value
 
 
-def moving_average(cfg: Config, larger: float) -> Dict[str, object]:
+def moving_average(cfg: Config, larger: float) -> dict[str, object]:
     """alpha of the EMA teacher to the power of ``larger``."""
     found = {}
     for number, hook in enumerate(cfg.get('custom_hooks', [])):

@@ -1,5 +1,5 @@
 """torch.compile for the parts of a detector that are worth it."""
-from typing import Optional, Sequence
+from collections.abc import Sequence
 
 from mmengine.hooks import Hook
 
@@ -24,7 +24,7 @@ class CompilePartsHook(Hook):
         UserError: When training starts, if the model has none of the parts.
     """
 
-    def __init__(self, parts: Sequence[str] = ('backbone', 'neck'), options: Optional[dict] = None) -> None:
+    def __init__(self, parts: Sequence[str] = ('backbone', 'neck'), options: dict | None = None) -> None:
         self.parts, self.options = tuple(parts), dict(dynamic=True) if options is None else dict(options)
 
     def before_train(self, runner) -> None:

@@ -1,5 +1,4 @@
 """A backbone that stays as it is for the first iterations."""
-from typing import List
 
 import torch
 from mmengine.hooks import Hook
@@ -34,7 +33,7 @@ class FreezeBackboneHook(Hook):
 
     def __init__(self, until: int) -> None:
         self.until = until
-        self.backbones: List[nn.Module] = []
+        self.backbones: list[nn.Module] = []
         self.handles = []
 
     def before_train(self, runner) -> None:
@@ -108,6 +107,6 @@ class Overlay:
         return (*output[:-1], output[-1] + nothing)
 
 
-def trainable(module: nn.Module) -> List[nn.Parameter]:
+def trainable(module: nn.Module) -> list[nn.Parameter]:
     """Parameters that want a gradient."""
     return [parameter for parameter in module.parameters() if parameter.requires_grad]

@@ -1,7 +1,7 @@
 """Activation checkpointing that works with several passes, several ranks and frozen stages."""
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
-from typing import Iterator, Sequence
 
 from mmengine.hooks import Hook
 from torch import nn

@@ -4,7 +4,7 @@ The functions are pure: maps (n, C, h, w) in, one value per element out, nothing
 :class:`FeatureDistance` normalises both sides, detaches the teacher and reduces to a scalar.
 """
 import math
-from typing import Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn

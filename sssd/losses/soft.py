@@ -1,6 +1,5 @@
 """The unsupervised losses of SED: scale consistency (Eq. 2) and self-distillation (Eq. 3), re-weighted (Eq. 5)."""
 from dataclasses import replace
-from typing import Optional, Tuple
 
 import torch
 from torch import Tensor, nn
@@ -35,7 +34,7 @@ class SoftLoss(nn.Module):
         UserError: If an option is not one of those named.
     """
 
-    def __init__(self, reweight: Optional[dict] = None, target: str = 'soft', threshold: float = 0.7,
+    def __init__(self, reweight: dict | None = None, target: str = 'soft', threshold: float = 0.7,
                  temperature: float = 1.0, box_weight: float = 1.0, box_rows: str = 'valid',
                  class_boxes: str = 'probability') -> None:
         for key, value, known in (('target', target, ('soft', 'hard')),
@@ -50,7 +49,7 @@ class SoftLoss(nn.Module):
         self.target, self.threshold, self.temperature = target, threshold, temperature
         self.box_weight, self.box_rows, self.class_boxes = box_weight, box_rows, class_boxes
 
-    def distill(self, student, teacher) -> Tuple[Tensor, Tensor]:
+    def distill(self, student, teacher) -> tuple[Tensor, Tensor]:
         """Eq. 3: ``KL(sg P_t || P_s)`` and ``|| sg R_t - R_s ||``.
 
         Args:
@@ -70,7 +69,7 @@ class SoftLoss(nn.Module):
         score = self.classification(labels, student.logits, student.valid, student.activation)
         return score, self.regression(teacher.boxes.detach(), student.boxes, probability, boxed)
 
-    def scale(self, full, small) -> Tuple[Tensor, Tensor]:
+    def scale(self, full, small) -> tuple[Tensor, Tensor]:
         """Eq. 2: both directions of the KL, each with a detached target, and ``|| R(X) - R(X^) ||``.
 
         Args:

@@ -1,9 +1,9 @@
 """Configs for a user's own labelled and unlabelled images, written from what lies on the disk."""
 import os
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
 
 from sssd.data.image_folder import list_images
 from sssd.datasets.json_io import read_coco
@@ -95,7 +95,7 @@ class OwnData:
     val_images: str
     unlabeled_images: str = ''
 
-    def boxes_by_class(self) -> Dict[str, int]:
+    def boxes_by_class(self) -> dict[str, int]:
         """Boxes of each class of ``labeled`` that has any, in the file's order, by which mmdet numbers classes.
 
         Raises:
@@ -139,8 +139,8 @@ def _listed(ann_file: str, folder: str) -> Sequence[str]:
     return [os.path.realpath(os.path.join(folder, image['file_name'])) for image in images]
 
 
-def own_configs(data: OwnData, classes: Tuple[str, ...], folder: Path, detector: str, iters: int, batch: int,
-                gpus: int) -> Dict[str, str]:
+def own_configs(data: OwnData, classes: tuple[str, ...], folder: Path, detector: str, iters: int, batch: int,
+                gpus: int) -> dict[str, str]:
     """Texts of ``sed.py``, ``supervised.py`` and, for one GPU, ``study.py``, by file name.
 
     Learning rates are the paper's in proportion to the labelled images of a step; they fall after 70 % and 90 % of the

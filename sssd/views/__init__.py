@@ -1,5 +1,5 @@
 """Prediction views: a detector's raw output as rows that two passes can be compared in."""
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 from torch import nn
 
@@ -12,7 +12,7 @@ from sssd.views.roi import RoIView
 __all__ = ['DenseView', 'Pass', 'PredictionView', 'QueryView', 'RoIView', 'View', 'build_views']
 
 
-def build_views(detector: nn.Module, configs: Optional[Sequence[dict]] = None) -> List[View]:
+def build_views(detector: nn.Module, configs: Sequence[dict] | None = None) -> list[View]:
     """Views for a detector, checked against it.
 
     Args:
@@ -31,7 +31,7 @@ def build_views(detector: nn.Module, configs: Optional[Sequence[dict]] = None) -
     return views
 
 
-def default_views(detector: nn.Module) -> List[dict]:
+def default_views(detector: nn.Module) -> list[dict]:
     """Configs of one view for every head that is there.
 
     Queries where there is a transformer that makes them; else ``bbox_head`` and ``rpn_head`` as dense rows,

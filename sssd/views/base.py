@@ -1,8 +1,8 @@
 """What a view is: how a detector's raw output becomes rows that two passes can be compared in."""
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Callable, Iterable, List, Tuple
 
 from torch import Tensor, nn
 
@@ -37,9 +37,9 @@ class Pass:
         batch_shape: (h, w) of the padded batch.
     """
     detector: nn.Module
-    feats: Tuple[Tensor, ...]
-    metas: List[dict]
-    batch_shape: Tuple[int, int]
+    feats: tuple[Tensor, ...]
+    metas: list[dict]
+    batch_shape: tuple[int, int]
     _made: dict = field(default_factory=dict, repr=False)
 
     def once(self, key: str, make: Callable):
@@ -52,7 +52,7 @@ class Pass:
         return self._made[key]
 
 
-Pair = Tuple[PredictionView, PredictionView]
+Pair = tuple[PredictionView, PredictionView]
 
 
 class View(ABC):

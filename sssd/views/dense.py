@@ -1,5 +1,6 @@
 """Rows of a dense head: RetinaNet, RPN, FCOS and mmdet's other anchor and point heads."""
-from typing import Callable, List, NamedTuple, Optional, Tuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import torch
 from mmdet.models.dense_heads import FCOSHead, RTMDetHead
@@ -22,10 +23,10 @@ class Level(NamedTuple):
     logits: Tensor
     boxes: Tensor
     valid: Tensor
-    grid: Tuple[int, int]
-    stride: Tuple[int, int]
+    grid: tuple[int, int]
+    stride: tuple[int, int]
 
-    def only(self, some: Callable[[Tensor, Tuple[int, int]], Tensor], step: int) -> 'Level':
+    def only(self, some: Callable[[Tensor, tuple[int, int]], Tensor], step: int) -> 'Level':
         """The rows that ``some`` takes, on a grid that is coarser by ``step``."""
         return Level(*(some(rows, self.grid) for rows in (self.logits, self.boxes, self.valid)),
                      tuple(-(-side // step) for side in self.grid), tuple(side * step for side in self.stride))
@@ -41,7 +42,7 @@ class DenseView(View):
             None reads it off the head, which is right for every head that is not refused.
     """
 
-    def __init__(self, head: str = 'bbox_head', box_unit: Optional[str] = None) -> None:
+    def __init__(self, head: str = 'bbox_head', box_unit: str | None = None) -> None:
         require(box_unit in (None, DELTAS, STRIDES, PIXELS, BINS),
                 f'DenseView: box_unit is {box_unit!r}; use deltas, strides, pixels, bins, or None.')
         self.head, self.box_unit = head, box_unit
@@ -67,7 +68,7 @@ class DenseView(View):
         pairs = self.paired(full, small, shift)
         return self._join([here for _, here, _ in pairs]), self._join([there for _, _, there in pairs])
 
-    def paired(self, full: Pass, small: Pass, shift: int) -> List[Tuple[Pairing, Level, Level]]:
+    def paired(self, full: Pass, small: Pass, shift: int) -> list[tuple[Pairing, Level, Level]]:
         """What :meth:`scale_pair` joins: each pairing with its rows of X and those of X^, padding marked alike.
 
         Raises:
@@ -88,13 +89,13 @@ class DenseView(View):
         """What the head gives for a pass, computed once: a tuple of per-level lists."""
         return run.once(self.head, lambda: forward_as_in_training(getattr(run.detector, self.head), run.feats))
 
-    def levels(self, run: Pass) -> List[Level]:
+    def levels(self, run: Pass) -> list[Level]:
         """The head's output as rows, level by level."""
         head = getattr(run.detector, self.head)
         return [self._level(head, run, stride, *maps) for stride, *maps in zip(strides_of(head), *self.outputs(run))]
 
-    def _level(self, head: nn.Module, run: Pass, stride: Tuple[float, float], scores: Tensor, boxes: Tensor,
-               quality: Optional[Tensor] = None) -> Level:
+    def _level(self, head: nn.Module, run: Pass, stride: tuple[float, float], scores: Tensor, boxes: Tensor,
+               quality: Tensor | None = None) -> Level:
         """One level; ``quality`` is FCOS's and ATSS's centerness, a part of the score."""
         logits = to_rows(scores, head.cls_out_channels)
         if getattr(getattr(head, 'loss_cls', None), 'activated', False):
@@ -106,7 +107,7 @@ class DenseView(View):
         valid = valid.repeat_interleave(logits.shape[1] // valid.shape[1], dim=1)
         return Level(logits, self._scale_free(head, boxes, stride), valid, grid, stride)
 
-    def _scale_free(self, head: nn.Module, boxes: Tensor, stride: Tuple[float, float]) -> Tensor:
+    def _scale_free(self, head: nn.Module, boxes: Tensor, stride: tuple[float, float]) -> Tensor:
         """Boxes (B, HWA, 4) in a unit that does not change with scale."""
         if self.box_unit == BINS:
             bins = to_rows(boxes, 4 * (head.reg_max + 1))
@@ -117,7 +118,7 @@ class DenseView(View):
             rows = rows / rows.new_tensor([width, height, width, height])
         return rows
 
-    def _join(self, levels: List[Level]) -> PredictionView:
+    def _join(self, levels: list[Level]) -> PredictionView:
         """All levels as one set of rows; at least one level, or none of this batch has a partner."""
         require(len(levels) > 0, f'Scale pair: no level of {self.head} has a partner at this down-sampling rate; '
                 'lower max_shift or use a detector with more pyramid levels, or more anchor scales on a single map.')
@@ -141,7 +142,7 @@ def joint_logit(score: Tensor, quality: Tensor) -> Tensor:
     return -torch.logsumexp(torch.stack((-score, -quality, -score - quality)), dim=0)
 
 
-def cells_in_image(grid: Tuple[int, int], stride: Tuple[float, float], metas: List[dict],
+def cells_in_image(grid: tuple[int, int], stride: tuple[float, float], metas: list[dict],
                    device: torch.device) -> Tensor:
     """True for the cells that hold a part of their image, False for padding: (B, H*W)."""
     shapes = torch.tensor([meta['img_shape'][:2] for meta in metas], dtype=torch.float, device=device)
@@ -150,7 +151,7 @@ def cells_in_image(grid: Tuple[int, int], stride: Tuple[float, float], metas: Li
     return (rows[:, :, None] & columns[:, None, :]).flatten(1)
 
 
-def forward_as_in_training(head: nn.Module, feats: Tuple[Tensor, ...]) -> tuple:
+def forward_as_in_training(head: nn.Module, feats: tuple[Tensor, ...]) -> tuple:
     """A head's outputs in the form it gives while training, also for a teacher in eval mode.
 
     Some heads (FCOS with norm_on_bbox) return other units when evaluated; their norm layers keep their mode.
@@ -159,7 +160,7 @@ def forward_as_in_training(head: nn.Module, feats: Tuple[Tensor, ...]) -> tuple:
         return head(feats)
 
 
-def box_unit_of(head: nn.Module) -> Optional[str]:
+def box_unit_of(head: nn.Module) -> str | None:
     """Unit of a head's raw boxes, or None if it is not known."""
     if hasattr(head, 'integral'):
         return BINS
@@ -172,7 +173,7 @@ def box_unit_of(head: nn.Module) -> Optional[str]:
     return None
 
 
-def check_head(head: nn.Module, unit: Optional[str]) -> None:
+def check_head(head: nn.Module, unit: str | None) -> None:
     """Refuse, with the reason, a head whose output is not one score and one box for each cell and prior.
 
     Raises:
@@ -197,7 +198,7 @@ def check_head(head: nn.Module, unit: Optional[str]) -> None:
 
 
 @torch.no_grad()
-def _check_outputs(head: nn.Module, unit: Optional[str]) -> None:
+def _check_outputs(head: nn.Module, unit: str | None) -> None:
     """Run the head once on zeros and look at what comes out; its state is not touched."""
     name, priors, mode = type(head).__name__, head.prior_generator.num_base_priors[0], head.training
     reference = next(head.parameters())

@@ -1,12 +1,13 @@
 """Which rows of a dense head pair over scales: on a pyramid level by level, on a single map anchor by anchor."""
-from typing import List, NamedTuple, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from torch import Tensor, nn
 
 from sssd.views.single_map import base_anchors, same_anchors
 
 #: Anchors of a cell: their places, or a slice of them.
-Anchors = Union[List[int], slice]
+Anchors = list[int] | slice
 ALL = slice(None)
 
 
@@ -26,21 +27,21 @@ class Pairing(NamedTuple):
     anchors: Anchors = ALL
     partners: Anchors = ALL
 
-    def of_full(self, rows: Tensor, grid: Tuple[int, int]) -> Tensor:
+    def of_full(self, rows: Tensor, grid: tuple[int, int]) -> Tensor:
         """The rows of X that pair, of all rows (B, HWA, ...) of ``level``, whose grid is (H, W)."""
         return pick(rows, grid, self.step, self.anchors)
 
-    def of_small(self, rows: Tensor, grid: Tuple[int, int]) -> Tensor:
+    def of_small(self, rows: Tensor, grid: tuple[int, int]) -> Tensor:
         """Their partners, of all rows (B, HWA, ...) of ``partner``, whose grid is (H, W)."""
         return pick(rows, grid, 1, self.partners)
 
 
-def pick(rows: Tensor, grid: Tuple[int, int], step: int, anchors: Anchors) -> Tensor:
+def pick(rows: Tensor, grid: tuple[int, int], step: int, anchors: Anchors) -> Tensor:
     """The rows (B, HWA, ...) of these anchors in every ``step``-th cell in both directions."""
     return rows.unflatten(1, (*grid, -1))[:, ::step, ::step, anchors].flatten(1, 3)
 
 
-def pairings(head: nn.Module, shift: int) -> List[Pairing]:
+def pairings(head: nn.Module, shift: int) -> list[Pairing]:
     """What of a dense head pairs if X^ is 1/2**shift of X; nothing where no level or anchor has a partner."""
     strides = strides_of(head)
     if len(strides) > 1:
@@ -49,12 +50,12 @@ def pairings(head: nn.Module, shift: int) -> List[Pairing]:
     return [Pairing(0, 0, 2**shift, anchors, partners)] if anchors else []
 
 
-def strides_of(head: nn.Module) -> List[Tuple[float, float]]:
+def strides_of(head: nn.Module) -> list[tuple[float, float]]:
     """Strides (w, h) of a head's levels."""
     return [tuple(float(side) for side in stride) for stride in head.prior_generator.strides]
 
 
-def paired_levels(strides: Sequence[Tuple[float, float]], shift: int) -> List[Tuple[int, int]]:
+def paired_levels(strides: Sequence[tuple[float, float]], shift: int) -> list[tuple[int, int]]:
     """Levels that pair over scales: (i, j) where level i of X and level j of X^ cover the same pixels with a cell.
 
     Args:

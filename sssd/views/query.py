@@ -1,7 +1,6 @@
 """Rows of a detection transformer: its queries, matched between two passes."""
 import inspect
 import math
-from typing import Tuple
 
 import numpy as np
 import torch
@@ -63,7 +62,7 @@ class QueryView(View):
         """Queries of X and of X^, matched."""
         return self._pair(full, small)
 
-    def queries(self, run: Pass) -> Tuple[Tensor, Tensor]:
+    def queries(self, run: Pass) -> tuple[Tensor, Tensor]:
         """Scores (L, B, Q, C) and boxes (L, B, Q, 4) of the L layers in use, made once."""
         scores, boxes = run.once('queries', lambda: forward_queries(run))
         first = 0 if self.layers == 'all' else -1
@@ -77,7 +76,7 @@ class QueryView(View):
         return tuple(rows(*side, order, activation) for side, order in zip(sides, matched.unbind(1)))
 
     @torch.no_grad()
-    def match(self, first: Tuple[Tensor, Tensor], second: Tuple[Tensor, Tensor], activation: str) -> Tensor:
+    def match(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], activation: str) -> Tensor:
         """Which queries of one image pair: indices (2, n), n the smaller number of queries.
 
         Args:
@@ -105,7 +104,7 @@ def rows(logits: Tensor, boxes: Tensor, order: Tensor, activation: str) -> Predi
     return PredictionView(logits, boxes[:, None], logits.new_ones(len(logits), dtype=torch.bool), activation)
 
 
-def forward_queries(run: Pass) -> Tuple[Tensor, Tensor]:
+def forward_queries(run: Pass) -> tuple[Tensor, Tensor]:
     """Scores and boxes of all queries of a pass, in the form that mmdet's detection transformers evaluate.
 
     Own training flags alone are lowered, of the detector and of its parts: they choose the form, and the layers below

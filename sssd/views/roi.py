@@ -1,5 +1,4 @@
 """Rows of the second stage: given proposals, pooled from two passes."""
-from typing import List
 
 import torch
 from mmdet.models.roi_heads import StandardRoIHead
@@ -52,18 +51,18 @@ class RoIView(View):
         return self.rows(full, proposals), self.rows(small, [boxes / factor for boxes in proposals])
 
     @torch.no_grad()
-    def propose(self, run: Pass) -> List[Tensor]:
+    def propose(self, run: Pass) -> list[Tensor]:
         """Proposals (n, 4) of each image in the pass's own pixels, as in training, made once."""
         return run.once('proposals', lambda: self._propose(run))
 
-    def _propose(self, run: Pass) -> List[Tensor]:
+    def _propose(self, run: Pass) -> list[Tensor]:
         detector = run.detector
         config = detector.train_cfg.get('rpn_proposal', detector.test_cfg.rpn)
         results = getattr(detector, self.rpn.head).predict_by_feat(
             *self.rpn.outputs(run), batch_img_metas=run.metas, cfg=config)
         return [result.bboxes for result in results]
 
-    def rows(self, run: Pass, proposals: List[Tensor]) -> PredictionView:
+    def rows(self, run: Pass, proposals: list[Tensor]) -> PredictionView:
         """Scores (N, K+1) and boxes (N, K or 1, 4) of all proposals, pooled from this pass's features."""
         results = run.detector.roi_head._bbox_forward(run.feats, bbox2roi(proposals))
         logits = results['cls_score'].float()
@@ -72,6 +71,6 @@ class RoIView(View):
         return PredictionView(logits, boxes, logits.new_ones(len(logits), dtype=torch.bool), SOFTMAX)
 
 
-def join(first: List[Tensor], second: List[Tensor]) -> List[Tensor]:
+def join(first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
     """Concatenate two proposal sets image by image."""
     return [torch.cat(pair) for pair in zip(first, second)]

@@ -6,7 +6,6 @@ of X^ thus lie around (2**s i t, 2**s j t) of X, where cell (2**s i, 2**s j) of 
 the others of its block are left out. Their average would be one of deltas from four different boxes, none of which is
 the anchor of X^; the deltas of the picked cell are from the very same box and need no change.
 """
-from typing import List, Tuple
 
 from torch import Tensor, nn
 
@@ -16,7 +15,7 @@ from sssd.views.base import require
 SAME = 1e-2
 
 
-def same_anchors(anchors: Tensor, shift: int) -> Tuple[List[int], List[int]]:
+def same_anchors(anchors: Tensor, shift: int) -> tuple[list[int], list[int]]:
     """Which anchors of X are which of X^ within one cell: scale index k of X and k - s of X^, of the same shape.
 
     Args:

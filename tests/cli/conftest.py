@@ -106,7 +106,7 @@ def write_job(folder, coco, num_classes=None, extra=''):
     config = folder / 'tiny.py'
     text = CONFIG.replace('{num_classes}', str(num_classes or len(coco.classes)))
     for name, value in (('root', f'{coco.root}/'), ('ann_file', str(coco.ann_file)), ('classes', coco.classes)):
-        text = text.replace('{%s!r}' % name, repr(value))
+        text = text.replace(f'{{{name}!r}}', repr(value))
     config.write_text(text + extra)
     return Job(config, folder / 'work')
 

@@ -1,6 +1,6 @@
 """configs/ablations: each row changes what it is about, nothing else, over every base; the tables are the paper's."""
 import copy
-from functools import lru_cache
+from functools import cache
 
 import pytest
 from config_files import CONFIGS
@@ -65,7 +65,7 @@ def leaves(node, prefix=''):
     return found
 
 
-@lru_cache(maxsize=None)
+@cache
 def row(name, base):
     """The config of a row over a base, parsed once; do not change it. The base itself without a name."""
     if name is None:

@@ -1,6 +1,6 @@
 """The configs of the repository: each parsed once, built without weights."""
 import copy
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from mmengine.config import Config
@@ -11,7 +11,7 @@ from sssd.registry import MODELS
 CONFIGS = Path(__file__).resolve().parents[2] / 'configs'
 
 
-@lru_cache(maxsize=None)
+@cache
 def read(name):
     """A config, parsed once; do not change it."""
     return Config.fromfile(str(CONFIGS / name))

@@ -2,14 +2,7 @@
 import pytest
 from rich.console import Console
 
-from sssd.report.tables import (
-    result_table,
-    share_of_means,
-    share_table,
-    shares,
-    spread,
-    study_tables,
-)
+from sssd.report.tables import result_table, share_of_means, share_table, shares, spread, study_tables
 
 
 def entry(run, seed, student, teacher, seconds=10.):
