@@ -4,6 +4,7 @@
 The first run compiles mmcv's operators, which takes minutes. Where torch should come from another index than PyPI, set
 pip's own PIP_EXTRA_INDEX_URL or PIP_FIND_LINKS.
 """
+
 import nox
 
 nox.needs_version = '>=2024.3.2'
@@ -16,9 +17,23 @@ STACKS = {
 }
 #: What depends on the stack: training, checkpoints, resuming, testing, extracting, several processes, heads, figures.
 WORKFLOW = (
-    'tests/test_compat.py', 'tests/test_places.py', 'tests/test_configs.py', 'tests/cli', 'tests/detectors',
-    'tests/configs', 'tests/data', 'tests/datasets', 'tests/checks', 'tests/hooks', 'tests/views',
-    'tests/figures', 'tests/report', 'tests/hardware', 'tests/calibration', 'tests/packaging')
+    'tests/test_compat.py',
+    'tests/test_places.py',
+    'tests/test_configs.py',
+    'tests/cli',
+    'tests/detectors',
+    'tests/configs',
+    'tests/data',
+    'tests/datasets',
+    'tests/checks',
+    'tests/hooks',
+    'tests/views',
+    'tests/figures',
+    'tests/report',
+    'tests/hardware',
+    'tests/calibration',
+    'tests/packaging',
+)
 #: One thread per process: the tests start several and the models are tiny.
 THREADS = dict.fromkeys(('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'), '1')
 

@@ -6,6 +6,7 @@ inductor's cache: for the seconds of the first step set TORCHINDUCTOR_CACHE_DIR 
 
     python benchmarks/compiled_parts.py configs/quickstart/retinanet_sed.py configs/quickstart/retinanet_sssd.py
 """
+
 import argparse
 import copy
 import json
@@ -35,8 +36,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', nargs='+', help='config with an SED or a guided detector')
-    parser.add_argument('--size', type=int, nargs=2, default=(128, 192), metavar=('HEIGHT', 'WIDTH'),
-                        help='of the images, in pixels (default: 128 192)')
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        default=(128, 192),
+        metavar=('HEIGHT', 'WIDTH'),
+        help='of the images, in pixels (default: 128 192)',
+    )
     parser.add_argument('--backend', default='inductor', help='of torch.compile (default: %(default)s)')
     parser.add_argument('--threads', type=int, default=1, help='threads of torch (default: %(default)s)')
     parser.add_argument('--note', default='', help='what else is to be known, such as other work on the machine')
@@ -59,9 +66,12 @@ def step(model: nn.Module, batch: tuple) -> dict:
 def compared(eager: dict, other: dict) -> dict:
     """Seconds of a step, and how far it is from the eager one."""
     theirs, mine = (torch.cat([value.flatten() for value in run['gradients'].values()]) for run in (eager, other))
-    return dict(seconds=round(other['seconds'], 2), loss=other['loss'],
-                largest_gradient_difference=(mine - theirs).abs().max().item(),
-                relative_difference=((mine - theirs).norm() / theirs.norm()).item())
+    return dict(
+        seconds=round(other['seconds'], 2),
+        loss=other['loss'],
+        largest_gradient_difference=(mine - theirs).abs().max().item(),
+        relative_difference=((mine - theirs).norm() / theirs.norm()).item(),
+    )
 
 
 def measure(path: str, size: Sequence[int], backend: str) -> dict:
@@ -84,10 +94,18 @@ def measure(path: str, size: Sequence[int], backend: str) -> dict:
     CompilePartsHook(options=dict(dynamic=True, backend=backend)).before_train(SimpleNamespace(model=model))
     first, second = step(model, batch), step(model, batch)
     counters = torch._dynamo.utils.counters
-    return dict(config=path, eager=dict(seconds=round(eager['seconds'], 2), loss=eager['loss'], largest_gradient=max(
-        value.abs().max().item() for value in eager['gradients'].values())), first=compared(eager, first),
-                second=compared(eager, second), graphs=counters['stats']['unique_graphs'],
-                graph_breaks=sum(counters['graph_break'].values()))
+    return dict(
+        config=path,
+        eager=dict(
+            seconds=round(eager['seconds'], 2),
+            loss=eager['loss'],
+            largest_gradient=max(value.abs().max().item() for value in eager['gradients'].values()),
+        ),
+        first=compared(eager, first),
+        second=compared(eager, second),
+        graphs=counters['stats']['unique_graphs'],
+        graph_breaks=sum(counters['graph_break'].values()),
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -99,9 +117,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     torch.set_num_threads(args.threads)
     content = dict(
         command=shlex.join(['python', 'benchmarks/compiled_parts.py', *(sys.argv[1:] if argv is None else argv)]),
-        **provenance.commit(), started=provenance.now(), machine=provenance.machine(), versions=provenance.versions(),
-        threads=args.threads, backend=args.backend, size=list(args.size), note=args.note,
-        load_average=dict(before=os.getloadavg()), rows=[])
+        **provenance.commit(),
+        started=provenance.now(),
+        machine=provenance.machine(),
+        versions=provenance.versions(),
+        threads=args.threads,
+        backend=args.backend,
+        size=list(args.size),
+        note=args.note,
+        load_average=dict(before=os.getloadavg()),
+        rows=[],
+    )
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     for path in args.config:

@@ -9,6 +9,7 @@ checkpoint the weights are random; hardly anything is detected then, and post-pr
 
     python benchmarks/inference_latency.py configs/quickstart/retinanet_sssd.py [CHECKPOINT]
 """
+
 import argparse
 import contextlib
 import copy
@@ -48,8 +49,14 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('checkpoint', nargs='?', help='a checkpoint of it (default: random weights)')
     parser.add_argument('--repeats', type=int, default=50, help='default: %(default)s')
     parser.add_argument('--warm-up', type=int, default=5, help='repeats that are not counted (default: %(default)s)')
-    parser.add_argument('--size', type=int, nargs=2, default=(192, 192), metavar=('HEIGHT', 'WIDTH'),
-                        help='of the image, in pixels (default: 192 192)')
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        default=(192, 192),
+        metavar=('HEIGHT', 'WIDTH'),
+        help='of the image, in pixels (default: 192 192)',
+    )
     parser.add_argument('--threads', type=int, default=1, help='threads of torch on a CPU (default: %(default)s)')
     parser.add_argument('--device', default='cpu', help='default: %(default)s')
     parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
@@ -83,8 +90,9 @@ def image_batch(size: Sequence[int], seed: int) -> dict:
     """One random image (3, height, width) of 8-bit pixels with its data sample, as a loader gives it."""
     height, width = size
     pixels = torch.randint(0, 256, (3, height, width), generator=torch.Generator().manual_seed(seed)).to(torch.uint8)
-    sample = DetDataSample(metainfo=dict(img_id=0, img_shape=(height, width), ori_shape=(height, width),
-                                         scale_factor=(1.0, 1.0)))
+    sample = DetDataSample(
+        metainfo=dict(img_id=0, img_shape=(height, width), ori_shape=(height, width), scale_factor=(1.0, 1.0))
+    )
     return dict(inputs=[pixels], data_samples=[sample])
 
 
@@ -141,18 +149,31 @@ def main(argv: Sequence[str] | None = None) -> int:
         found = measure(calls, args.repeats, args.warm_up, args.seed, wait)
     content = dict(
         command=shlex.join(['python', 'benchmarks/inference_latency.py', *(sys.argv[1:] if argv is None else argv)]),
-        **provenance.commit(), started=provenance.now(), seed=args.seed, machine=provenance.machine(),
-        versions=provenance.versions(), threads=args.threads, device=args.device, size=list(args.size), batch=1,
-        repeats=args.repeats, weights='random' if args.checkpoint is None else Path(args.checkpoint).name,
-        load_average=dict(before=load, after=os.getloadavg()), note=args.note, detections=detections,
+        **provenance.commit(),
+        started=provenance.now(),
+        seed=args.seed,
+        machine=provenance.machine(),
+        versions=provenance.versions(),
+        threads=args.threads,
+        device=args.device,
+        size=list(args.size),
+        batch=1,
+        repeats=args.repeats,
+        weights='random' if args.checkpoint is None else Path(args.checkpoint).name,
+        load_average=dict(before=load, after=os.getloadavg()),
+        note=args.note,
+        detections=detections,
         parameters={name: sum(value.numel() for value in model.parameters()) for name, model in models.items()},
-        results=summary(found))
+        results=summary(found),
+    )
     out = Path(args.out)
     out.parent.mkdir(parents=True, exist_ok=True)
     out.write_text(json.dumps(content, indent=1) + '\n')
     for name, row in content['results'].items():
-        print(f'{name:10s} median {row["wall_ms"]["median"]:8.2f} ms wall, {row["cpu_ms"]["median"]:8.2f} ms CPU, '
-              f'{row["cpu_ms"]["median_over_plain"]:.3f} of plain')
+        print(
+            f'{name:10s} median {row["wall_ms"]["median"]:8.2f} ms wall, {row["cpu_ms"]["median"]:8.2f} ms CPU, '
+            f'{row["cpu_ms"]["median_over_plain"]:.3f} of plain'
+        )
     return 0
 
 

@@ -2,6 +2,7 @@
 
 A config needs only ``custom_imports = dict(imports=['sssd'])``.
 """
+
 from importlib import import_module
 
 from sssd.compat import check_stack, trust_checkpoint_types

@@ -1,4 +1,5 @@
 """``python -m sssd <command>``: one thin command per module of ``sssd.cli``."""
+
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -13,7 +14,7 @@ COMMANDS = {
     'calibrate': 'find the lambda at which the distance has a wanted share of the loss',
     'shares': 'table the share of the distance over the phases of a run',
     'analyze': 'the analyses of the SED paper: score distances, pseudo-labels, object sizes, gradients',
-    'views': 'draw what training sees of unlabelled images: views, teacher\'s scores, paired cells',
+    'views': "draw what training sees of unlabelled images: views, teacher's scores, paired cells",
     'extract': 'take the plain detector out of a checkpoint',
     'prepare': 'check a data set of the SED paper on the disk and make its splits',
     'split': 'split a COCO data set into labelled and unlabelled images',
@@ -29,10 +30,16 @@ COMMANDS = {
 def usage() -> str:
     """What the commands are, one per line."""
     lines = [f'  {name:9s} {text}' for name, text in COMMANDS.items()]
-    return '\n'.join([
-        'usage: python -m sssd <command> [arguments]', '', *lines, '',
-        'python -m sssd <command> --help lists the arguments of one. A config that is not in the present folder is',
-        f'looked for among those that come with sssd; they and the launchers are in {BROUGHT}.'])
+    return '\n'.join(
+        [
+            'usage: python -m sssd <command> [arguments]',
+            '',
+            *lines,
+            '',
+            'python -m sssd <command> --help lists the arguments of one. A config that is not in the present folder is',
+            f'looked for among those that come with sssd; they and the launchers are in {BROUGHT}.',
+        ]
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,8 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(usage())
         return 0 if argv else EXIT_USER_ERROR
     if argv[0] not in COMMANDS:
-        print(f'sssd: error: there is no command {argv[0]!r}, only {", ".join(COMMANDS)}.',
-              file=sys.stderr)
+        print(f'sssd: error: there is no command {argv[0]!r}, only {", ".join(COMMANDS)}.', file=sys.stderr)
         return EXIT_USER_ERROR
     command = import_module(f'sssd.cli.{argv[0]}')
     return run_cli(command.main, argv[1:])

@@ -5,6 +5,7 @@ the official last releases.  Both provide the modules ``mmengine``, ``mmcv``
 and ``mmdet``; anything else is refused with one sentence that says what to
 install, so that nobody meets it as an ``AttributeError`` hours later.
 """
+
 import importlib
 from collections.abc import Mapping
 from importlib import metadata
@@ -17,10 +18,13 @@ STACKS = {
 RIVALS = dict(
     mmengine=('onedl-mmengine', 'mmengine'),
     mmcv=('onedl-mmcv', 'mmcv', 'mmcv-lite', 'mmcv-full'),
-    mmdet=('onedl-mmdetection', 'mmdet'))
-REMEDY = ('run `make env` in a checkout of sssd, or, beside a torch that is already there, '
-          '`pip install setuptools wheel ninja psutil` and `MMCV_WITH_OPS=1 pip install --no-build-isolation '
-          'onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1`')
+    mmdet=('onedl-mmdetection', 'mmdet'),
+)
+REMEDY = (
+    'run `make env` in a checkout of sssd, or, beside a torch that is already there, '
+    '`pip install setuptools wheel ninja psutil` and `MMCV_WITH_OPS=1 pip install --no-build-isolation '
+    'onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1`'
+)
 
 
 def base_version(version: str) -> str:
@@ -42,8 +46,7 @@ def find_stack(versions: Mapping[str, str]) -> str:
         if all(found[name] == version for name, version in stack.items()):
             return title
     supported = ' or '.join(f'{_listed(stack)} ({title})' for title, stack in STACKS.items())
-    raise ImportError(
-        f'sssd runs on {supported} but found {_listed(found)}: {REMEDY}.')
+    raise ImportError(f'sssd runs on {supported} but found {_listed(found)}: {REMEDY}.')
 
 
 def check_rivals(names: Mapping[str, str]) -> None:
@@ -59,8 +62,9 @@ def check_rivals(names: Mapping[str, str]) -> None:
         present = [name for name in rivals if name in names]
         if len(present) > 1:
             raise ImportError(
-                f'{" and ".join(present)} are both installed and overwrite each other\'s module '
-                f'`{module}`: run `pip uninstall {" ".join(present)}`, then {REMEDY}.')
+                f"{' and '.join(present)} are both installed and overwrite each other's module "
+                f'`{module}`: run `pip uninstall {" ".join(present)}`, then {REMEDY}.'
+            )
 
 
 def check_stack() -> str:
@@ -72,13 +76,19 @@ def check_stack() -> str:
     Raises:
         ImportError: With one sentence that names what to install and how.
     """
-    _import('torch', 'PyTorch 2 is missing or broken',
-            'install torch as its site says for your machine, then ' + REMEDY)
+    _import(
+        'torch', 'PyTorch 2 is missing or broken', 'install torch as its site says for your machine, then ' + REMEDY
+    )
     check_rivals(_installed())
-    modules = {'mmengine': _import('mmengine', 'mmengine is missing or broken', REMEDY),
-               'mmcv': _import('mmcv', 'mmcv is missing or broken', REMEDY)}
-    _import('mmcv.ops', "mmcv's compiled operators are missing or were built for another torch",
-            'run `pip uninstall mmcv mmcv-lite onedl-mmcv`, then ' + REMEDY)
+    modules = {
+        'mmengine': _import('mmengine', 'mmengine is missing or broken', REMEDY),
+        'mmcv': _import('mmcv', 'mmcv is missing or broken', REMEDY),
+    }
+    _import(
+        'mmcv.ops',
+        "mmcv's compiled operators are missing or were built for another torch",
+        'run `pip uninstall mmcv mmcv-lite onedl-mmcv`, then ' + REMEDY,
+    )
     modules['mmdet'] = _import('mmdet', 'mmdet is missing or does not go with this mmcv', REMEDY)
     return find_stack({name: module.__version__ for name, module in modules.items()})
 
@@ -96,15 +106,20 @@ def trust_checkpoint_types() -> None:
     import numpy as np
     import torch
     from mmengine.logging import HistoryBuffer
+
     if not hasattr(torch.serialization, 'add_safe_globals'):
         return
     core = np._core if hasattr(np, '_core') else np.core
     # numpy 1 and 2 write these two under different names.
-    functions = [(function, f'numpy.{place}.multiarray.{function.__name__}') for place in ('core', '_core')
-                 for function in (core.multiarray._reconstruct, core.multiarray.scalar)]
+    functions = [
+        (function, f'numpy.{place}.multiarray.{function.__name__}')
+        for place in ('core', '_core')
+        for function in (core.multiarray._reconstruct, core.multiarray.scalar)
+    ]
     dtypes = [type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', 'u4')]
     torch.serialization.add_safe_globals(
-        [HistoryBuffer, np.ndarray, np.dtype, *functions, *dtypes, (history_method, 'builtins.getattr')])
+        [HistoryBuffer, np.ndarray, np.dtype, *functions, *dtypes, (history_method, 'builtins.getattr')]
+    )
 
 
 def history_method(owner: type, name: str):
@@ -124,6 +139,7 @@ def history_method(owner: type, name: str):
     import pickle
 
     from mmengine.logging import HistoryBuffer
+
     if owner is not HistoryBuffer or name.startswith('_') or name not in vars(HistoryBuffer):
         raise pickle.UnpicklingError(f'the file asks for {name!r} of {owner!r}, which no checkpoint of MMEngine needs')
     return getattr(HistoryBuffer, name)

@@ -3,6 +3,7 @@
 Library code raises :class:`UserError`; the command line prints it without a
 traceback and leaves with exit status :data:`EXIT_USER_ERROR`.
 """
+
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -29,8 +30,7 @@ def shorten(names: Sequence[str], limit: int = 6) -> str:
     return f'{shown}, ... ({len(names)})' if len(names) > limit else shown or 'none'
 
 
-def run_cli(main: Callable[[Sequence[str] | None], int | None],
-            argv: Sequence[str] | None = None) -> int:
+def run_cli(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
     """Run a command and turn a :class:`UserError` into one printed sentence.
 
     Args:

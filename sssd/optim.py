@@ -1,4 +1,5 @@
 """Mixed precision in bfloat16 and in float16, on GPUs and on CPUs."""
+
 from contextlib import contextmanager
 
 import torch
@@ -48,8 +49,10 @@ class Float16OptimWrapper(AmpOptimWrapper):
         OptimWrapper.__init__(self, **kwargs)  # AmpOptimWrapper's own refuses CPUs
         fixed = isinstance(loss_scale, (int, float))
         if not (fixed or isinstance(loss_scale, dict) or loss_scale == 'dynamic'):
-            raise UserError(f"Float16OptimWrapper: loss_scale is {loss_scale!r}; use 'dynamic', a number, or options "
-                            'of torch.amp.GradScaler.')
+            raise UserError(
+                f"Float16OptimWrapper: loss_scale is {loss_scale!r}; use 'dynamic', a number, or options "
+                'of torch.amp.GradScaler.'
+            )
         options = dict(init_scale=float(loss_scale)) if fixed else {} if loss_scale == 'dynamic' else loss_scale
         self._scale_update_param = float(loss_scale) if fixed else None
         self.loss_scaler = GradScaler(self.optimizer.param_groups[0]['params'][0].device.type, **options)

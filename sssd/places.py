@@ -2,6 +2,7 @@
 
 ``.mim`` in this package's folder holds both: links into the checkout in a checkout, copies in a wheel.
 """
+
 import os
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,8 +38,10 @@ def find_config(path: str | Path, what: str = 'config file', remedy: str = 'chec
         raise UserError(f'{what} {path} does not exist: {remedy}.')
     found = brought(path)
     if found is None:
-        raise UserError(f'{what} {path} does not exist, neither in the present folder nor among the configs that come '
-                        f'with sssd ({BROUGHT / CONFIGS}): {remedy}.')
+        raise UserError(
+            f'{what} {path} does not exist, neither in the present folder nor among the configs that come '
+            f'with sssd ({BROUGHT / CONFIGS}): {remedy}.'
+        )
     return found
 
 

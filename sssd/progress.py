@@ -1,4 +1,5 @@
 """Progress of long work: a bar with the time left on a terminal, a line now and then elsewhere."""
+
 import time
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
@@ -14,8 +15,14 @@ def tracked(items: Iterable, text: str, total: int, console: Console | None = No
     """Give out ``items`` one by one, and show how many of ``total`` are done and about how long the rest takes."""
     console = console or Console(stderr=True)
     if console.is_terminal:
-        columns = (TextColumn('{task.description}'), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(),
-                   TextColumn('left'), TimeRemainingColumn())
+        columns = (
+            TextColumn('{task.description}'),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn('left'),
+            TimeRemainingColumn(),
+        )
         with Progress(*columns, console=console, transient=True) as progress:
             yield from progress.track(items, total=total, description=text)
         return

@@ -1,4 +1,5 @@
 """Where and with what a result was made."""
+
 import importlib
 import os
 import platform
@@ -28,8 +29,7 @@ def commit() -> dict[str, str | bool | None]:
     head = _git('rev-parse', 'HEAD')
     if not head:
         return {'commit': None, 'dirty': None}
-    changed = _git('status', '--porcelain', '--untracked-files=no', '--', '.',
-                   ':!benchmarks')
+    changed = _git('status', '--porcelain', '--untracked-files=no', '--', '.', ':!benchmarks')
     return {'commit': head, 'dirty': bool(changed)}
 
 
@@ -38,11 +38,7 @@ def _git(*arguments: str) -> str | None:
     if not (root / '.git').exists():  # installed into another repository
         return None
     try:
-        done = subprocess.run(['git', *arguments],
-                              cwd=root,
-                              capture_output=True,
-                              text=True,
-                              check=True)
+        done = subprocess.run(['git', *arguments], cwd=root, capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
         return None
     return done.stdout.strip()
@@ -51,6 +47,7 @@ def _git(*arguments: str) -> str | None:
 def machine() -> dict[str, str | int | None]:
     """The kind of machine: CPU, cores and GPU; no host name."""
     import torch
+
     gpu = None
     if torch.cuda.is_available():
         gpu = torch.cuda.get_device_name()

@@ -4,6 +4,7 @@
 losses, what is no ``nn.Module``); the others are children of MMEngine's own, so that a
 config may mix modules of mmdet and of this package.
 """
+
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
@@ -17,8 +18,7 @@ HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='sssd', locations=['sssd.h
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='sssd', locations=['sssd.data'])
 DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='sssd', locations=['sssd.data'])
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='sssd', locations=['sssd.data'])
-OPTIM_WRAPPERS = Registry(
-    'optimizer wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='sssd', locations=['sssd.optim'])
+OPTIM_WRAPPERS = Registry('optimizer wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='sssd', locations=['sssd.optim'])
 
 VIEWS = Registry('prediction view', scope='sssd', locations=['sssd.views'])
 SCHEDULES = Registry('schedule', scope='sssd', locations=['sssd.schedules'])

@@ -3,6 +3,7 @@
 A schedule knows nothing of who uses it. Hooks make the :class:`Progress` and carry the value to the
 model or to the EMA teacher, so the same object may drive all of them (SED Table 9, SSSD Sec. 2.2).
 """
+
 import math
 from dataclasses import dataclass
 
@@ -20,6 +21,7 @@ class Progress:
         lr: Present learning rate of the first parameter group.
         peak_lr: Largest learning rate seen so far. Warm-up raises it, so warm-up is never taken for decay.
     """
+
     iteration: int
     total: int
     lr: float = 1.0
@@ -64,8 +66,10 @@ class StepAtDecay:
 
     def __init__(self, start: float, end: float, threshold: float = 0.5) -> None:
         if not 0 < threshold < 1:
-            raise UserError(f'StepAtDecay: threshold is {threshold}, but a share of the peak learning rate '
-                            'lies in (0, 1); 0.5 suits MultiStepLR.')
+            raise UserError(
+                f'StepAtDecay: threshold is {threshold}, but a share of the peak learning rate '
+                'lies in (0, 1); 0.5 suits MultiStepLR.'
+            )
         self.start, self.end, self.threshold = start, end, threshold
 
     def __call__(self, progress: Progress) -> float:
@@ -112,8 +116,10 @@ def build_schedule(value):
         UserError: If the value is none of these.
     """
     if isinstance(value, bool) or not (callable(value) or isinstance(value, (int, float, dict))):
-        raise UserError(f'A schedule is a number or a dict(type=...), got {value!r}; known types: '
-                        f'{", ".join(sorted(SCHEDULES.module_dict))}.')
+        raise UserError(
+            f'A schedule is a number or a dict(type=...), got {value!r}; known types: '
+            f'{", ".join(sorted(SCHEDULES.module_dict))}.'
+        )
     if callable(value):
         return value
     return SCHEDULES.build(value) if isinstance(value, dict) else Constant(float(value))

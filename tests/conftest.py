@@ -1,4 +1,5 @@
 """Fixtures that every test may use: seeds, one CPU thread, a tiny data set."""
+
 import json
 import os
 import random
@@ -41,7 +42,7 @@ def _draw_image(rng, width, height, num_boxes, num_classes):
         w, h = rng.integers(width // 5, width // 2), rng.integers(height // 5, height // 2)
         x, y = rng.integers(0, width - w), rng.integers(0, height - h)
         label = int(rng.integers(num_classes))
-        image[y:y + h, x:x + w] = COLOURS[label]
+        image[y : y + h, x : x + w] = COLOURS[label]
         boxes.append((label, [int(x), int(y), int(w), int(h)]))
     return image, boxes
 
@@ -74,13 +75,19 @@ def write_tiny_coco(root, num_images=6, classes=('disc', 'bar'), seed=0, empty_l
         Image.fromarray(pixels).save(img_dir / name)
         images.append(dict(id=i + 1, file_name=name, width=width, height=height))
         for label, box in boxes:
-            annotations.append(dict(
-                id=len(annotations) + 1, image_id=i + 1, category_id=label + 1,
-                bbox=box, area=box[2] * box[3], iscrowd=0))
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=i + 1,
+                    category_id=label + 1,
+                    bbox=box,
+                    area=box[2] * box[3],
+                    iscrowd=0,
+                )
+            )
     categories = [dict(id=i + 1, name=name) for i, name in enumerate(classes)]
     ann_file = root / 'annotations.json'
-    ann_file.write_text(json.dumps(dict(
-        images=images, annotations=annotations, categories=categories)))
+    ann_file.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
     return TinyCoco(root, img_dir, ann_file, tuple(classes), num_images)
 
 

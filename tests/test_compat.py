@@ -1,4 +1,5 @@
 """The check of the MM stack at import."""
+
 import os
 import pickle
 import sys
@@ -16,20 +17,21 @@ FORKS = dict(mmengine='0.10.12', mmcv='2.3.6', mmdet='3.5.1')
 OFFICIAL = dict(mmengine='0.10.7', mmcv='2.1.0', mmdet='3.3.0')
 
 
-@pytest.mark.parametrize('versions, title', [
-    (FORKS, 'maintained forks'),
-    (OFFICIAL, 'official releases'),
-    (dict(FORKS, mmcv='2.3.6+cu128'), 'maintained forks'),
-])
+@pytest.mark.parametrize(
+    'versions, title',
+    [
+        (FORKS, 'maintained forks'),
+        (OFFICIAL, 'official releases'),
+        (dict(FORKS, mmcv='2.3.6+cu128'), 'maintained forks'),
+    ],
+)
 def test_both_stacks_are_accepted(versions, title):
     assert compat.find_stack(versions) == title
 
 
-@pytest.mark.parametrize('versions', [
-    dict(FORKS, mmcv='2.1.0'),
-    dict(OFFICIAL, mmdet='3.5.1'),
-    dict(FORKS, mmdet='2.28.0'),
-])
+@pytest.mark.parametrize(
+    'versions', [dict(FORKS, mmcv='2.1.0'), dict(OFFICIAL, mmdet='3.5.1'), dict(FORKS, mmdet='2.28.0')]
+)
 def test_a_mix_of_stacks_is_refused_with_what_was_found_and_what_to_do(versions):
     with pytest.raises(ImportError) as caught:
         compat.find_stack(versions)
@@ -45,13 +47,16 @@ def test_two_distributions_of_one_module_are_refused():
         compat.check_rivals({'onedl-mmcv': '2.3.6', 'mmcv': '2.1.0'})
 
 
-@pytest.mark.parametrize('module, trouble', [
-    ('torch', 'PyTorch 2 is missing'),
-    ('mmengine', 'mmengine is missing'),
-    ('mmcv', 'mmcv is missing'),
-    ('mmcv.ops', "mmcv's compiled operators are missing"),
-    ('mmdet', 'mmdet is missing'),
-])
+@pytest.mark.parametrize(
+    'module, trouble',
+    [
+        ('torch', 'PyTorch 2 is missing'),
+        ('mmengine', 'mmengine is missing'),
+        ('mmcv', 'mmcv is missing'),
+        ('mmcv.ops', "mmcv's compiled operators are missing"),
+        ('mmdet', 'mmdet is missing'),
+    ],
+)
 def test_a_missing_part_is_named_with_its_remedy(monkeypatch, module, trouble):
     monkeypatch.setitem(sys.modules, module, None)
     with pytest.raises(ImportError, match=trouble) as caught:
@@ -62,6 +67,7 @@ def test_a_missing_part_is_named_with_its_remedy(monkeypatch, module, trouble):
 def test_an_assertion_of_mmdet_about_versions_becomes_an_import_error(monkeypatch):
     def refuse(name):
         raise AssertionError('MMCV==9.9 is used but incompatible\nmore')
+
     monkeypatch.setattr(compat.importlib, 'import_module', refuse)
     with pytest.raises(ImportError, match=r'mmdet is missing or .*\(MMCV==9.9 is used but incompatible\): run'):
         compat._import('mmdet', 'mmdet is missing or broken', 'run it')
@@ -108,13 +114,16 @@ def test_what_mmengine_writes_is_read_after_the_call(tmp_path, nothing_trusted, 
     assert np.array_equal(loaded['value'], value)
 
 
-@pytest.mark.parametrize('harm', [
-    _Calls(os.getcwd),
-    _Calls(eval, '1'),
-    _Calls(getattr, torch._utils._rebuild_tensor_v2, '__globals__'),
-    _Calls(getattr, HistoryBuffer, '__init__'),
-    _Calls(getattr, HistoryBuffer, '__subclasses__'),
-])
+@pytest.mark.parametrize(
+    'harm',
+    [
+        _Calls(os.getcwd),
+        _Calls(eval, '1'),
+        _Calls(getattr, torch._utils._rebuild_tensor_v2, '__globals__'),
+        _Calls(getattr, HistoryBuffer, '__init__'),
+        _Calls(getattr, HistoryBuffer, '__subclasses__'),
+    ],
+)
 def test_a_file_that_asks_for_more_is_refused_after_the_call(tmp_path, nothing_trusted, harm):
     path = tmp_path / 'harm.pth'
     torch.save(dict(state_dict={}, harm=harm), path)

@@ -1,4 +1,5 @@
 """The configs: every one loads and builds, those of the paper hold its values, the quick-start ones train."""
+
 import ast
 import copy
 
@@ -24,8 +25,13 @@ FILES = sorted(str(path.relative_to(CONFIGS)) for path in CONFIGS.rglob('*.py'))
 
 def is_training(name):
     """Whether a file configures a training, by what it says itself: no base and no study."""
-    names = {target.id for node in ast.parse((CONFIGS / name).read_text()).body if isinstance(node, ast.Assign)
-             for target in node.targets if isinstance(target, ast.Name)}
+    names = {
+        target.id
+        for node in ast.parse((CONFIGS / name).read_text()).body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
     return '_base_' in names and not name.startswith('_base_') and not name.endswith('study.py')
 
 
@@ -33,8 +39,14 @@ MODEL_FILES = [name for name in FILES if is_training(name)]
 PAPER = [name for name in MODEL_FILES if name.startswith('sed/')]
 #: Those whose detector has settings of its own; tests/configs/test_other_detectors.py holds them.
 OWN_SETTINGS = [name for name in PAPER if any(kind in name for kind in ('detr_', '_c4_', '_dc5_'))]
-SEMI = [name for name in MODEL_FILES if name in PAPER or name.startswith('ablations/') or '_sed' in name
-        or name.endswith(('_supervised.py', '_all.py', '_start.py', '_strong.py', '_jitter.py'))]
+SEMI = [
+    name
+    for name in MODEL_FILES
+    if name in PAPER
+    or name.startswith('ablations/')
+    or '_sed' in name
+    or name.endswith(('_supervised.py', '_all.py', '_start.py', '_strong.py', '_jitter.py'))
+]
 SMALL = [name for name in MODEL_FILES if name not in SEMI and not name.startswith('sssd/')]
 PLAIN = [name for name in SMALL if name.endswith('_baseline.py')]
 LABELENC = [name for name in SMALL if '_labelenc' in name]
@@ -78,8 +90,10 @@ def test_batches_and_data_sets_fit_their_sampler(name):
     assert DATA_SAMPLERS.get(loader.sampler.type) is not None
     if 'source_ratio' in loader.sampler:
         assert loader.sampler.batch_size == loader.batch_size and len(loader.sampler.source_ratio) == len(leaves)
-        assert transform(leaves[0].pipeline, 'MultiBranch').branch_field == transform(
-            leaves[1].pipeline, 'MultiBranch').branch_field
+        assert (
+            transform(leaves[0].pipeline, 'MultiBranch').branch_field
+            == transform(leaves[1].pipeline, 'MultiBranch').branch_field
+        )
     elif name not in SEMI:
         assert len(leaves) == 1 and leaves[0].pipeline[-1].type == 'PackDetInputs'
     else:
@@ -150,16 +164,20 @@ SOURCES = {
     'coco-35k': ('annotations/instances_valminusminival2014.json', None),
     'voc07-voc12': ('VOC2007/ImageSets/Main/trainval.txt', 'VOC2012/ImageSets/Main/trainval.txt'),
     'voc07': ('VOC2007/ImageSets/Main/trainval.txt',),
-    **{f'coco-{percent}p': (f'annotations/instances_train2017.1@{percent}.json',
-                            f'annotations/instances_train2017.1@{percent}-unlabeled.json')
-       for percent in (1, 2, 5, 10)},
+    **{
+        f'coco-{percent}p': (
+            f'annotations/instances_train2017.1@{percent}.json',
+            f'annotations/instances_train2017.1@{percent}-unlabeled.json',
+        )
+        for percent in (1, 2, 5, 10)
+    },
 }
 
 
 @pytest.mark.parametrize('name', PAPER)
 def test_labels(name):
-    cfg, expected = read(name), SOURCES[name.rsplit('_', 1)[-1][:-len('.py')]]
-    assert label_files(cfg) == list(expected)[:1 if '_supervised_' in name else 2]
+    cfg, expected = read(name), SOURCES[name.rsplit('_', 1)[-1][: -len('.py')]]
+    assert label_files(cfg) == list(expected)[: 1 if '_supervised_' in name else 2]
     if 'coco-full' in name and '_sed_' in name or 'voc07-' in name or '_sed_180k_coco-35k' in name:
         assert cfg.train_dataloader.dataset.datasets[1].type == 'sssd.ImageFolder'
 
@@ -171,7 +189,9 @@ def test_voc():
         assert cfg.model.detector.roi_head.bbox_head.num_classes == len(cfg.metainfo.classes) == 20
         assert cfg.test_dataloader.dataset.ann_file == 'VOC2007/ImageSets/Main/test.txt'
         assert [(metric.type, metric.eval_mode) for metric in cfg.test_evaluator] == [
-            ('VOCMetric', '11points'), ('VOCMetric', 'area')]
+            ('VOCMetric', '11points'),
+            ('VOCMetric', 'area'),
+        ]
         decays, lengths = cfg.param_scheduler[-1].milestones, read('_base_/schedules/sed_180k.py').param_scheduler[-1]
         assert decays == [round(40000 * step / 180000) for step in lengths.milestones]
 
@@ -190,7 +210,7 @@ def test_coco_35k():
 
 def test_the_docs_name_every_config_of_the_paper(repo_root):
     text = (repo_root / 'docs' / 'reproduction.md').read_text()
-    assert [name for name in PAPER if f'`{name[len("sed/"):]}`' not in text] == []
+    assert [name for name in PAPER if f'`{name[len("sed/") :]}`' not in text] == []
 
 
 def test_the_fold_comes_from_the_environment(monkeypatch):
@@ -200,8 +220,7 @@ def test_the_fold_comes_from_the_environment(monkeypatch):
     assert label_files(cfg) == [stem + '.json', stem + '-unlabeled.json']
 
 
-@pytest.mark.parametrize('name', [
-    name for name in PAPER if '_sed_180k_coco-10p' in name and name not in OWN_SETTINGS])
+@pytest.mark.parametrize('name', [name for name in PAPER if '_sed_180k_coco-10p' in name and name not in OWN_SETTINGS])
 def test_the_stem_and_the_first_stage_are_frozen(name):
     model, _ = build(name)
     backbone = model.train().student.backbone
@@ -259,8 +278,9 @@ def test_both_steps_of_labelenc_train(kind, tmp_path):
         assert (losses['loss_distill'] == 0) == terms
         model.parse_losses(losses)[0].backward()
         assert all(value.grad is not None for value in model.parameters() if value.requires_grad)
-    assert all(torch.equal(value, state[f'guidance.guide.{key}'])
-               for key, value in second.guidance.guide.state_dict().items())
+    assert all(
+        torch.equal(value, state[f'guidance.guide.{key}']) for key, value in second.guidance.guide.state_dict().items()
+    )
 
 
 @pytest.mark.parametrize('name', GUIDED)
@@ -268,9 +288,9 @@ def test_a_guided_training_step(name):
     model, cfg = build(name)
     model.init_weights()
     losses = tiny.losses_of(model.train(), guided.batch((*tiny.BOXES, ())))
-    distance, = [part for part in model.modules() if isinstance(part, FeatureDistance)]
+    (distance,) = [part for part in model.modules() if isinstance(part, FeatureDistance)]
     assert distance.kind == ('mse' if name.endswith('_lgd.py') else 'js')
-    hook, = cfg.custom_hooks
+    (hook,) = cfg.custom_hooks
     weights = HOOKS.build(hook).schedules['lambda_']
     found = tuple(weights(Progress(iteration, 1500, lr, 1.0)) for iteration, lr in ((0, 0.1), (500, 1.0), (1000, 0.1)))
     assert [found] == [values for end, values in LAMBDAS.items() if name.endswith(end)]
@@ -295,8 +315,12 @@ def test_a_split_of_coco_goes_through_the_pipelines(tmp_path, make_tiny_coco):
     init_default_scope(cfg.default_scope)
     loader = cfg.train_dataloader
     for leaf in loader.dataset.datasets:
-        leaf.update(data_root=str(data.root), ann_file=data.ann_file.name, data_prefix=dict(img='images'),
-                    metainfo=data.metainfo)
+        leaf.update(
+            data_root=str(data.root),
+            ann_file=data.ann_file.name,
+            data_prefix=dict(img='images'),
+            metainfo=data.metainfo,
+        )
     loader.update(num_workers=0, persistent_workers=False)
     batch = next(iter(Runner.build_dataloader(loader, seed=0)))
     # A branch has None in the place of an image of the other source.

@@ -1,4 +1,5 @@
 """A user's mistake is one sentence and status 2; anything else is a traceback."""
+
 import pytest
 
 from sssd.errors import LocalError, UserError, run_cli
@@ -26,6 +27,7 @@ def test_what_one_process_meets_alone_is_printed_by_it(capsys, monkeypatch):
 
     def main(argv):
         raise LocalError('this image is broken.')
+
     assert run_cli(main) == 2
     assert capsys.readouterr().err == 'sssd: error: this image is broken.\n'
 
@@ -38,6 +40,7 @@ def test_the_status_of_a_command_is_passed_on(returned, status):
 def test_other_errors_are_not_hidden():
     def broken(argv):
         raise ValueError('a bug')
+
     with pytest.raises(ValueError, match='a bug'):
         run_cli(broken)
     assert issubclass(UserError, ValueError)

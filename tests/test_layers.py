@@ -1,28 +1,51 @@
 """Imports run from detectors down to views, losses and guides, never back."""
+
 import ast
 
 import pytest
 
 #: The floors of the package, the highest first; a part imports from itself and from the floors below it.
 FLOORS = (
-    {'__main__'}, {'cli'}, {'studies'}, {'calibration'}, {'report'}, {'figures'}, {'checks'}, {'checkpoints'},
-    {'hardware'}, {'datasets'}, {'detectors'}, {'views', 'guides', 'hooks', 'data'}, {'losses', 'optim'},
-    {'schedules', 'places', 'progress', 'provenance'}, {'errors', 'registry', 'compat'})
+    {'__main__'},
+    {'cli'},
+    {'studies'},
+    {'calibration'},
+    {'report'},
+    {'figures'},
+    {'checks'},
+    {'checkpoints'},
+    {'hardware'},
+    {'datasets'},
+    {'detectors'},
+    {'views', 'guides', 'hooks', 'data'},
+    {'losses', 'optim'},
+    {'schedules', 'places', 'progress', 'provenance'},
+    {'errors', 'registry', 'compat'},
+)
 #: Floors are not enough here: parts of training that know nothing of each other.
-NARROWER = dict(hooks={'schedules', 'errors', 'registry'}, data={'errors', 'registry'}, losses={'errors', 'registry'},
-                optim={'errors', 'registry'}, views={'losses', 'errors', 'registry'},
-                guides={'losses', 'errors', 'registry'})
+NARROWER = dict(
+    hooks={'schedules', 'errors', 'registry'},
+    data={'errors', 'registry'},
+    losses={'errors', 'registry'},
+    optim={'errors', 'registry'},
+    views={'losses', 'errors', 'registry'},
+    guides={'losses', 'errors', 'registry'},
+)
 
 
 def allowed(part):
     """The parts of the package that a part may import from, besides itself."""
     level = next(level for level, floor in enumerate(FLOORS) if part in floor)
-    return NARROWER.get(part, set().union(*FLOORS[level + 1:]))
+    return NARROWER.get(part, set().union(*FLOORS[level + 1 :]))
 
 
 #: Other packages that a part must not import, since it works on tensors or numbers alone.
-FORBIDDEN = dict(losses={'mmdet', 'mmcv'}, schedules={'mmdet', 'mmcv', 'torch', 'mmengine'},
-                 errors={'mmdet', 'mmcv', 'torch', 'mmengine'}, registry={'mmdet', 'mmcv', 'torch'})
+FORBIDDEN = dict(
+    losses={'mmdet', 'mmcv'},
+    schedules={'mmdet', 'mmcv', 'torch', 'mmengine'},
+    errors={'mmdet', 'mmcv', 'torch', 'mmengine'},
+    registry={'mmdet', 'mmcv', 'torch'},
+)
 
 
 def sources(root, part):
@@ -37,7 +60,7 @@ def imported(path, root):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = '.'.join(parents[:len(parents) + 1 - node.level]) if node.level else ''
+            base = '.'.join(parents[: len(parents) + 1 - node.level]) if node.level else ''
             module = '.'.join(filter(None, (base, node.module)))
             yield from ([f'{module}.{alias.name}' for alias in node.names] if module == 'sssd' else [module])
 
@@ -70,6 +93,6 @@ def test_a_breach_is_seen(tmp_path):
     folder.mkdir(parents=True)
     (folder / 'bad.py').write_text(
         'import torch\nfrom sssd import views\nfrom ..detectors.sed import SED\nfrom . import fine\n'
-        'def late():\n    import mmdet.models\n    from sssd.errors import UserError\n')
-    assert breaches(tmp_path, 'losses') == [
-        'bad.py: sssd.views', 'bad.py: sssd.detectors.sed', 'bad.py: mmdet.models']
+        'def late():\n    import mmdet.models\n    from sssd.errors import UserError\n'
+    )
+    assert breaches(tmp_path, 'losses') == ['bad.py: sssd.views', 'bad.py: sssd.detectors.sed', 'bad.py: mmdet.models']

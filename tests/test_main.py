@@ -1,4 +1,5 @@
 """``python -m sssd`` and its commands."""
+
 from importlib import import_module
 
 import pytest

@@ -1,4 +1,5 @@
 """The nox sessions: one per stack, with pinned versions, in the order that works."""
+
 import importlib.util
 import re
 import subprocess
@@ -27,8 +28,9 @@ def _pins(path):
 
 
 def test_nox_lists_a_session_per_stack(repo_root):
-    done = subprocess.run([sys.executable, '-m', 'nox', '--list'], cwd=repo_root, capture_output=True, text=True,
-                          check=False)
+    done = subprocess.run(
+        [sys.executable, '-m', 'nox', '--list'], cwd=repo_root, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert re.findall(r'^\* (\S+) ->', done.stdout, flags=re.M) == ['forks', 'official']
 
@@ -45,8 +47,10 @@ def test_the_constraints_pin_the_versions_that_sssd_asks_for(noxfile, repo_root,
 def test_a_session_installs_torch_before_mmcv_and_runs_the_tests(noxfile, name):
     installed, ran = [], []
     session = SimpleNamespace(
-        posargs=[], install=lambda *words, env: installed.append((words, env)),
-        run=lambda *words, **_: ran.append(words))
+        posargs=[],
+        install=lambda *words, env: installed.append((words, env)),
+        run=lambda *words, **_: ran.append(words),
+    )
     getattr(noxfile, name).func(session)
     order = [words[-1] for words, _ in installed]
     mmengine, mmcv, mmdet = noxfile.STACKS[name][1]

@@ -1,4 +1,5 @@
 """Configs by name: those of the present folder, then those that come with sssd."""
+
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,23 @@ def test_a_file_of_the_present_folder_wins(name):
     assert read_config(name).mine == 1
 
 
-@pytest.mark.parametrize('name', ['quickstart/none.py', 'configs/none.py', 'quickstart', 'configs/../places.py',
-                                  'configs/../../places.py', '../configs/quickstart/study.py'])
+@pytest.mark.parametrize(
+    'name',
+    [
+        'quickstart/none.py',
+        'configs/none.py',
+        'quickstart',
+        'configs/../places.py',
+        'configs/../../places.py',
+        '../configs/quickstart/study.py',
+    ],
+)
 def test_what_is_in_neither_place_is_told_with_both(name):
-    with pytest.raises(UserError, match=f'^study {name} does not exist, neither in the present folder nor among '
-                       f'.*{places.BROUGHT}/configs.*: name another.$') as caught:
+    with pytest.raises(
+        UserError,
+        match=f'^study {name} does not exist, neither in the present folder nor among '
+        f'.*{places.BROUGHT}/configs.*: name another.$',
+    ) as caught:
         find_config(name, 'study', 'name another')
     assert '\n' not in str(caught.value)
 
@@ -86,7 +99,8 @@ def test_a_calibrated_config_inherits_from_one_that_comes_with_the_package(tmp_p
     cfg = read_config('calibrated.py')
     assert cfg.model == read_config(base).model
     assert [hook.lambda_ for hook in cfg.custom_hooks if 'lambda_' in hook] != [
-        hook.lambda_ for hook in read_config(base).custom_hooks if 'lambda_' in hook]
+        hook.lambda_ for hook in read_config(base).custom_hooks if 'lambda_' in hook
+    ]
 
 
 def test_a_base_may_lie_in_the_present_folder(monkeypatch):

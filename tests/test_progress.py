@@ -1,4 +1,5 @@
 """Progress of long work, and which images it is about."""
+
 import io
 
 from rich.console import Console

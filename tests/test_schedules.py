@@ -1,4 +1,5 @@
 """Schedules, also under MMEngine's own learning-rate schedulers and across a resume."""
+
 import math
 import uuid
 from functools import partial
@@ -20,8 +21,13 @@ def fake_runner(schedulers, groups=1, lr=0.1):
     """What `progress_of` looks at, around a real optimiser wrapper and real schedulers."""
     params = [dict(params=[torch.nn.Parameter(torch.zeros(1))], lr=lr / (1 + i)) for i in range(groups)]
     wrapper = OptimWrapper(torch.optim.SGD(params, lr=lr, momentum=0.9))
-    return SimpleNamespace(optim_wrapper=wrapper, message_hub=MessageHub.get_instance(uuid.uuid4().hex), iter=0,
-                           max_iters=TOTAL, schedulers=[make(wrapper) for make in schedulers])
+    return SimpleNamespace(
+        optim_wrapper=wrapper,
+        message_hub=MessageHub.get_instance(uuid.uuid4().hex),
+        iter=0,
+        max_iters=TOTAL,
+        schedulers=[make(wrapper) for make in schedulers],
+    )
 
 
 def values(runner, schedule, until=TOTAL):

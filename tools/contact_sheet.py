@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Show detections side by side: `python tools/contact_sheet.py NAME=WORK_DIR ...`."""
+
 import sys
 
 from sssd.cli.contact_sheet import main

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Split a COCO data set: the same as ``python -m sssd split``."""
+
 import sys
 
 from sssd.cli.split import main

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Make the toy data set: the same as ``python -m sssd.cli.toy``."""
+
 import sys
 
 from sssd.cli.toy import main

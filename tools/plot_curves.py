@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Draw training curves: `python tools/plot_curves.py NAME=WORK_DIR ...`."""
+
 import sys
 
 from sssd.cli.curves import main

@@ -6,6 +6,7 @@ that is too old can still say so.  The versions stand in constraints.txt.
 torch is installed first and by its exact version; mmcv's operators are then
 compiled against it, which takes minutes and is shown as one line of progress.
 """
+
 import os
 import platform
 import queue
@@ -22,9 +23,11 @@ CONSTRAINTS = os.path.join(ROOT, 'constraints.txt')
 MIN_PYTHON = (3, 10)
 NINJA_STEP = re.compile(r'\[(\d+)/(\d+)\]')
 TAIL_LINES = 40
-CHECK_IMPORTS = ('import torch, mmengine, mmcv, mmcv.ops, mmdet; '
-                 'print("torch", torch.__version__, "| mmengine", mmengine.__version__, '
-                 '"| mmcv", mmcv.__version__, "| mmdet", mmdet.__version__)')
+CHECK_IMPORTS = (
+    'import torch, mmengine, mmcv, mmcv.ops, mmdet; '
+    'print("torch", torch.__version__, "| mmengine", mmengine.__version__, '
+    '"| mmcv", mmcv.__version__, "| mmdet", mmdet.__version__)'
+)
 
 
 class SetupError(Exception):
@@ -36,14 +39,16 @@ def check_python():
     if sys.version_info < MIN_PYTHON:
         raise SetupError(
             'Python %s is too old: sssd needs %d.%d or newer, so install one and run '
-            '`make env PYTHON=/path/to/python3`.' % ((platform.python_version(),) + MIN_PYTHON))
+            '`make env PYTHON=/path/to/python3`.' % ((platform.python_version(),) + MIN_PYTHON)
+        )
     try:
         import ensurepip  # noqa: F401
         import venv  # noqa: F401
     except ImportError:
         raise SetupError(
             'this Python (%s) has no venv module: install it (Debian and Ubuntu: '
-            '`apt-get install python3-venv`) and run `make env` again.' % sys.executable) from None
+            '`apt-get install python3-venv`) and run `make env` again.' % sys.executable
+        ) from None
 
 
 def check_compiler():
@@ -52,12 +57,14 @@ def check_compiler():
     if not any(name and shutil.which(name) for name in candidates):
         raise SetupError(
             "no C++ compiler was found, and mmcv's operators are compiled here: install one "
-            '(Debian and Ubuntu: `apt-get install g++`) or name it in CXX.')
+            '(Debian and Ubuntu: `apt-get install g++`) or name it in CXX.'
+        )
     include = sysconfig.get_paths()['include']
     if not os.path.isfile(os.path.join(include, 'Python.h')):
         raise SetupError(
             "Python's headers are missing (no Python.h in %s), and mmcv's operators need them: "
-            'install them (Debian and Ubuntu: `apt-get install python3-dev`).' % include)
+            'install them (Debian and Ubuntu: `apt-get install python3-dev`).' % include
+        )
 
 
 def pinned(name):
@@ -67,16 +74,16 @@ def pinned(name):
             requirement = line.split('#')[0].split(';')[0].strip()
             if requirement.split('==')[0].strip() == name:
                 return requirement
-    raise SetupError('constraints.txt pins no version of %s: add a line `%s==<version>`.'
-                     % (name, name))
+    raise SetupError('constraints.txt pins no version of %s: add a line `%s==<version>`.' % (name, name))
 
 
 def installed(python, requirement):
     """Whether ``name==version`` is what the environment already has."""
     name, version = requirement.split('==')
     code = 'import importlib.metadata as m; print(m.version(%r))' % name
-    result = subprocess.run([python, '-c', code], stdout=subprocess.PIPE,
-                            stderr=subprocess.DEVNULL, universal_newlines=True)
+    result = subprocess.run(
+        [python, '-c', code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, universal_newlines=True
+    )
     return result.stdout.strip().split('+')[0] == version
 
 
@@ -112,7 +119,11 @@ class Progress:
             compiling = time.time() - self.compile_start
             left = compiling / max(self.done, 1) * (self.total - self.done)
             text += ' elapsed, compiled %d of %d (%d %%), about %s left' % (
-                self.done, self.total, 100 * self.done // self.total, clock(left))
+                self.done,
+                self.total,
+                100 * self.done // self.total,
+                clock(left),
+            )
         return text
 
     def tick(self):
@@ -142,8 +153,15 @@ def run_step(title, command, log_path, env=None):
         SetupError: When the command fails; the tail of its output is printed.
     """
     progress, tail = Progress(title), []
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               universal_newlines=True, errors='replace', env=env, cwd=ROOT)
+    process = subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        universal_newlines=True,
+        errors='replace',
+        env=env,
+        cwd=ROOT,
+    )
     lines = queue.Queue()
 
     def read():
@@ -170,21 +188,27 @@ def run_step(title, command, log_path, env=None):
     if process.wait() != 0:
         progress.finish('FAILED')
         sys.stderr.write(''.join(tail))
-        raise SetupError('the step "%s" failed: its last lines are above, all of them in %s.'
-                         % (title, os.path.relpath(log_path, ROOT)))
+        raise SetupError(
+            'the step "%s" failed: its last lines are above, all of them in %s.'
+            % (title, os.path.relpath(log_path, ROOT))
+        )
     progress.finish('done')
 
 
 def make_venv(path):
     """The environment's Python; the environment is made, or made anew if broken."""
     python = os.path.join(path, 'bin', 'python')
-    works = os.path.exists(python) and subprocess.call(
-        [python, '-m', 'pip', '--version'], stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL) == 0
+    works = (
+        os.path.exists(python)
+        and subprocess.call([python, '-m', 'pip', '--version'], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        == 0
+    )
     if not works:
         if os.path.exists(path) and not os.path.exists(os.path.join(path, 'pyvenv.cfg')):
-            raise SetupError('%s exists and is no virtual environment: move it away, or name '
-                             'another folder with `make env VENV=<folder>`.' % path)
+            raise SetupError(
+                '%s exists and is no virtual environment: move it away, or name '
+                'another folder with `make env VENV=<folder>`.' % path
+            )
         check_python()
         check_compiler()
         shutil.rmtree(path, ignore_errors=True)
@@ -210,8 +234,10 @@ def install(python, log_path, stack_only=False):
     mmcv = pinned('onedl-mmcv')
     if not installed(python, mmcv):
         check_compiler()
-        print('  %s comes next; unless pip has it in its cache it is compiled, which takes about '
-              'ten minutes on two cores.' % mmcv)
+        print(
+            '  %s comes next; unless pip has it in its cache it is compiled, which takes about '
+            'ten minutes on two cores.' % mmcv
+        )
     step(mmcv, '-v', '--no-build-isolation', mmcv)
     mmdet = pinned('onedl-mmdetection')
     step(mmdet, '--no-build-isolation', mmdet)

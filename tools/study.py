@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Run a study: the same as ``python -m sssd study``."""
+
 import sys
 
 from sssd.cli.study import main

@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Evaluate a checkpoint: the same as ``python -m sssd test``."""
+
 import sys
 
 from sssd.cli.test import main

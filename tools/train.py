@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Train a detector: the same as ``python -m sssd train``."""
+
 import sys
 
 from sssd.cli.train import main

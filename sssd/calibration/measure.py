@@ -1,4 +1,5 @@
 """SSSD's calibration of lambda (Sec. 3.2): the share that a constant lambda gives the distance, by short real runs."""
+
 import copy
 import hashlib
 import json
@@ -51,11 +52,15 @@ class ShareMeter(Hook):
         """Refuse a model without the weight, and a training that is too short."""
         model = unwrap(runner.model)
         if not hasattr(model, 'lambda_'):
-            raise UserError(f'the model of the config is {type(model).__name__}, which has no weight lambda_ to '
-                            'calibrate: give a config with a guided model, such as sssd.GuidedDetector.')
+            raise UserError(
+                f'the model of the config is {type(model).__name__}, which has no weight lambda_ to '
+                'calibrate: give a config with a guided model, such as sssd.GuidedDetector.'
+            )
         if runner.max_iters < self.iterations:
-            raise UserError(f'--iterations is {self.iterations}, but the training of the config has only '
-                            f'{runner.max_iters}: give fewer.')
+            raise UserError(
+                f'--iterations is {self.iterations}, but the training of the config has only '
+                f'{runner.max_iters}: give fewer.'
+            )
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Set lambda, and let the distance move the student, after any other hook."""
@@ -71,12 +76,16 @@ class ShareMeter(Hook):
         """
         share = (outputs or {}).get(SHARE, (outputs or {}).get(f'sup_{SHARE}'))
         if share is None:
-            raise UserError(f'{type(unwrap(runner.model)).__name__} logs no {SHARE}: give a config with a guided '
-                            'model, such as sssd.GuidedDetector.')
+            raise UserError(
+                f'{type(unwrap(runner.model)).__name__} logs no {SHARE}: give a config with a guided '
+                'model, such as sssd.GuidedDetector.'
+            )
         self.shares.append(float(share))
         if not math.isfinite(self.shares[-1]):
-            raise UserError(f'the loss of the run with lambda {self.lambda_:g} is not finite after {len(self.shares)} '
-                            'iterations: lower the learning rate, or --high if the lambda is large.')
+            raise UserError(
+                f'the loss of the run with lambda {self.lambda_:g} is not finite after {len(self.shares)} '
+                'iterations: lower the learning rate, or --high if the lambda is large.'
+            )
         self.tell(len(self.shares))
         if len(self.shares) >= self.iterations:
             raise Enough
@@ -84,7 +93,7 @@ class ShareMeter(Hook):
     @property
     def share(self) -> float:
         """Mean of the last part."""
-        last = self.shares[-max(1, round(LAST * len(self.shares))):]
+        last = self.shares[-max(1, round(LAST * len(self.shares))) :]
         return sum(last) / len(last)
 
 
@@ -111,9 +120,14 @@ def calibration_config(cfg: Config, seed: int) -> Config:
     return cfg
 
 
-def measure_share(cfg: Config, lambda_: float, iterations: int, *,
-                  build: Callable[[Config], Runner] = Runner.from_cfg,
-                  tell: Callable[[int], None] = lambda done: None) -> float:
+def measure_share(
+    cfg: Config,
+    lambda_: float,
+    iterations: int,
+    *,
+    build: Callable[[Config], Runner] = Runner.from_cfg,
+    tell: Callable[[int], None] = lambda done: None,
+) -> float:
     """Train from the start with a constant lambda; the mean share over the last part.
 
     Args:
@@ -156,17 +170,30 @@ class Calibration:
             its range.
     """
 
-    def __init__(self, cfg: Config, goal: Goal, iterations: int, seed: int, record: Path,
-                 about: dict | None = None) -> None:
+    def __init__(
+        self, cfg: Config, goal: Goal, iterations: int, seed: int, record: Path, about: dict | None = None
+    ) -> None:
         if iterations < 2:
             raise UserError(f'--iterations is {iterations}, but a run needs at least 2; try 300.')
         self.cfg, self.goal, self.iterations = calibration_config(cfg, seed), goal, iterations
         self.record = Path(record)
         self.content = {
-            **(about or {}), 'share': goal.share, 'tolerance': goal.tolerance, 'low': goal.low, 'high': goal.high,
-            'iterations': iterations, 'mean_over_last': LAST, 'seed': seed, 'hash': self._hash(),
-            **provenance.commit(), 'started': provenance.now(), 'machine': provenance.machine(),
-            'versions': provenance.versions(), 'chosen': None, 'trials': self._kept()}
+            **(about or {}),
+            'share': goal.share,
+            'tolerance': goal.tolerance,
+            'low': goal.low,
+            'high': goal.high,
+            'iterations': iterations,
+            'mean_over_last': LAST,
+            'seed': seed,
+            'hash': self._hash(),
+            **provenance.commit(),
+            'started': provenance.now(),
+            'machine': provenance.machine(),
+            'versions': provenance.versions(),
+            'chosen': None,
+            'trials': self._kept(),
+        }
 
     @property
     def trials(self) -> list[Trial]:
@@ -183,6 +210,7 @@ class Calibration:
         Returns:
             The chosen trial.
         """
+
         def measure(lambda_: float) -> float:
             """The share of a lambda, from the record or from a run that is added to it."""
             known = {trial.lambda_: trial.share for trial in self.trials}
@@ -191,10 +219,16 @@ class Calibration:
             began = time.monotonic()
             if view is not None:
                 view.begin(lambda_)
-            share = measure_share(self.cfg, lambda_, self.iterations, build=build,
-                                  tell=view.tell if view is not None else lambda done: None)
+            share = measure_share(
+                self.cfg,
+                lambda_,
+                self.iterations,
+                build=build,
+                tell=view.tell if view is not None else lambda done: None,
+            )
             self.content['trials'].append(
-                {'lambda': lambda_, 'share': share, 'seconds': round(time.monotonic() - began, 1)})
+                {'lambda': lambda_, 'share': share, 'seconds': round(time.monotonic() - began, 1)}
+            )
             self._write()
             if view is not None:
                 view.end(self.trials)

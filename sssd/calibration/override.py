@@ -1,4 +1,5 @@
 """A found lambda as a config: the base's own schedule of lambda, scaled, in a file with ``_base_``."""
+
 import copy
 import os
 from collections.abc import Iterable
@@ -63,8 +64,10 @@ def _times(schedule, factor: float):
 def _keys(schedule) -> Iterable[str]:
     name = str(schedule.get('type') if isinstance(schedule, dict) else schedule).split('.')[-1]
     if name not in VALUES:
-        raise UserError(f'the schedule of lambda_ in custom_hooks is {name}, which cannot be scaled: write it as a '
-                        f'number or one of {", ".join(VALUES)}.')
+        raise UserError(
+            f'the schedule of lambda_ in custom_hooks is {name}, which cannot be scaled: write it as a '
+            f'number or one of {", ".join(VALUES)}.'
+        )
     return VALUES[name]
 
 
@@ -77,8 +80,9 @@ def calibrated_hooks(cfg: Config, lambda_: float) -> list:
     return hooks if found else [*hooks, dict(type=f'sssd.{WEIGHTS}', lambda_=lambda_)]
 
 
-def override_text(cfg: Config, lambda_: float, base: str, out: Path, options: Iterable[str] = (),
-                  note: str = '') -> str:
+def override_text(
+    cfg: Config, lambda_: float, base: str, out: Path, options: Iterable[str] = (), note: str = ''
+) -> str:
     """The text of a config that trains as its base does, with a calibrated lambda.
 
     Args:
@@ -93,8 +97,10 @@ def override_text(cfg: Config, lambda_: float, base: str, out: Path, options: It
         UserError: If the schedule of lambda cannot be scaled, or the base cannot be inherited from.
     """
     if Config._is_lazy_import(base):
-        raise UserError(f'{base} is a config of the kind that imports its parts (read_base), from which no override '
-                        'can inherit: name a config with _base_.')
+        raise UserError(
+            f'{base} is a config of the kind that imports its parts (read_base), from which no override '
+            'can inherit: name a config with _base_.'
+        )
     tops = {key.split('.')[0] for key in options} - {'custom_hooks'}
     kept = read_config(base)
     parts = dict(custom_hooks=calibrated_hooks(cfg, lambda_))

@@ -1,4 +1,5 @@
 """The binary search of SSSD's Sec. 3.2: which lambda gives the distance a wanted share of the whole loss?"""
+
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ NARROW = 1.01
 @dataclass(frozen=True)
 class Trial:
     """One run: the constant lambda, and the mean of lambda L_distill / L_total over its last part."""
+
     lambda_: float
     share: float
 
@@ -31,6 +33,7 @@ class Goal:
     Raises:
         UserError: If a number is not of its range.
     """
+
     share: float = 0.45
     tolerance: float = 0.02
     low: float = 1.0
@@ -38,11 +41,15 @@ class Goal:
 
     def __post_init__(self) -> None:
         if not 0 < self.share < 1:
-            raise UserError(f'--share is {self.share:g}, but a share of the loss lies between 0 and 1, ends excluded; '
-                            'the paper has 0.45.')
+            raise UserError(
+                f'--share is {self.share:g}, but a share of the loss lies between 0 and 1, ends excluded; '
+                'the paper has 0.45.'
+            )
         if not 0 < self.tolerance < 0.5:
-            raise UserError(f'--tolerance is {self.tolerance:g}, but it is a difference of shares and lies between 0 '
-                            'and 0.5, ends excluded; try 0.02.')
+            raise UserError(
+                f'--tolerance is {self.tolerance:g}, but it is a difference of shares and lies between 0 '
+                'and 0.5, ends excluded; try 0.02.'
+            )
         if not 0 < self.low < self.high < math.inf:
             raise UserError(f'--low {self.low:g} and --high {self.high:g} are no bracket: give 0 < low < high.')
 
@@ -71,9 +78,11 @@ def find_lambda(measure: Callable[[float], float], goal: Goal) -> Trial:
     above: Trial | None = None
     while True:
         if below and above and above.lambda_ / below.lambda_ < NARROW:
-            raise UserError(f'no lambda has a share of {goal.share:g} ± {goal.tolerance:g}: it is {below.share:.3f} '
-                            f'at {below.lambda_:g} and {above.share:.3f} at {above.lambda_:g}; give more --iterations '
-                            'or a larger --tolerance.')
+            raise UserError(
+                f'no lambda has a share of {goal.share:g} ± {goal.tolerance:g}: it is {below.share:.3f} '
+                f'at {below.lambda_:g} and {above.share:.3f} at {above.lambda_:g}; give more --iterations '
+                'or a larger --tolerance.'
+            )
         trial = Trial(*_measured(measure, _next(goal, below, above)))
         if goal.met_by(trial):
             return trial
@@ -98,8 +107,10 @@ def _next(goal: Goal, below: Trial | None, above: Trial | None) -> float:
     step = GROWTH if below else 1 / GROWTH
     lambda_ = goal.high if edge is below and edge.lambda_ < goal.high else edge.lambda_ * step
     if abs(math.log(lambda_ / beyond)) > EXPANSIONS * math.log(GROWTH) + 1e-3:
-        raise UserError(f'a share of {goal.share:g} is out of reach: it is still {edge.share:.3f} at lambda '
-                        f'{edge.lambda_:g}; give another --share, or --low and --high around another range.')
+        raise UserError(
+            f'a share of {goal.share:g} is out of reach: it is still {edge.share:.3f} at lambda '
+            f'{edge.lambda_:g}; give another --share, or --low and --high around another range.'
+        )
     return lambda_
 
 

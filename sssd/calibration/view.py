@@ -1,4 +1,5 @@
 """Showing a calibration: a table that grows and a bar on a terminal, lines elsewhere."""
+
 import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -16,8 +17,15 @@ BAR = 30
 
 def trial_table(goal: Goal, trials: Sequence[Trial], title: str = 'Calibration of lambda') -> Grid:
     """The trials by lambda, each with how far its share is from the wanted one; ``*`` marks those good enough."""
-    rows = [(f'{trial.lambda_:g}', f'{trial.share:.3f}', f'{trial.share - goal.share:+.3f}',
-             '*' if goal.met_by(trial) else '') for trial in sorted(trials, key=lambda trial: trial.lambda_)]
+    rows = [
+        (
+            f'{trial.lambda_:g}',
+            f'{trial.share:.3f}',
+            f'{trial.share - goal.share:+.3f}',
+            '*' if goal.met_by(trial) else '',
+        )
+        for trial in sorted(trials, key=lambda trial: trial.lambda_)
+    ]
     return Grid(title, ('lambda', 'share', 'off by', ''), rows, note=f'wanted: {goal.share:g} ± {goal.tolerance:g}')
 
 
@@ -72,8 +80,10 @@ class CalibrationView(AbstractContextManager):
     def progress(self) -> str:
         """One line on the run under way."""
         full = BAR * self.done // self.iterations
-        return (f'lambda {self.lambda_:g} {"#" * full}{"." * (BAR - full)} iteration {self.done}/{self.iterations}, '
-                f'about {clock(self.remaining())} left')
+        return (
+            f'lambda {self.lambda_:g} {"#" * full}{"." * (BAR - full)} iteration {self.done}/{self.iterations}, '
+            f'about {clock(self.remaining())} left'
+        )
 
     def remaining(self) -> float:
         """About how many seconds the search still takes, this run included."""

@@ -1,4 +1,5 @@
 """The checkpoints in a work directory."""
+
 import re
 from pathlib import Path
 
@@ -22,8 +23,9 @@ def complete_checkpoints(work_dir: Path) -> list[tuple[int, Path]]:
         return []
     last = NAME.match(Path(mark.read_text().strip()).name)
     end = int(last[1]) if last else 0
-    found = sorted((int(match[1]), path) for path in work_dir.glob('*.pth')
-                   for match in [NAME.match(path.name)] if match)
+    found = sorted(
+        (int(match[1]), path) for path in work_dir.glob('*.pth') for match in [NAME.match(path.name)] if match
+    )
     return [(number, path) for number, path in found if number <= end]
 
 

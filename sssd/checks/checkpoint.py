@@ -1,4 +1,5 @@
 """Does a checkpoint fit the model?  Asked before anything is trained or tested on it."""
+
 import os
 import pickle
 import re
@@ -50,11 +51,12 @@ class Mismatch:
         return len(self.missing) + len(self.shapes) >= self.total
 
     def __str__(self):
-        parts = ((self.missing, 'of the model are missing in it'),
-                 (self.unexpected, 'of it are unknown to the model'),
-                 (self.shapes, 'have another shape'))
-        return '; '.join(
-            f'{len(keys)} keys {text} (first: {", ".join(keys[:SHOWN])})' for keys, text in parts if keys)
+        parts = (
+            (self.missing, 'of the model are missing in it'),
+            (self.unexpected, 'of it are unknown to the model'),
+            (self.shapes, 'have another shape'),
+        )
+        return '; '.join(f'{len(keys)} keys {text} (first: {", ".join(keys[:SHOWN])})' for keys, text in parts if keys)
 
 
 def compare(model: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> Mismatch:
@@ -74,8 +76,11 @@ def compare(model: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> Mismatc
         result = model.load_state_dict(state_dict, strict=False)
         missing, unexpected, shapes = result.missing_keys, result.unexpected_keys, []
     except RuntimeError as error:
-        found = re.findall(r'size mismatch for (\S+): .*?shape (\S+\(.*?\)) from checkpoint, '
-                           r'the shape in current model is (\S+\(.*?\))\.', str(error))
+        found = re.findall(
+            r'size mismatch for (\S+): .*?shape (\S+\(.*?\)) from checkpoint, '
+            r'the shape in current model is (\S+\(.*?\))\.',
+            str(error),
+        )
         if not found:
             raise
         shapes = [f'{key} {_plain(theirs)} instead of {_plain(ours)}' for key, theirs, ours in found]
@@ -122,8 +127,10 @@ def refused_checkpoints_explained(what: str):
             what = f'{path}, {what},'
         found = re.search(r'WeightsUnpickler error:\s*(.+?)(?:\. |\n|$)', str(error))
         reason = found[1] if found else (str(error).strip().splitlines() or ['no reason given'])[0]
-        raise kind(f'{what} cannot be read ({reason}): it is damaged, no checkpoint, or holds more than the '
-                   'tensors, numbers and logs of one; take one that sssd or mmdet wrote.') from error
+        raise kind(
+            f'{what} cannot be read ({reason}): it is damaged, no checkpoint, or holds more than the '
+            'tensors, numbers and logs of one; take one that sssd or mmdet wrote.'
+        ) from error
 
 
 def _file_being_loaded(error: BaseException) -> str | None:
@@ -137,8 +144,10 @@ def _file_being_loaded(error: BaseException) -> str | None:
 def _loads_as_it_is(module: nn.Module) -> bool:
     """Whether MMEngine initialises a module by a file's weights under their own names."""
     kind = type(module)
-    return (getattr(kind, 'init_weights', None) is BaseModule.init_weights
-            and kind._load_from_state_dict is nn.Module._load_from_state_dict)
+    return (
+        getattr(kind, 'init_weights', None) is BaseModule.init_weights
+        and kind._load_from_state_dict is nn.Module._load_from_state_dict
+    )
 
 
 def refuse_weights_of_nothing(model: nn.Module) -> None:
@@ -164,14 +173,17 @@ def refuse_weights_of_nothing(model: nn.Module) -> None:
         looked_at.add((path, prefix))
         state_dict = weights_of(CheckpointLoader.load_checkpoint(path, map_location='cpu'))
         own, start = module.state_dict(), f'{prefix.rstrip(".")}.' if prefix else ''
-        if any(f'{start}{key}' in state_dict and state_dict[f'{start}{key}'].shape == value.shape
-               for key, value in own.items()):
+        if any(
+            f'{start}{key}' in state_dict and state_dict[f'{start}{key}'].shape == value.shape
+            for key, value in own.items()
+        ):
             continue
         first = next(iter(own))
         places = [key.removesuffix(first) for key in state_dict if key.endswith(f'.{first}')]
         remedy = f"give init_cfg prefix='{places[0]}', where it has them" if places else 'name another file'
-        raise UserError(f'no weight of {path}, the checkpoint of init_cfg of {name} ({type(module).__name__}), '
-                        f'fits it: {remedy}.')
+        raise UserError(
+            f'no weight of {path}, the checkpoint of init_cfg of {name} ({type(module).__name__}), fits it: {remedy}.'
+        )
 
 
 class CheckpointGuard(Hook):
@@ -204,8 +216,10 @@ class CheckpointGuard(Hook):
         if not mismatch:
             return
         if self.strict or mismatch.nothing_fits:
-            raise UserError(f'checkpoint {self.filename} is not of the model in the config: {mismatch}; '
-                            f'{self._remedy(state_dict, model)}.')
+            raise UserError(
+                f'checkpoint {self.filename} is not of the model in the config: {mismatch}; '
+                f'{self._remedy(state_dict, model)}.'
+            )
         print_log(f'checkpoint {self.filename} is loaded in part: {mismatch}', logger='current')
 
     def _remedy(self, state_dict, model):
@@ -214,8 +228,10 @@ class CheckpointGuard(Hook):
             theirs = all(key.startswith(parts) for key in state_dict)
             ours = any(key.startswith(parts[0]) for key in model.state_dict())
             if theirs and not ours:
-                return (f'it holds {held}, so test it with the config of its training, or take a plain detector out '
-                        f'with `python -m sssd extract {self.filename} OUT.pth`')
+                return (
+                    f'it holds {held}, so test it with the config of its training, or take a plain detector out '
+                    f'with `python -m sssd extract {self.filename} OUT.pth`'
+                )
         return 'use the config it was trained with, or another checkpoint'
 
 

@@ -3,6 +3,7 @@
 mmdet takes many a mistake in silence: class names that do not match the JSON give a data set
 without a single box. :func:`check_data` finds such mistakes without building a model.
 """
+
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -64,13 +65,17 @@ def _check_sampler(where: str, loader: dict) -> bool:
     if ratio is None:
         return True
     if sampler.get('batch_size') != loader.get('batch_size'):
-        raise UserError(f'{where}.batch_size={loader.get("batch_size")} and '
-                        f'{where}.sampler.batch_size={sampler.get("batch_size")} must be equal, '
-                        'or batches mix their sources wrongly.')
+        raise UserError(
+            f'{where}.batch_size={loader.get("batch_size")} and '
+            f'{where}.sampler.batch_size={sampler.get("batch_size")} must be equal, '
+            'or batches mix their sources wrongly.'
+        )
     sets = loader['dataset'].get('datasets')
     if sets is None or len(sets) != len(ratio):
-        raise UserError(f'{where}.sampler.source_ratio={list(ratio)} needs a ConcatDataset of '
-                        f'{len(ratio)} data sets in {where}.dataset.')
+        raise UserError(
+            f'{where}.sampler.source_ratio={list(ratio)} needs a ConcatDataset of '
+            f'{len(ratio)} data sets in {where}.dataset.'
+        )
     split_batch(loader['batch_size'], ratio)
     return False
 
@@ -109,19 +114,18 @@ def _coco_file(sets: list):
 def _check_dataset(key: str, dataset: dict, labelled: bool) -> str:
     kind = _class_of(dataset)
     if kind is None:
-        raise UserError(f'{key}.type={dataset.get("type")!r} is no registered data set; '
-                        'check its spelling and custom_imports.')
+        raise UserError(
+            f'{key}.type={dataset.get("type")!r} is no registered data set; check its spelling and custom_imports.'
+        )
     if '://' in str(dataset.get('data_root')) or dataset.get('backend_args'):
         return f'{key}: not checked, it does not lie in the file system'
     folder = _join(dataset, (dataset.get('data_prefix') or {}).get('img', ''))
     if not os.path.isdir(folder or '.'):
-        raise UserError(f'image folder {folder} of {key} does not exist; check data_root and '
-                        'data_prefix.')
+        raise UserError(f'image folder {folder} of {key} does not exist; check data_root and data_prefix.')
     if issubclass(kind, ImageFolder):
         images = list_images(folder)
         if not images:
-            raise UserError(f'image folder {folder} of {key} holds no image; check data_root and '
-                            'data_prefix.')
+            raise UserError(f'image folder {folder} of {key} holds no image; check data_root and data_prefix.')
         if dataset.get('ann_file'):
             images = pick_listed(images, folder, _join(dataset, dataset['ann_file']))
         if not dataset.get('skip_broken') and _decodes_by_opencv(dataset):
@@ -133,8 +137,7 @@ def _check_dataset(key: str, dataset: dict, labelled: bool) -> str:
         return f'{key}: not checked, it has no annotation file'
     ann_file = _join(dataset, dataset.get('ann_file') or '')
     if not os.path.isfile(ann_file):
-        raise UserError(f'annotation file {ann_file} of {key} does not exist; check data_root '
-                        'and ann_file.')
+        raise UserError(f'annotation file {ann_file} of {key} does not exist; check data_root and ann_file.')
     if loads is XMLDataset.load_data_list:
         folder = _join(dataset, (dataset.get('data_prefix') or {}).get('sub_data_root', ''))
         return check_xml(key, dataset, ann_file, folder, _classes(key, dataset), labelled)
@@ -149,26 +152,31 @@ def _check_coco(key: str, dataset: dict, ann_file: str, folder: str, labelled: b
     names = [category['name'] for category in coco['categories']]
     unknown = [name for name in classes if name not in names] if labelled or names else []
     if unknown:
-        raise UserError(f'{key}.metainfo.classes names {shorten(unknown)}, which {ann_file} does '
-                        f'not have; its categories are {shorten(names)}: set metainfo='
-                        'dict(classes=...) to these.')
+        raise UserError(
+            f'{key}.metainfo.classes names {shorten(unknown)}, which {ann_file} does '
+            f'not have; its categories are {shorten(names)}: set metainfo='
+            'dict(classes=...) to these.'
+        )
     order = [name for name in names if name in classes]
     if labelled and order != list(classes):
-        raise UserError(f'{ann_file} of {key} lists its categories as {shorten(order)}, but the classes are '
-                        f'{shorten(classes)}: mmdet numbers them in the order of the file, so bring both into one.')
+        raise UserError(
+            f'{ann_file} of {key} lists its categories as {shorten(order)}, but the classes are '
+            f'{shorten(classes)}: mmdet numbers them in the order of the file, so bring both into one.'
+        )
     images = _kept_images(coco, dataset)
     if not images:
-        raise UserError(f'{ann_file} of {key} has no image left after filter_cfg; check the file '
-                        'and filter_cfg.')
+        raise UserError(f'{ann_file} of {key} has no image left after filter_cfg; check the file and filter_cfg.')
     if labelled and any('area' not in thing for thing in coco['annotations']):
-        raise UserError(f'{ann_file} of {key} has annotations without an area, which mmdet reads: add it, such as '
-                        'width times height of the box.')
+        raise UserError(
+            f'{ann_file} of {key} has annotations without an area, which mmdet reads: add it, such as '
+            'width times height of the box.'
+        )
     boxes = _count_boxes(coco, classes, images)
     if labelled and not boxes:
-        raise UserError(f'{ann_file} of {key} has no box of the classes {shorten(classes)}; '
-                        'give a labelled file.')
-    check_files(ann_file, folder, [image['file_name'] for image in images.values()],
-                decoded=_decodes_by_opencv(dataset))
+        raise UserError(f'{ann_file} of {key} has no box of the classes {shorten(classes)}; give a labelled file.')
+    check_files(
+        ann_file, folder, [image['file_name'] for image in images.values()], decoded=_decodes_by_opencv(dataset)
+    )
     return f'{key}: {len(images)} images, {boxes} boxes, {len(classes)} classes, of {ann_file}'
 
 
@@ -177,8 +185,7 @@ def _classes(key: str, dataset: dict) -> tuple[str, ...]:
     classes = (dataset.get('metainfo') or {}).get('classes')
     if isinstance(classes, str):
         if not os.path.isfile(classes):
-            raise UserError(f'{key}.metainfo.classes is the text {classes!r}; give a tuple such '
-                            f"as ('{classes}',).")
+            raise UserError(f"{key}.metainfo.classes is the text {classes!r}; give a tuple such as ('{classes}',).")
         classes = Path(classes).read_text().splitlines()
     if classes is None:
         classes = getattr(_class_of(dataset), 'METAINFO', {}).get('classes', ())
@@ -189,8 +196,7 @@ def _kept_images(coco: dict, dataset: dict) -> dict:
     """Images by id that ``filter_cfg`` leaves, but for the one about empty images."""
     filter_cfg = None if dataset.get('test_mode') else dataset.get('filter_cfg')
     min_size = (filter_cfg or {}).get('min_size', 0)
-    return {image['id']: image for image in coco['images']
-            if min(image['width'], image['height']) >= min_size}
+    return {image['id']: image for image in coco['images'] if min(image['width'], image['height']) >= min_size}
 
 
 def _count_boxes(coco: dict, classes: Sequence[str], images: dict) -> int:
@@ -204,14 +210,14 @@ def _count_boxes(coco: dict, classes: Sequence[str], images: dict) -> int:
         if thing.get('ignore') or thing.get('iscrowd') or thing.get('area', 0) <= 0:
             continue
         x, y, width, height = thing['bbox']
-        inside = (min(x + width, image['width']) > max(x, 0)
-                  and min(y + height, image['height']) > max(y, 0))
+        inside = min(x + width, image['width']) > max(x, 0) and min(y + height, image['height']) > max(y, 0)
         count += inside and width >= 1 and height >= 1
     return count
 
 
-def check_files(ann_file: str, folder: str, names: list[str], remedy: str = 'check data_prefix',
-                decoded: bool = True) -> None:
+def check_files(
+    ann_file: str, folder: str, names: list[str], remedy: str = 'check data_prefix', decoded: bool = True
+) -> None:
     """Look for images of an annotation file, up to 2000 of them, evenly spread, and at their first bytes.
 
     Args:
@@ -227,23 +233,29 @@ def check_files(ann_file: str, folder: str, names: list[str], remedy: str = 'che
     looked_for = _spread(names)
     missing = [name for name in looked_for if not os.path.isfile(os.path.join(folder, name))]
     if missing:
-        raise UserError(f'{len(missing)} of {len(looked_for)} images looked for of {ann_file} are '
-                        f'missing, such as {os.path.join(folder, missing[0])}; {remedy}.')
+        raise UserError(
+            f'{len(missing)} of {len(looked_for)} images looked for of {ann_file} are '
+            f'missing, such as {os.path.join(folder, missing[0])}; {remedy}.'
+        )
     if decoded:
         _check_decodable([os.path.join(folder, name) for name in names], ann_file)
 
 
 def _spread(items: list) -> list:
     """Up to 2000 of the items, evenly spread."""
-    return items[::max(1, -(-len(items) // _MAX_FILES))]
+    return items[:: max(1, -(-len(items) // _MAX_FILES))]
 
 
 def _decodes_by_opencv(dataset: dict) -> bool:
     """Whether images are loaded by mmcv's default backend, and one that is broken ends the training."""
-    loads = [step for step in steps_of(dataset.get('pipeline') or [])
-             if type_name(step) in ('LoadImageFromFile', 'LoadImage')]
-    return bool(loads) and all(step.get('imdecode_backend', 'cv2') == 'cv2' and not step.get('ignore_empty')
-                               for step in loads)
+    loads = [
+        step
+        for step in steps_of(dataset.get('pipeline') or [])
+        if type_name(step) in ('LoadImageFromFile', 'LoadImage')
+    ]
+    return bool(loads) and all(
+        step.get('imdecode_backend', 'cv2') == 'cv2' and not step.get('ignore_empty') for step in loads
+    )
 
 
 def _check_decodable(paths: list[str], source: str) -> None:
@@ -253,8 +265,9 @@ def _check_decodable(paths: list[str], source: str) -> None:
             continue
         if not os.access(path, os.R_OK):
             raise UserError(f'image {path} may not be read by this user; change its permissions.')
-        raise UserError(f'image {path} cannot be decoded, the file is broken; put the right file there or take it '
-                        f'out of {source}.')
+        raise UserError(
+            f'image {path} cannot be decoded, the file is broken; put the right file there or take it out of {source}.'
+        )
 
 
 def _check_same_classes(sets: list):
@@ -265,16 +278,20 @@ def _check_same_classes(sets: list):
         if first is None:
             first = key, classes
         elif classes != first[1]:
-            raise UserError(f'{key} and {first[0]} have different classes ({shorten(classes)}; '
-                            f'{shorten(first[1])}); give both the same metainfo.')
+            raise UserError(
+                f'{key} and {first[0]} have different classes ({shorten(classes)}; '
+                f'{shorten(first[1])}); give both the same metainfo.'
+            )
     return first[1] if first and first[1] else None
 
 
 def _check_num_classes(model: dict, classes: Sequence[str]) -> None:
     for key, number in _head_classes('model', model):
         if number != len(classes):
-            raise UserError(f'{key}.num_classes={number} does not fit the {len(classes)} classes '
-                            f'of the data ({shorten(classes)}); set it to {len(classes)}.')
+            raise UserError(
+                f'{key}.num_classes={number} does not fit the {len(classes)} classes '
+                f'of the data ({shorten(classes)}); set it to {len(classes)}.'
+            )
 
 
 def _head_classes(key: str, node, in_head: bool = False) -> Iterator[tuple[str, int]]:
@@ -296,6 +313,8 @@ def _check_parts_agree(known: dict) -> None:
     """Refuse other classes, or another order of them, for evaluation than for training: a label is a place in it."""
     for (first, ours), (second, theirs) in zip(known.items(), list(known.items())[1:]):
         if ours != theirs:
-            raise UserError(f'{first} and {second} have different classes ({shorten(ours)}; {shorten(theirs)}), or '
-                            'another order of them; give both the same metainfo=dict(classes=...), and categories in '
-                            'its order.')
+            raise UserError(
+                f'{first} and {second} have different classes ({shorten(ours)}; {shorten(theirs)}), or '
+                'another order of them; give both the same metainfo=dict(classes=...), and categories in '
+                'its order.'
+            )

@@ -1,4 +1,5 @@
 """Does a pipeline load the labels that a label-guided teacher is made from?"""
+
 from collections.abc import Iterator
 
 from sssd.errors import UserError
@@ -31,13 +32,17 @@ def check_labels_loaded(model: dict, part: str, key: str, dataset: dict, labelle
     loads = [place for place, step in enumerate(steps) if _loads_boxes(step)]
     what = 'trains on' if training else "with predict_on='guide' is given"
     if not loads:
-        raise UserError(f"{key}.pipeline loads no labels, but a guided model {what} the labels of every image: add "
-                        f"dict(type='LoadAnnotations', with_bbox=True){'' if training else ' after Resize'}.")
-    late = [type_name(step) for step in steps[loads[0] + 1:] if any(word in type_name(step) for word in GEOMETRY)]
+        raise UserError(
+            f'{key}.pipeline loads no labels, but a guided model {what} the labels of every image: add '
+            f"dict(type='LoadAnnotations', with_bbox=True){'' if training else ' after Resize'}."
+        )
+    late = [type_name(step) for step in steps[loads[0] + 1 :] if any(word in type_name(step) for word in GEOMETRY)]
     if not training and late:
         load = type_name(steps[loads[0]])
-        raise UserError(f"{key}.pipeline has {late[0]} after {load}, but a model with predict_on='guide' "
-                        f'takes boxes in pixels of the original images: put {load} behind {late[0]}.')
+        raise UserError(
+            f"{key}.pipeline has {late[0]} after {load}, but a model with predict_on='guide' "
+            f'takes boxes in pixels of the original images: put {load} behind {late[0]}.'
+        )
 
 
 def steps_of(pipeline) -> Iterator[dict]:
@@ -54,8 +59,13 @@ def steps_of(pipeline) -> Iterator[dict]:
 def _loads_boxes(step: dict) -> bool:
     """Whether a transform loads boxes with their classes."""
     name = type_name(step)
-    return (name.startswith('Load') and name.endswith('Annotations') and name != 'LoadEmptyAnnotations'
-            and step.get('with_bbox', True) and step.get('with_label', True))
+    return (
+        name.startswith('Load')
+        and name.endswith('Annotations')
+        and name != 'LoadEmptyAnnotations'
+        and step.get('with_bbox', True)
+        and step.get('with_label', True)
+    )
 
 
 def type_name(step: dict) -> str:

@@ -1,4 +1,5 @@
 """Checks of VOC-style data before training: mmdet's XMLDataset drops what it does not know in silence."""
+
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -30,23 +31,31 @@ def check_xml(key: str, dataset: dict, ann_file: str, folder: str, classes: Sequ
     names = Path(ann_file).read_text().splitlines()
     if not names:
         raise UserError(f'{ann_file} of {key} names no image; give a list with one name a line.')
-    looked_at = names[::-(-len(names) // _MAX_FILES)]
-    images, labels = (os.path.join(folder, dataset.get(name, default)) for name, default in (
-        ('img_subdir', 'JPEGImages'), ('ann_subdir', 'Annotations')))
+    looked_at = names[:: -(-len(names) // _MAX_FILES)]
+    images, labels = (
+        os.path.join(folder, dataset.get(name, default))
+        for name, default in (('img_subdir', 'JPEGImages'), ('ann_subdir', 'Annotations'))
+    )
     found, difficult = Counter(), 0
     for name in looked_at:
         for path in (os.path.join(images, f'{name}.jpg'), os.path.join(labels, f'{name}.xml')):
             if not os.path.isfile(path):
-                raise UserError(f'{path} of {key} does not exist; check data_prefix.sub_data_root and {ann_file}, '
-                                'which names .jpg images without their extension.')
+                raise UserError(
+                    f'{path} of {key} does not exist; check data_prefix.sub_data_root and {ann_file}, '
+                    'which names .jpg images without their extension.'
+                )
         objects = read_objects(os.path.join(labels, f'{name}.xml'))
         found.update(name for name, _ in objects)
         difficult += sum(flag for name, flag in objects if name in classes)
     boxes = sum(found[name] for name in classes)
     if labelled and boxes == difficult:
-        raise UserError(f'{ann_file} of {key} has no box that counts of the classes {", ".join(classes[:6])}; its '
-                        f'boxes are of {", ".join(sorted(found)[:6]) or "no class"}: set metainfo=dict(classes=...) '
-                        'to these.')
+        raise UserError(
+            f'{ann_file} of {key} has no box that counts of the classes {", ".join(classes[:6])}; its '
+            f'boxes are of {", ".join(sorted(found)[:6]) or "no class"}: set metainfo=dict(classes=...) '
+            'to these.'
+        )
     others = sum(found.values()) - boxes
-    return (f'{key}: {len(names)} images of {ann_file}; in the {len(looked_at)} looked at {boxes} boxes of '
-            f'{len(classes)} classes, {difficult} of them difficult, and {others} of other classes, which are left out')
+    return (
+        f'{key}: {len(names)} images of {ann_file}; in the {len(looked_at)} looked at {boxes} boxes of '
+        f'{len(classes)} classes, {difficult} of them difficult, and {others} of other classes, which are left out'
+    )

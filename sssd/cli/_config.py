@@ -1,4 +1,5 @@
 """From command-line arguments to a config: mmdet's habits, mistakes in one sentence."""
+
 import argparse
 import os
 
@@ -8,8 +9,10 @@ from mmengine.runner import find_latest_checkpoint
 from sssd.errors import UserError
 from sssd.places import find_config, read_config
 
-CFG_OPTIONS_HELP = ('settings that override the config, as key=value; a nested key has dots '
-                    '(model.backbone.depth=18), a list is written key="[a,b]" without spaces')
+CFG_OPTIONS_HELP = (
+    'settings that override the config, as key=value; a nested key has dots '
+    '(model.backbone.depth=18), a list is written key="[a,b]" without spaces'
+)
 
 
 class CfgOptions(DictAction):
@@ -19,26 +22,38 @@ class CfgOptions(DictAction):
         for value in values or ():
             key, equals, _ = value.partition('=')
             if not key or not equals:
-                raise UserError(f'{option_string} got {value!r}, which is not of the form key=value: '
-                                'write for instance train_cfg.max_iters=100, without spaces.')
+                raise UserError(
+                    f'{option_string} got {value!r}, which is not of the form key=value: '
+                    'write for instance train_cfg.max_iters=100, without spaces.'
+                )
             if any(value.count(left) != value.count(right) for left, right in ('()', '[]')):
-                raise UserError(f'{option_string} got {value!r}, where a bracket is not closed: put the value in '
-                                'quotes, as in key="[a,b]", without spaces.')
+                raise UserError(
+                    f'{option_string} got {value!r}, where a bracket is not closed: put the value in '
+                    'quotes, as in key="[a,b]", without spaces.'
+                )
         try:
             super().__call__(parser, namespace, values, option_string)
         except RecursionError:  # DictAction's answer to a bracket that does not begin the value
-            raise UserError(f'{option_string} got {" ".join(values)!r}, where a value has a bracket inside: write a '
-                            'dict as keys of its own (model.backbone.init_cfg.type=Pretrained), a list as '
-                            'key="[a,b]".') from None
+            raise UserError(
+                f'{option_string} got {" ".join(values)!r}, where a value has a bracket inside: write a '
+                'dict as keys of its own (model.backbone.init_cfg.type=Pretrained), a list as '
+                'key="[a,b]".'
+            ) from None
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what training and testing share."""
-    parser.add_argument('--work-dir', help='folder for logs and results '
-                        '(default: work_dir of the config, else ./work_dirs/<config name>)')
+    parser.add_argument(
+        '--work-dir',
+        help='folder for logs and results (default: work_dir of the config, else ./work_dirs/<config name>)',
+    )
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=CFG_OPTIONS_HELP)
-    parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none',
-                        help='what started the processes (default: none, a single process)')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='what started the processes (default: none, a single process)',
+    )
     # torchrun and its predecessors write it in one or the other way.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
 
@@ -55,8 +70,9 @@ def load_config(args: argparse.Namespace) -> Config:
         try:
             cfg.merge_from_dict(args.cfg_options)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise UserError(f'--cfg-options does not fit {args.config} ({first_line(error)}): '
-                            'look the key up in the config.') from error
+            raise UserError(
+                f'--cfg-options does not fit {args.config} ({first_line(error)}): look the key up in the config.'
+            ) from error
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -87,8 +103,10 @@ def require_latest_checkpoint(work_dir: str) -> None:
         return
     latest = find_latest_checkpoint(work_dir)
     if not os.path.isfile(latest):
-        raise UserError(f'{note} names {latest}, which does not exist: name the checkpoint to go on from with '
-                        f'--resume CHECKPOINT, or remove {note} to start anew.')
+        raise UserError(
+            f'{note} names {latest}, which does not exist: name the checkpoint to go on from with '
+            f'--resume CHECKPOINT, or remove {note} to start anew.'
+        )
 
 
 def config_of(path: str) -> Config:
@@ -100,10 +118,21 @@ def config_of(path: str) -> Config:
     found = find_config(path)
     try:
         return read_config(found)
-    except (OSError, SyntaxError, KeyError, TypeError, NameError, AttributeError, ValueError, ImportError,
-            RuntimeError) as error:
-        raise UserError(f'config file {found} cannot be read ({type(error).__name__}: {first_line(error)}): '
-                        'correct it, or the file in its _base_ that the message names.') from error
+    except (
+        OSError,
+        SyntaxError,
+        KeyError,
+        TypeError,
+        NameError,
+        AttributeError,
+        ValueError,
+        ImportError,
+        RuntimeError,
+    ) as error:
+        raise UserError(
+            f'config file {found} cannot be read ({type(error).__name__}: {first_line(error)}): '
+            'correct it, or the file in its _base_ that the message names.'
+        ) from error
 
 
 def first_line(error):

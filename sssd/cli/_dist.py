@@ -5,6 +5,7 @@ Runner hands the model wrapper a device id; both fail on a machine that has no
 GPU.  Here the group is started with gloo before the Runner is built, and the
 wrapper is told that there is no device.
 """
+
 import gc
 import os
 import subprocess
@@ -63,41 +64,50 @@ def use_cpu(cfg: Config, launcher: str) -> None:
         UserError: For a launcher that only works with GPUs.
     """
     if launcher not in ('pytorch', 'slurm'):
-        raise UserError(f'--launcher {launcher} needs GPUs and none is visible: on CPUs {START}, or with the '
-                        'slurm_*.sh scripts.')
+        raise UserError(
+            f'--launcher {launcher} needs GPUs and none is visible: on CPUs {START}, or with the slurm_*.sh scripts.'
+        )
     cfg.merge_from_dict({'env_cfg.dist_cfg.backend': 'gloo'})
     wrapper = cfg.get('model_wrapper_cfg') or dict(
         type='MMDistributedDataParallel',
         broadcast_buffers=False,
-        find_unused_parameters=cfg.get('find_unused_parameters', False))
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
     cfg.model_wrapper_cfg = dict(wrapper, device_ids=None)
 
 
 def _refuse_torchrun():
     """Refuse several processes that know nothing of each other and write into one folder."""
     if 'TORCHELASTIC_RUN_ID' in os.environ and int(os.environ.get('WORLD_SIZE', '1')) > 1:
-        raise UserError('torchrun has started several processes, but without --launcher pytorch each would run alone: '
-                        'add it to the arguments.')
+        raise UserError(
+            'torchrun has started several processes, but without --launcher pytorch each would run alone: '
+            'add it to the arguments.'
+        )
 
 
 def _require_torchrun():
     """Refuse a start by hand, and more local processes than GPUs."""
     missing = [name for name in NEEDED if name not in os.environ]
     if missing:
-        raise UserError(f'--launcher pytorch needs the environment variables of torchrun ({", ".join(missing)} '
-                        f'missing): {START}.')
+        raise UserError(
+            f'--launcher pytorch needs the environment variables of torchrun ({", ".join(missing)} missing): {START}.'
+        )
     local_rank, gpus = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
     if torch.cuda.is_available() and local_rank >= gpus:
-        raise UserError(f'process {local_rank} of this machine has no GPU of its own, as only {gpus} are visible: '
-                        f'start at most {gpus} processes, or none on GPUs with CUDA_VISIBLE_DEVICES=-1.')
+        raise UserError(
+            f'process {local_rank} of this machine has no GPU of its own, as only {gpus} are visible: '
+            f'start at most {gpus} processes, or none on GPUs with CUDA_VISIBLE_DEVICES=-1.'
+        )
 
 
 def _take_from_slurm():
     """Give the variables of torchrun the values that Slurm's have; MMEngine does the same, but later."""
     missing = [name for name in SLURM.values() if name not in os.environ]
     if missing:
-        raise UserError(f'--launcher slurm needs the environment variables of srun ({", ".join(missing)} missing): '
-                        'start with tools/slurm_train.sh or tools/slurm_test.sh, or `srun ... python -m sssd train`.')
+        raise UserError(
+            f'--launcher slurm needs the environment variables of srun ({", ".join(missing)} missing): '
+            'start with tools/slurm_train.sh or tools/slurm_test.sh, or `srun ... python -m sssd train`.'
+        )
     os.environ.update({name: os.environ[theirs] for name, theirs in SLURM.items()})
     if 'MASTER_ADDR' not in os.environ:
         os.environ['MASTER_ADDR'] = _first_host(os.environ.get('SLURM_NODELIST', ''))
@@ -110,5 +120,7 @@ def _first_host(nodes):
         hosts = subprocess.run(['scontrol', 'show', 'hostnames', nodes], capture_output=True, text=True, check=True)
         return hosts.stdout.split()[0]
     except (OSError, subprocess.CalledProcessError, IndexError) as error:
-        raise UserError(f'--launcher slurm cannot tell the first host of SLURM_NODELIST={nodes!r} with scontrol: set '
-                        'MASTER_ADDR to the address of the first node.') from error
+        raise UserError(
+            f'--launcher slurm cannot tell the first host of SLURM_NODELIST={nodes!r} with scontrol: set '
+            'MASTER_ADDR to the address of the first node.'
+        ) from error

@@ -1,4 +1,5 @@
 """Writing what an analysis found: numbers with their provenance, and a figure."""
+
 import json
 import shlex
 import time
@@ -34,8 +35,14 @@ class Report:
 
     def __init__(self, command: list[str], out: str, name: str, **about) -> None:
         self.folder, self.name, self.began = require_folder(out), name, time.monotonic()
-        self.head = dict(command=shlex.join(['python', '-m', *command]), **about, **provenance.commit(),
-                         started=provenance.now(), machine=provenance.machine(), versions=provenance.versions())
+        self.head = dict(
+            command=shlex.join(['python', '-m', *command]),
+            **about,
+            **provenance.commit(),
+            started=provenance.now(),
+            machine=provenance.machine(),
+            versions=provenance.versions(),
+        )
 
     def write(self, result: dict, figure) -> None:
         """Write both files and say where they are.
@@ -45,6 +52,7 @@ class Report:
             figure: A figure of matplotlib; it is closed.
         """
         from sssd.figures.style import plt
+
         content = dict(self.head, seconds=round(time.monotonic() - self.began, 1), result=rounded(result))
         numbers, picture = (self.folder / f'{self.name}.{kind}' for kind in ('json', 'png'))
         numbers.write_text(json.dumps(content, indent=1) + '\n')

@@ -1,4 +1,5 @@
 """Build a Runner and run it, with a missing file told in one sentence."""
+
 import os
 import re
 from collections.abc import Sequence
@@ -29,8 +30,10 @@ def build_runner(cfg: Config, *, checkpoint: str | None = None, strict: bool = T
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     found = all_gather_object(None if checkpoint is None else os.path.basename(checkpoint))
     if len(set(found)) > 1:
-        raise UserError(f'the processes found different checkpoints to go on from ({", ".join(map(str, found))}): put '
-                        f'the work directory {cfg.work_dir} on a disk that all nodes share.')
+        raise UserError(
+            f'the processes found different checkpoints to go on from ({", ".join(map(str, found))}): put '
+            f'the work directory {cfg.work_dir} on a disk that all nodes share.'
+        )
     if checkpoint is not None:
         runner.register_hook(CheckpointGuard(checkpoint, strict))
     return runner
@@ -59,8 +62,10 @@ def missing_files_explained(config: str):
         what = error.filename or (named[-1] if named else str(error))
         # Of a worker's error the text alone is left.
         kind = LocalError if 'Original Traceback' in str(error) else UserError
-        raise kind(f'{what} does not exist, but the config {config} needs it: put it there, or name another '
-                   'place with --cfg-options.') from error
+        raise kind(
+            f'{what} does not exist, but the config {config} needs it: put it there, or name another '
+            'place with --cfg-options.'
+        ) from error
 
 
 @contextmanager
@@ -78,10 +83,14 @@ def broken_images_explained():
         found = re.findall(r'failed to load image: (.+)', str(error))  # a worker's has mmcv's own line before it
         if not found:
             raise
-        raise LocalError(f'image {found[-1]} cannot be decoded, the file is broken; put the right file there or take '
-                         'it out of the data set.') from error
+        raise LocalError(
+            f'image {found[-1]} cannot be decoded, the file is broken; put the right file there or take '
+            'it out of the data set.'
+        ) from error
     except cv2.error as error:
         if 'buf.empty()' not in str(error):
             raise
-        raise LocalError('an image of the data is an empty file, which OpenCV does not name; list such files with '
-                         '`find FOLDER -size 0`, and put the right ones there.') from error
+        raise LocalError(
+            'an image of the data is an empty file, which OpenCV does not name; list such files with '
+            '`find FOLDER -size 0`, and put the right ones there.'
+        ) from error

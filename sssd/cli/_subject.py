@@ -1,4 +1,5 @@
 """From a config and a checkpoint to what is analysed: one plain detector and the images it is asked about."""
+
 import argparse
 import contextlib
 import copy
@@ -23,8 +24,9 @@ from sssd.registry import MODELS
 
 PARTS = ('teacher', 'student')
 #: Arguments of numbers, with the least and the largest value of each. X^ of s = 8 has one pixel for 65536 of X.
-RANGES = dict(images=(1, None), batch_size=(1, None), bins=(1, None), shift=(1, 8), max_shift=(0, 16),
-              seed=(0, 2**32 - 1))
+RANGES = dict(
+    images=(1, None), batch_size=(1, None), bins=(1, None), shift=(1, 8), max_shift=(0, 16), seed=(0, 2**32 - 1)
+)
 
 
 def add_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -60,8 +62,9 @@ def check_numbers(args: argparse.Namespace) -> None:
     try:
         torch.zeros(1, device=device).cpu()
     except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise UserError(f'--device {device} cannot be used here ({first_line(error)}): name another, for '
-                        'instance cpu.') from error
+        raise UserError(
+            f'--device {device} cannot be used here ({first_line(error)}): name another, for instance cpu.'
+        ) from error
 
 
 def build_model(cfg: Config, settings: Mapping) -> nn.Module:
@@ -75,8 +78,9 @@ def build_model(cfg: Config, settings: Mapping) -> nn.Module:
     except UserError:
         raise
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError) as error:
-        raise UserError(f'the model of {cfg.filename} cannot be built ({first_line(error)}): correct its config.'
-                        ) from error
+        raise UserError(
+            f'the model of {cfg.filename} cannot be built ({first_line(error)}): correct its config.'
+        ) from error
 
 
 def require_model(cfg: Config) -> None:
@@ -122,8 +126,9 @@ def read_weights(checkpoint: str) -> Mapping[str, torch.Tensor]:
         return weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
 
 
-def load_detector(cfg: Config, checkpoint: str, part: str | None = None, device: str = 'cpu',
-                  shift: int = 0) -> tuple[nn.Module, str]:
+def load_detector(
+    cfg: Config, checkpoint: str, part: str | None = None, device: str = 'cpu', shift: int = 0
+) -> tuple[nn.Module, str]:
     """The detector of a config with weights of a checkpoint, and the name of the part that they are of.
 
     Args:
@@ -144,8 +149,10 @@ def load_detector(cfg: Config, checkpoint: str, part: str | None = None, device:
     detector = build_detector(cfg, 'cpu', shift)
     mismatch = compare(detector, inner or weights)
     if mismatch:
-        raise UserError(f'checkpoint {checkpoint} is not of the detector in the config: {mismatch}; use the config it '
-                        'was trained with, or another checkpoint.')
+        raise UserError(
+            f'checkpoint {checkpoint} is not of the detector in the config: {mismatch}; use the config it '
+            'was trained with, or another checkpoint.'
+        )
     return detector.to(device), name if inner else 'detector'
 
 
@@ -158,14 +165,18 @@ def build_dataset(cfg: Config, ann: str | None = None, img_dir: str | None = Non
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     loader = cfg.get('test_dataloader') or cfg.get('val_dataloader')
     if not loader:
-        raise UserError(f'{cfg.filename} has no test_dataloader, whose pipeline tells how images are loaded: name a '
-                        'config that can be tested.')
+        raise UserError(
+            f'{cfg.filename} has no test_dataloader, whose pipeline tells how images are loaded: name a '
+            'config that can be tested.'
+        )
     require_model(cfg)
     settings = copy.deepcopy(loader.dataset)
     if 'VOC' in settings.type and (ann, img_dir) != (None, None):
-        raise UserError(f'--ann and --img-dir name a COCO file and its images, but {cfg.filename} is tested on a '
-                        f'{settings.type}, whose files are of another kind: name others with --cfg-options '
-                        'test_dataloader.dataset.ann_file=... and the like.')
+        raise UserError(
+            f'--ann and --img-dir name a COCO file and its images, but {cfg.filename} is tested on a '
+            f'{settings.type}, whose files are of another kind: name others with --cfg-options '
+            'test_dataloader.dataset.ann_file=... and the like.'
+        )
     if ann is not None:
         require_file(ann, 'annotation file')
         settings.ann_file = os.path.abspath(ann)

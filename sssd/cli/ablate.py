@@ -1,4 +1,5 @@
 """Command: train a table of ablations of the SED paper, and show it with the published numbers."""
+
 import argparse
 from collections.abc import Sequence
 
@@ -17,21 +18,36 @@ from sssd.studies.watch import Reporter
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd ablate``."""
     parser = argparse.ArgumentParser(
-        prog='python -m sssd ablate', description='Train the rows of a table of the SED paper at a budget of choice on '
+        prog='python -m sssd ablate',
+        description='Train the rows of a table of the SED paper at a budget of choice on '
         'a data set of choice, from one supervised start, and show ours beside the published numbers. A second call '
-        'goes on; a run that several tables share is trained once.')
+        'goes on; a run that several tables share is trained once.',
+    )
     parser.add_argument('table', help='table4, table6, table7, table8, table9 or table10')
-    parser.add_argument('--data', default='toy', help='toy (the embedded data set; default), bccd or coco; or the path '
-                        'of a study with runs named sed and few')
-    parser.add_argument('--iters', type=int, help='iterations of every run, the schedule in proportion, one evaluation '
-                        'at the end (default: as the configs say)')
+    parser.add_argument(
+        '--data',
+        default='toy',
+        help='toy (the embedded data set; default), bccd or coco; or the path of a study with runs named sed and few',
+    )
+    parser.add_argument(
+        '--iters',
+        type=int,
+        help='iterations of every run, the schedule in proportion, one evaluation '
+        'at the end (default: as the configs say)',
+    )
     parser.add_argument('--start-iters', type=int, help='iterations of the shared supervised start')
     parser.add_argument('--seeds', type=int, nargs='+', help="only these (default: those of the data set's study)")
     parser.add_argument('--only', nargs='+', metavar='ROW', help='only these rows, by the names of their runs')
     parser.add_argument('--amp', action='store_true', help='mixed precision in bfloat16, on CPUs too')
     parser.add_argument('--quick', action='store_true', help="with the study's quick options: checks that all works")
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', default={},
-                        help='config options for every run, the start included')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=CfgOptions,
+        metavar='KEY=VALUE',
+        default={},
+        help='config options for every run, the start included',
+    )
     parser.add_argument('--out', help='results file (default: benchmarks/results/ablation_TABLE_DATA.json)')
     parser.add_argument('--work-dir', help='default: work_dirs/ablations/DATA, shared by the tables')
     parser.add_argument('--table', action='store_true', dest='show', help='only show the results file')
@@ -74,12 +90,15 @@ def check_results(runner: StudyRunner) -> None:
         for job in [*jobs, *[job.start for job in jobs if job.start is not None][:1]]:
             entry = runner.results.find(job.run.name, seed)
             if entry is not None and entry['hash'] != job.hash:
-                raise UserError(f'{runner.results.path} holds {job.title}, of another budget or other configs: name '
-                                'another file with --out, or take its entry out.')
+                raise UserError(
+                    f'{runner.results.path} holds {job.title}, of another budget or other configs: name '
+                    'another file with --out, or take its entry out.'
+                )
 
 
-def show(console: Console, table: Table, results: ResultsFile, markdown: bool = False,
-         seeds: Sequence[int] = ()) -> None:
+def show(
+    console: Console, table: Table, results: ResultsFile, markdown: bool = False, seeds: Sequence[int] = ()
+) -> None:
     """Print the table, rows that were not run included, and what is missing of these seeds."""
     as_table = trials_table if table.trials else published_table
     grid = as_table(table.described()['rows'], results.entries(), f'{table.title} ({table.data})', seeds)

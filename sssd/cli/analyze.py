@@ -1,4 +1,5 @@
 """Command: the analyses of the SED paper's figures (2a, 2b, 2c, 4, 5), each as numbers and a picture."""
+
 import argparse
 import sys
 from collections.abc import Iterator, Sequence
@@ -56,14 +57,26 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     sub = add('gradients', run_gradients, 'gradient per bin of g under each re-weighting (Fig. 4)')
     add_shift(sub)
     sub.add_argument('--bins', type=int, default=30, help='M of Eq. 5 (default: %(default)s)')
-    sub = add('object-sizes', run_object_sizes, detector=False,
-              text='sizes of objects, and those that label assignment allows for each s (Fig. 2a, 5)')
+    sub = add(
+        'object-sizes',
+        run_object_sizes,
+        detector=False,
+        text='sizes of objects, and those that label assignment allows for each s (Fig. 2a, 5)',
+    )
     sub.add_argument('--max-shift', type=int, default=4, help='largest s (default: %(default)s)')
-    sub.add_argument('--scale', type=int, nargs=2, metavar=('WIDTH', 'HEIGHT'),
-                     help='size to which images are resized, in place of that of the test pipeline')
-    sub.add_argument('--pos-iou', type=float, help='IoU of a foreground anchor, in place of the assigner\'s')
-    sub.add_argument('--low-quality', action='store_true', help='count objects that no anchor fits, where the assigner '
-                     'gives them their best one')
+    sub.add_argument(
+        '--scale',
+        type=int,
+        nargs=2,
+        metavar=('WIDTH', 'HEIGHT'),
+        help='size to which images are resized, in place of that of the test pipeline',
+    )
+    sub.add_argument('--pos-iou', type=float, help="IoU of a foreground anchor, in place of the assigner's")
+    sub.add_argument(
+        '--low-quality',
+        action='store_true',
+        help='count objects that no anchor fits, where the assigner gives them their best one',
+    )
     return parser.parse_args(argv)
 
 
@@ -159,7 +172,12 @@ def run_object_sizes(args: argparse.Namespace, cfg, report: Report) -> None:
     shifts = range(args.max_shift + 1)
     valid = list(tracked(valid_range.valid_sizes(head, shifts, assigner), 'label assignment, values of s', len(shifts)))
     result = object_sizes.size_statistics(pixels, relative, valid)
-    result.update(scale=resizing.scale, keep_ratio=resizing.keep_ratio, head=type(head).__name__,
-                  low_quality=args.low_quality, pos_iou=getattr(assigner, 'pos_iou_thr', None))
+    result.update(
+        scale=resizing.scale,
+        keep_ratio=resizing.keep_ratio,
+        head=type(head).__name__,
+        low_quality=args.low_quality,
+        pos_iou=getattr(assigner, 'pos_iou_thr', None),
+    )
     title = f'Sizes of {len(pixels)} objects, and those that {type(head).__name__} can be assigned'
     report.write(result, object_sizes.draw_sizes(result, pixels, title))

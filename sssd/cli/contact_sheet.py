@@ -1,4 +1,5 @@
 """Command: show the detections of some runs on the same images."""
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,27 +12,20 @@ from sssd.report.contact_sheet import contact_sheet
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the contact sheet of the runs in some work directories."""
-    parser = argparse.ArgumentParser(
-        prog='contact_sheet',
-        description='Show ground truth and detections side by side.')
-    parser.add_argument(
-        'runs', nargs='+', metavar='NAME=WORK_DIR',
-        help="a column's title and a run's work directory")
-    parser.add_argument(
-        '--out', default='contact_sheet.png', help='the PNG to write')
-    parser.add_argument(
-        '--num-images', type=int, default=6, help='default: %(default)s')
-    parser.add_argument(
-        '--seed', type=int, default=0, help='chooses the images')
-    parser.add_argument(
-        '--score-thr', type=float, default=0.3, help='default: %(default)s')
+    parser = argparse.ArgumentParser(prog='contact_sheet', description='Show ground truth and detections side by side.')
+    parser.add_argument('runs', nargs='+', metavar='NAME=WORK_DIR', help="a column's title and a run's work directory")
+    parser.add_argument('--out', default='contact_sheet.png', help='the PNG to write')
+    parser.add_argument('--num-images', type=int, default=6, help='default: %(default)s')
+    parser.add_argument('--seed', type=int, default=0, help='chooses the images')
+    parser.add_argument('--score-thr', type=float, default=0.3, help='default: %(default)s')
     parser.add_argument('--device', default='cpu', help='default: %(default)s')
     args = parser.parse_args(argv)
-    models = {name: find_model(Path(path))
-              for name, path in map(split_name, args.runs)}
-    print(contact_sheet(
-        models, args.out, num_images=args.num_images, seed=args.seed,
-        score_thr=args.score_thr, device=args.device))
+    models = {name: find_model(Path(path)) for name, path in map(split_name, args.runs)}
+    print(
+        contact_sheet(
+            models, args.out, num_images=args.num_images, seed=args.seed, score_thr=args.score_thr, device=args.device
+        )
+    )
 
 
 def find_model(work_dir: Path) -> tuple[Path, Path]:
@@ -43,7 +37,7 @@ def find_model(work_dir: Path) -> tuple[Path, Path]:
     configs = sorted(work_dir.glob('*.py'))
     checkpoint = last_checkpoint(work_dir)
     if len(configs) != 1 or checkpoint is None:
-        raise UserError(f'{work_dir} does not hold one config and a '
-                        'checkpoint: name the work directory of a run that '
-                        'was trained')
+        raise UserError(
+            f'{work_dir} does not hold one config and a checkpoint: name the work directory of a run that was trained'
+        )
     return configs[0], checkpoint

@@ -1,4 +1,5 @@
 """Command: the supervised baseline and SED side by side, on a CPU."""
+
 import argparse
 import shutil
 import warnings
@@ -32,8 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.fresh:
         remove_runs(work_dir)
     console = Console()
-    runner = StudyRunner(spec, ResultsFile(work_dir / RESULTS, spec.name),
-                         work_dir, reporter=Reporter(console))
+    runner = StudyRunner(spec, ResultsFile(work_dir / RESULTS, spec.name), work_dir, reporter=Reporter(console))
     before = runner.results.entries()
     status = run(runner, spec.seeds[:1], list(SHOWN), NAMES)
     if status != 0:
@@ -54,14 +54,11 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         description='Train a supervised baseline and SED from the same start, '
         'on the same labelled images of a toy data set and for the same '
         'number of iterations; no label shows a large object. A second call '
-        'shows what the first one made.')
-    parser.add_argument(
-        '--quick', action='store_true',
-        help='a few iterations only: checks that all works')
-    parser.add_argument(
-        '--work-dir', help='default: work_dirs/demo, or work_dirs/demo_quick')
-    parser.add_argument(
-        '--fresh', action='store_true', help='remove what is there and train')
+        'shows what the first one made.',
+    )
+    parser.add_argument('--quick', action='store_true', help='a few iterations only: checks that all works')
+    parser.add_argument('--work-dir', help='default: work_dirs/demo, or work_dirs/demo_quick')
+    parser.add_argument('--fresh', action='store_true', help='remove what is there and train')
     return parser.parse_args(argv)
 
 
@@ -84,8 +81,10 @@ def headroom_line(runner: StudyRunner, seed: int, kept: Path) -> str | None:
     share = shares([*runner.results.entries(), whole], 'sed').get(seed)
     if share is None or share.share is None:
         return None
-    return (f'All labels give {share.all:.1f} AP (not trained here; {kept}, seed {seed}), {share.headroom:.1f} more '
-            f'than the supervised run; SED recovers {share.share:.0%} of that ({share.gain:+.1f} AP).')
+    return (
+        f'All labels give {share.all:.1f} AP (not trained here; {kept}, seed {seed}), {share.headroom:.1f} more '
+        f'than the supervised run; SED recovers {share.share:.0%} of that ({share.gain:+.1f} AP).'
+    )
 
 
 def remove_runs(work_dir: Path) -> None:
@@ -113,10 +112,9 @@ def draw(runner: StudyRunner, redraw: bool) -> list[Path]:
             warnings.simplefilter('ignore')  # of what mmdet would like to have
             from sssd.report.contact_sheet import contact_sheet
             from sssd.report.curves import plot_curves
-        jobs = {SHOWN[job.run.name]: job
-                for job in runner.all_jobs(runner.spec.seeds[:1], list(SHOWN))}
-        plot_curves({title: [read_curves(job.work_dir)]
-                     for title, job in jobs.items()}, curves, 'Labels of small objects alone')
-        contact_sheet({title: (job.run.config, job.last_checkpoint())
-                       for title, job in jobs.items()}, sheet)
+        jobs = {SHOWN[job.run.name]: job for job in runner.all_jobs(runner.spec.seeds[:1], list(SHOWN))}
+        plot_curves(
+            {title: [read_curves(job.work_dir)] for title, job in jobs.items()}, curves, 'Labels of small objects alone'
+        )
+        contact_sheet({title: (job.run.config, job.last_checkpoint()) for title, job in jobs.items()}, sheet)
     return [curves, sheet]

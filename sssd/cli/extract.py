@@ -1,4 +1,5 @@
 """Take the plain detector out of a checkpoint: teacher or student of a pair, or a detector without its guide."""
+
 import argparse
 import os
 from collections import OrderedDict
@@ -15,20 +16,23 @@ from sssd.errors import UserError
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd extract``."""
     parser = argparse.ArgumentParser(
-        prog='sssd extract', description='Write the weights of one part of a checkpoint, for a plain detector.')
+        prog='sssd extract', description='Write the weights of one part of a checkpoint, for a plain detector.'
+    )
     parser.add_argument('checkpoint', help='checkpoint of a student and a teacher, or of a guided detector')
     parser.add_argument('out', help='file to write')
     parser.add_argument(
-        '--part', choices=['teacher', 'student', 'detector'],
+        '--part',
+        choices=['teacher', 'student', 'detector'],
         help='default: detector if the checkpoint is of a guided detector, else teacher; the label side is left out '
-        'of each')
+        'of each',
+    )
     return parser.parse_args(argv)
 
 
 def extract(weights: OrderedDict, part: str) -> OrderedDict:
     """The weights under ``part.``, their keys without it."""
     prefix = part + '.'
-    return OrderedDict((key[len(prefix):], value) for key, value in weights.items() if key.startswith(prefix))
+    return OrderedDict((key[len(prefix) :], value) for key, value in weights.items() if key.startswith(prefix))
 
 
 def is_guided(weights: OrderedDict) -> bool:
@@ -55,8 +59,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
     part, weights = plain_part(weights_of(checkpoint), args.part)
     if not weights:
-        raise UserError(f'checkpoint {args.checkpoint} has no weights of a {part}: leave --part out if it is of a '
-                        'guided detector, and if it is of a plain one use it as it is.')
+        raise UserError(
+            f'checkpoint {args.checkpoint} has no weights of a {part}: leave --part out if it is of a '
+            'guided detector, and if it is of a plain one use it as it is.'
+        )
     meta = {key: checkpoint['meta'][key] for key in ('dataset_meta',) if key in checkpoint.get('meta', {})}
     os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
     torch.save(dict(meta=meta, state_dict=weights), args.out)

@@ -1,4 +1,5 @@
 """Command: write configs for one's own labelled and unlabelled images."""
+
 import argparse
 import shlex
 from collections.abc import Sequence
@@ -15,21 +16,35 @@ from sssd.studies.own_data import DETECTORS, OwnData, own_configs
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd init``."""
     parser = argparse.ArgumentParser(
-        prog='python -m sssd init', description='Write configs for your own images: SED, its baseline on the labels '
-        'alone, and a study that trains and compares both. The data are checked first; nothing is trained.')
+        prog='python -m sssd init',
+        description='Write configs for your own images: SED, its baseline on the labels '
+        'alone, and a study that trains and compares both. The data are checked first; nothing is trained.',
+    )
     parser.add_argument('folder', help='folder for the configs, such as configs/mine')
     parser.add_argument('--labeled', required=True, metavar='JSON', help='COCO file of the labelled images')
     parser.add_argument('--labeled-images', required=True, metavar='DIR', help='their folder')
-    parser.add_argument('--unlabeled', required=True, metavar='DIR',
-                        help='folder of unlabelled images, sub-folders included; or a COCO file that lists them')
-    parser.add_argument('--unlabeled-images', metavar='DIR', help='with a COCO file: the folder of its images '
-                        '(default: that of the labelled images)')
+    parser.add_argument(
+        '--unlabeled',
+        required=True,
+        metavar='DIR',
+        help='folder of unlabelled images, sub-folders included; or a COCO file that lists them',
+    )
+    parser.add_argument(
+        '--unlabeled-images',
+        metavar='DIR',
+        help='with a COCO file: the folder of its images (default: that of the labelled images)',
+    )
     parser.add_argument('--val', required=True, metavar='JSON', help='COCO file of images to evaluate on')
     parser.add_argument('--val-images', metavar='DIR', help='their folder (default: that of the labelled images)')
     parser.add_argument('--detector', choices=DETECTORS, default='faster-rcnn_r50', help='default: %(default)s')
     parser.add_argument('--iters', type=int, default=20000, help='iterations (default: %(default)s)')
-    parser.add_argument('--batch', type=int, default=2, metavar='N', help='labelled images of a GPU in one step, as '
-                        'many unlabelled ones come to them (default: %(default)s)')
+    parser.add_argument(
+        '--batch',
+        type=int,
+        default=2,
+        metavar='N',
+        help='labelled images of a GPU in one step, as many unlabelled ones come to them (default: %(default)s)',
+    )
     parser.add_argument('--gpus', type=int, default=1, help='number of GPUs (default: %(default)s)')
     parser.add_argument('--overwrite', action='store_true', help='replace configs that are there')
     return parser.parse_args(argv)
@@ -71,8 +86,14 @@ def data_of(args: argparse.Namespace) -> OwnData:
         raise UserError(f'--unlabeled {args.unlabeled} is neither a folder nor a file: check the path.')
     if not listed and not list_images(args.unlabeled):
         raise UserError(f'--unlabeled {args.unlabeled} has no image in it: name the folder of the unlabelled images.')
-    data = OwnData(args.labeled, args.labeled_images, args.unlabeled, args.val, args.val_images or args.labeled_images,
-                   (args.unlabeled_images or args.labeled_images) if listed else '')
+    data = OwnData(
+        args.labeled,
+        args.labeled_images,
+        args.unlabeled,
+        args.val,
+        args.val_images or args.labeled_images,
+        (args.unlabeled_images or args.labeled_images) if listed else '',
+    )
     check_images('--labeled-images', data.labeled_images, data.labeled)
     check_images('--val-images', data.val_images, data.val, args.val_images is None)
     if listed:
@@ -125,7 +146,9 @@ def next_steps(folder: Path, gpus: int) -> str:
         train = ['torchrun', '--nproc_per_node', str(gpus), *train[1:]]
     launcher = ['--launcher', 'pytorch'] if gpus > 1 else []
     work_dir = f'work_dirs/{folder.resolve().name}'
-    lines = [[*train, str(folder / f'{name}.py'), '--work-dir', f'{work_dir}_{name}', *launcher]
-             for name in ('supervised', 'sed')]
+    lines = [
+        [*train, str(folder / f'{name}.py'), '--work-dir', f'{work_dir}_{name}', *launcher]
+        for name in ('supervised', 'sed')
+    ]
     both = [f'or both, and a table: {shlex.join(["python", "-m", "sssd", "study", str(folder / "study.py")])}']
     return '\n'.join(['next:', *(f'  {shlex.join(words)}' for words in lines), *(both if gpus == 1 else [])])

@@ -1,4 +1,5 @@
 """Command: check a data set of the paper on the disk, say what is missing, and make its splits."""
+
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,19 +22,30 @@ HELP = {
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd prepare``."""
     parser = argparse.ArgumentParser(
-        prog='sssd prepare', description="Check a data set of the SED paper on the disk, say what is missing and where "
-        'it belongs, and make its splits. Nothing is downloaded.')
+        prog='sssd prepare',
+        description='Check a data set of the SED paper on the disk, say what is missing and where '
+        'it belongs, and make its splits. Nothing is downloaded.',
+    )
     sets = parser.add_subparsers(dest='name', required=True, metavar='DATA_SET')
     for name, data_set in DATA_SETS.items():
         one = sets.add_parser(name, help=HELP[name])
         one.add_argument('--root', default=data_set.root, help='folder of the data set (default: %(default)s)')
         one.add_argument('--check', action='store_true', help='look only, write nothing')
-        one.add_argument('--any-count', action='store_true',
-                         help='accept other numbers than the published ones, for a part of the data set')
+        one.add_argument(
+            '--any-count',
+            action='store_true',
+            help='accept other numbers than the published ones, for a part of the data set',
+        )
         one.add_argument('--archives', metavar='FOLDER', help='compare the MD5 of the archives there; takes minutes')
         if name == 'coco':
-            one.add_argument('--percent', type=float, nargs='+', default=[1, 2, 5, 10], metavar='P',
-                             help='labelled shares in percent (default: 1 2 5 10)')
+            one.add_argument(
+                '--percent',
+                type=float,
+                nargs='+',
+                default=[1, 2, 5, 10],
+                metavar='P',
+                help='labelled shares in percent (default: 1 2 5 10)',
+            )
             one.add_argument('--folds', type=int, default=5, help='default: %(default)s')
     return parser.parse_args(argv)
 
@@ -58,12 +70,17 @@ def refuse(data_set: Published, root: Path, findings: dict[str, Finding]) -> Non
     wrong = [part for part in data_set.parts if findings[part.path].problem and not part.rows]
     if not wrong:
         return
-    note = ''.join(f' ({Path(part.path).name} is in no archive: prepare makes it from {part.made} when called without '
-                   '--check)' for part in wrong if part.made)
+    note = ''.join(
+        f' ({Path(part.path).name} is in no archive: prepare makes it from {part.made} when called without --check)'
+        for part in wrong
+        if part.made
+    )
     told = ', '.join(f'{root / part.path} ({findings[part.path].problem})' for part in wrong)
-    raise UserError(f'{told} come with {", ".join(dict.fromkeys(part.source for part in wrong))} of '
-                    f'{" and ".join(data_set.pages)}: unpack these so that the paths exist{note}, or '
-                    'accept a part of the data set by --any-count.')
+    raise UserError(
+        f'{told} come with {", ".join(dict.fromkeys(part.source for part in wrong))} of '
+        f'{" and ".join(data_set.pages)}: unpack these so that the paths exist{note}, or '
+        'accept a part of the data set by --any-count.'
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -74,8 +91,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not args.check:
         with Console().status('reading annotations'):
             written += data_set.make(root)
-    findings = {part.path: part.look(root, exact=not args.any_count)
-                for part in track(data_set.parts, description='looking')}
+    findings = {
+        part.path: part.look(root, exact=not args.any_count) for part in track(data_set.parts, description='looking')
+    }
     report(data_set, findings)
     if args.archives is not None:
         same = check_archives(args.archives, data_set.md5)

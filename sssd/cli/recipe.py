@@ -1,4 +1,5 @@
 """Command: learning rate, iterations, batch and accumulation of a config for the GPUs at hand."""
+
 import argparse
 import os
 from collections.abc import Sequence
@@ -18,8 +19,10 @@ GPUS, MEMORY = (1, 2, 4, 8), (11, 24, 80)
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd recipe``."""
     parser = argparse.ArgumentParser(
-        prog='sssd recipe', description='What to change in a config for the GPUs at hand, by the rule of '
-        'docs/distributed.md. The memory is an estimate, counted on the CPU.')
+        prog='sssd recipe',
+        description='What to change in a config for the GPUs at hand, by the rule of '
+        'docs/distributed.md. The memory is an estimate, counted on the CPU.',
+    )
     parser.add_argument('config', nargs='+', help='config file; several give one table of the memory that each needs')
     parser.add_argument('--gpus', type=int, help='number of GPUs; without it a table over 1, 2, 4, 8 is printed')
     parser.add_argument('--memory', type=float, metavar='GB', help='memory of one GPU; likewise 11, 24, 80')
@@ -30,22 +33,29 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         if value is not None and value <= 0:
             raise UserError(f'--{name} {value} has to be above 0.')
     if len(args.config) > 1 and args.memory:
-        raise UserError(f'--memory {args.memory:g} is for one config and {len(args.config)} are given: name one, or '
-                        'leave --memory out for the table of their memory.')
+        raise UserError(
+            f'--memory {args.memory:g} is for one config and {len(args.config)} are given: name one, or '
+            'leave --memory out for the table of their memory.'
+        )
     return args
 
 
 def sentence(name: str, memory: Memory) -> str:
     """The estimate in words."""
-    return (f'{name}, in GiB: weights {memory.weights:.2f}, gradients {memory.gradients:.2f}, optimizer '
-            f'{memory.optimizer:.2f}; activations of {memory.unit_images} image(s) of {memory.size[1]} x '
-            f'{memory.size[0]}: about {memory.unit:.1f}')
+    return (
+        f'{name}, in GiB: weights {memory.weights:.2f}, gradients {memory.gradients:.2f}, optimizer '
+        f'{memory.optimizer:.2f}; activations of {memory.unit_images} image(s) of {memory.size[1]} x '
+        f'{memory.size[0]}: about {memory.unit:.1f}'
+    )
 
 
 def table(config: str, cfg, memory: Memory, gpus: Sequence[int], gigabytes: Sequence[float]) -> Grid:
     """One row for each number and size of GPUs."""
-    grid = Grid(config, ('GPUs', 'GB', 'batch per GPU', 'accumulate', 'total batch', 'learning rate', 'iterations',
-                         'estimated GiB'), note=sentence('Estimate', memory) + '.')
+    grid = Grid(
+        config,
+        ('GPUs', 'GB', 'batch per GPU', 'accumulate', 'total batch', 'learning rate', 'iterations', 'estimated GiB'),
+        note=sentence('Estimate', memory) + '.',
+    )
     for number in gpus:
         for size in gigabytes:
             try:
@@ -53,8 +63,18 @@ def table(config: str, cfg, memory: Memory, gpus: Sequence[int], gigabytes: Sequ
             except DoesNotFit:
                 grid.rows.append((str(number), f'{size:g}', 'does not fit', *['-'] * 5))
                 continue
-            grid.rows.append((str(number), f'{size:g}', str(recipe.batch), str(recipe.accumulate), str(recipe.total),
-                              f'{recipe.lr:.6g}', str(recipe.iterations), f'{recipe.memory:.1f}'))
+            grid.rows.append(
+                (
+                    str(number),
+                    f'{size:g}',
+                    str(recipe.batch),
+                    str(recipe.accumulate),
+                    str(recipe.total),
+                    f'{recipe.lr:.6g}',
+                    str(recipe.iterations),
+                    f'{recipe.memory:.1f}',
+                )
+            )
     return grid
 
 
@@ -65,23 +85,35 @@ def memory_table(configs: Sequence[str], gpus: int) -> Grid:
         UserError: If one of the configs cannot be read; before any is counted.
     """
     read = [(path, config_of(path)) for path in configs]
-    grid = Grid('Estimated memory, GiB', ('config', 'weights', 'gradients', 'optimizer', 'images', 'their activations',
-                                          f'each of {gpus} GPUs'))
+    grid = Grid(
+        'Estimated memory, GiB',
+        ('config', 'weights', 'gradients', 'optimizer', 'images', 'their activations', f'each of {gpus} GPUs'),
+    )
     counted = {}  # configs that differ in their images alone, such as shares of COCO, are one
     for path, cfg in track(read, 'counting', console=Console(stderr=True)):
         loader = cfg.get('train_dataloader') or {}
         key = str((cfg.get('model'), cfg.get('optim_wrapper'), loader.get('sampler'), list(resizes(loader))))
         memory = counted[key] = counted.get(key) or estimate(cfg)
-        grid.rows.append((os.path.splitext(path)[0], f'{memory.weights:.2f}', f'{memory.gradients:.2f}',
-                          f'{memory.optimizer:.2f}', str(memory.unit_images), f'{memory.unit:.1f}',
-                          f'{memory.total(cfg.train_dataloader.batch_size, gpus):.1f}'))
+        grid.rows.append(
+            (
+                os.path.splitext(path)[0],
+                f'{memory.weights:.2f}',
+                f'{memory.gradients:.2f}',
+                f'{memory.optimizer:.2f}',
+                str(memory.unit_images),
+                f'{memory.unit:.1f}',
+                f'{memory.total(cfg.train_dataloader.batch_size, gpus):.1f}',
+            )
+        )
     return grid
 
 
 def show(recipe: Recipe, config: str) -> None:
     """Print one recipe, ready to be pasted."""
-    print(f'{recipe.gpus} GPU(s): {recipe.batch} images on each, accumulated {recipe.accumulate} time(s), total batch '
-          f'{recipe.total}; about {recipe.memory:.1f} GiB of each GPU (an estimate)')
+    print(
+        f'{recipe.gpus} GPU(s): {recipe.batch} images on each, accumulated {recipe.accumulate} time(s), total batch '
+        f'{recipe.total}; about {recipe.memory:.1f} GiB of each GPU (an estimate)'
+    )
     options = ' '.join(f'{key}={value}' for key, value in recipe.options.items())
     print(f'tools/dist_train.sh {config} {recipe.gpus}' + (f' --cfg-options {options}' if options else ''))
 

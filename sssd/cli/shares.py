@@ -1,4 +1,5 @@
 """Command: table the share of the distance over the phases of a run (SSSD, Table 3)."""
+
 import argparse
 from collections.abc import Sequence
 
@@ -12,8 +13,10 @@ from sssd.report.scalars import read_curves
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd shares``."""
     parser = argparse.ArgumentParser(
-        prog='sssd shares', description='Mean share of lambda L_distill in the loss, for each stretch of a run between '
-        'two changes of lambda (SSSD, Table 3), from what the run logged.')
+        prog='sssd shares',
+        description='Mean share of lambda L_distill in the loss, for each stretch of a run between '
+        'two changes of lambda (SSSD, Table 3), from what the run logged.',
+    )
     parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='work directory of a run')
     parser.add_argument('--markdown', action='store_true', help='the table in Markdown')
     return parser.parse_args(argv)
@@ -25,8 +28,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     for work_dir in args.work_dirs:
         found = phases(read_curves(work_dir))
         if not found:
-            raise UserError(f'{work_dir} has no distill_share in its logs: name the work directory of a run with a '
-                            'guided model that has logged at least once.')
+            raise UserError(
+                f'{work_dir} has no distill_share in its logs: name the work directory of a run with a '
+                'guided model that has logged at least once.'
+            )
         table = phase_table(found, str(work_dir))
         if args.markdown:
             print(table.to_markdown())

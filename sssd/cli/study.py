@@ -1,4 +1,5 @@
 """Command: run a study, or print the table of one."""
+
 import argparse
 import signal
 import threading
@@ -23,8 +24,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a study from its specification."""
     args = parse_args(argv)
     spec = load_spec(args.spec, args.cfg_options, args.quick)
-    results = ResultsFile(
-        args.results or f'benchmarks/results/{spec.name}.json', spec.name)
+    results = ResultsFile(args.results or f'benchmarks/results/{spec.name}.json', spec.name)
     console = Console()
     if args.table or args.markdown:
         show(console, spec, results, markdown=args.markdown)
@@ -40,35 +40,30 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
         prog='python -m sssd study',
         description='Run every run of a study with every seed. What the '
         'results file holds already is skipped, and what was interrupted '
-        'goes on from its last checkpoint.')
+        'goes on from its last checkpoint.',
+    )
     parser.add_argument('spec', help="the study's specification, a config")
     parser.add_argument('--seeds', type=int, nargs='+', help='only these')
     parser.add_argument('--runs', nargs='+', help='only the runs so named')
+    parser.add_argument('--results', help='default: benchmarks/results/<name>.json')
+    parser.add_argument('--work-dir', help='default: work_dirs/studies/<name>')
+    parser.add_argument('--table', action='store_true', help='only print the results file')
+    parser.add_argument('--markdown', action='store_true', help='the same in Markdown')
     parser.add_argument(
-        '--results', help='default: benchmarks/results/<name>.json')
+        '--quick', action='store_true', help="with the specification's quick options: checks that all works"
+    )
     parser.add_argument(
-        '--work-dir', help='default: work_dirs/studies/<name>')
-    parser.add_argument(
-        '--table', action='store_true', help='only print the results file')
-    parser.add_argument(
-        '--markdown', action='store_true', help='the same in Markdown')
-    parser.add_argument(
-        '--quick',
-        action='store_true',
-        help="with the specification's quick options: checks that all works")
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        help='config options for every run')
+        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='config options for every run'
+    )
     return parser.parse_args(argv)
 
 
-def run(runner: StudyRunner,
-        seeds: Sequence[int] | None = None,
-        runs: Sequence[str] | None = None,
-        names: Mapping[str, str] | None = None) -> int:
+def run(
+    runner: StudyRunner,
+    seeds: Sequence[int] | None = None,
+    runs: Sequence[str] | None = None,
+    names: Mapping[str, str] | None = None,
+) -> int:
     """Run a study and print its tables.
 
     Args:
@@ -93,12 +88,10 @@ def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence
         with _interrupted_by_sigterm():
             jobs = runner.run(seeds, runs)
     except KeyboardInterrupt:
-        console.print('Interrupted: call it again to go on from the last '
-                      'checkpoint.')
+        console.print('Interrupted: call it again to go on from the last checkpoint.')
         return EXIT_INTERRUPTED
     if not jobs:
-        console.print(f'Nothing to run: {runner.results.path} holds it all.',
-                      soft_wrap=True, highlight=False)
+        console.print(f'Nothing to run: {runner.results.path} holds it all.', soft_wrap=True, highlight=False)
     return 0
 
 
@@ -119,11 +112,13 @@ def _interrupt(*_) -> None:
     raise KeyboardInterrupt
 
 
-def show(console: Console,
-         spec: StudySpec,
-         results: ResultsFile,
-         markdown: bool = False,
-         names: Mapping[str, str] | None = None) -> None:
+def show(
+    console: Console,
+    spec: StudySpec,
+    results: ResultsFile,
+    markdown: bool = False,
+    names: Mapping[str, str] | None = None,
+) -> None:
     """Print the tables of a results file.
 
     Raises:
@@ -131,8 +126,9 @@ def show(console: Console,
     """
     entries = results.entries()
     if not entries:
-        raise UserError(f'{results.path} holds no results yet: run the study '
-                        'first, or name another file with --results')
+        raise UserError(
+            f'{results.path} holds no results yet: run the study first, or name another file with --results'
+        )
     for table in study_tables(entries, spec.name, spec.compare, names):
         if markdown:
             print(table.to_markdown())

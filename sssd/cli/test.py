@@ -1,4 +1,5 @@
 """Evaluate a checkpoint: mmdet's arguments over MMEngine's Runner."""
+
 import argparse
 from collections.abc import Sequence
 from copy import deepcopy
@@ -36,8 +37,10 @@ def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
     """
     hook = cfg.get('default_hooks', {}).get('visualization')
     if hook is None:
-        raise UserError(f'--show and --show-dir need the visualization hook, which {args.config} does not have: add '
-                        "default_hooks = dict(visualization=dict(type='DetVisualizationHook')).")
+        raise UserError(
+            f'--show and --show-dir need the visualization hook, which {args.config} does not have: add '
+            "default_hooks = dict(visualization=dict(type='DetVisualizationHook'))."
+        )
     hook.draw = True
     if args.show:
         hook.show, hook.wait_time = True, args.wait_time
@@ -52,13 +55,13 @@ def use_tta(cfg: Config) -> None:
         UserError: For a label-guided teacher: the labels are not augmented along.
     """
     if cfg.model.get('predict_on') == 'guide':
-        raise UserError("--tta does not augment labels, which a model with predict_on='guide' is given: leave one of "
-                        'the two out.')
+        raise UserError(
+            "--tta does not augment labels, which a model with predict_on='guide' is given: leave one of the two out."
+        )
     # mmdet registers its model for this in MMEngine's registry, and only when asked to.
     import_module('mmdet.models.test_time_augs')
     if 'tta_model' not in cfg:
-        cfg.tta_model = dict(
-            type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+        cfg.tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset

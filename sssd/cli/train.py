@@ -1,4 +1,5 @@
 """Train a detector from a config: mmdet's arguments over MMEngine's Runner."""
+
 import argparse
 from collections.abc import Sequence
 
@@ -18,12 +19,23 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog='sssd train', description='Train a detector.')
     parser.add_argument('config', help='config file')
     parser.add_argument('--amp', action='store_true', help='mixed precision')
-    parser.add_argument('--amp-dtype', choices=['float16', 'bfloat16'],
-                        help='its type (default: float16 on GPUs, as in mmdet, and bfloat16 on CPUs); sets --amp')
-    parser.add_argument('--auto-scale-lr', action='store_true',
-                        help='scale the learning rate with the batch size, from auto_scale_lr.base_batch_size')
-    parser.add_argument('--resume', nargs='?', const='auto', metavar='CHECKPOINT',
-                        help='go on from a checkpoint; without a value from the newest one in the work directory')
+    parser.add_argument(
+        '--amp-dtype',
+        choices=['float16', 'bfloat16'],
+        help='its type (default: float16 on GPUs, as in mmdet, and bfloat16 on CPUs); sets --amp',
+    )
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rate with the batch size, from auto_scale_lr.base_batch_size',
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint; without a value from the newest one in the work directory',
+    )
     add_common_arguments(parser)
     return parser.parse_args(argv)
 
@@ -50,9 +62,11 @@ def scale_lr(cfg: Config, config: str) -> None:
     """
     settings = cfg.get('auto_scale_lr') or {}
     if not settings.get('base_batch_size'):
-        raise UserError(f'--auto-scale-lr needs auto_scale_lr.base_batch_size, which {config} does not set: add '
-                        'auto_scale_lr = dict(enable=False, base_batch_size=N), N being the total batch size that '
-                        'the learning rate was chosen for.')
+        raise UserError(
+            f'--auto-scale-lr needs auto_scale_lr.base_batch_size, which {config} does not set: add '
+            'auto_scale_lr = dict(enable=False, base_batch_size=N), N being the total batch size that '
+            'the learning rate was chosen for.'
+        )
     cfg.auto_scale_lr = dict(settings, enable=True)
 
 
@@ -63,8 +77,10 @@ def refuse_lossy_checkpointing(cfg: Config, config: str) -> None:
         UserError: When the config has it.
     """
     if cfg.get('activation_checkpointing'):
-        raise UserError(f'activation_checkpointing, which {config} sets, leaves backbones and pyramids without '
-                        'gradients: take it out and add dict(type=\'sssd.RecomputeHook\') to custom_hooks.')
+        raise UserError(
+            f'activation_checkpointing, which {config} sets, leaves backbones and pyramids without '
+            "gradients: take it out and add dict(type='sssd.RecomputeHook') to custom_hooks."
+        )
 
 
 def set_start(cfg: Config, resume: str | None) -> str | None:

@@ -1,4 +1,5 @@
 """Command: draw what SED's training sees of unlabelled images."""
+
 import argparse
 import contextlib
 import copy
@@ -30,8 +31,10 @@ from sssd.figures.training_views_figure import draw_training_views
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``python -m sssd views``."""
     parser = argparse.ArgumentParser(
-        prog='sssd views', description='Draw weak, strong and scaled view of unlabelled images, the teacher\'s scores, '
-        'the cells that are paired over scales and what their rows weigh in the loss.')
+        prog='sssd views',
+        description="Draw weak, strong and scaled view of unlabelled images, the teacher's scores, "
+        'the cells that are paired over scales and what their rows weigh in the loss.',
+    )
     parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
     parser.add_argument('config', help='config of an SED')
     parser.add_argument('checkpoint', nargs='?', help='a checkpoint of it (default: random weights)')
@@ -67,8 +70,10 @@ def build_model(cfg: Config, checkpoint: str | None) -> SED:
     require_model(cfg)
     model = build(cfg, cfg.model)
     if not isinstance(model, SED):
-        raise UserError(f'{cfg.filename} has a {type(model).__name__}, which sees no unlabelled images: name a config '
-                        'with an sssd.SED.')
+        raise UserError(
+            f'{cfg.filename} has a {type(model).__name__}, which sees no unlabelled images: name a config '
+            'with an sssd.SED.'
+        )
     if weights is None:
         for module in model.modules():
             if 'Pretrained' in str(getattr(module, 'init_cfg', None)):
@@ -77,8 +82,10 @@ def build_model(cfg: Config, checkpoint: str | None) -> SED:
         return model
     mismatch = compare(model, weights)
     if mismatch:
-        raise UserError(f'checkpoint {checkpoint} is not of the model in the config: {mismatch}; use the config it was '
-                        'trained with, or another checkpoint.')
+        raise UserError(
+            f'checkpoint {checkpoint} is not of the model in the config: {mismatch}; use the config it was '
+            'trained with, or another checkpoint.'
+        )
     return model
 
 

@@ -1,4 +1,5 @@
 """What a training step eats: the sampler, unlabelled folders, image loading, the strong view."""
+
 from sssd.data.image_folder import ImageFolder
 from sssd.data.load_image import LoadImage
 from sssd.data.sampler import MixedSourceSampler

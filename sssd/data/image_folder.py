@@ -1,4 +1,5 @@
 """Unlabelled images from a folder, without any annotation file."""
+
 import itertools
 import logging
 import os
@@ -13,8 +14,21 @@ from PIL import Image
 from sssd.errors import UserError
 from sssd.registry import DATASETS
 
-EXTENSIONS = ('.jpg', '.jpeg', '.jpe', '.jfif', '.png', '.bmp', '.dib', '.tif', '.tiff', '.webp',
-              '.ppm', '.pgm', '.pnm')
+EXTENSIONS = (
+    '.jpg',
+    '.jpeg',
+    '.jpe',
+    '.jfif',
+    '.png',
+    '.bmp',
+    '.dib',
+    '.tif',
+    '.tiff',
+    '.webp',
+    '.ppm',
+    '.pgm',
+    '.pnm',
+)
 _ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 exchange width and height
 _EXIF_FORMATS = ('JPEG', 'MPO', 'PNG', 'TIFF')  # where OpenCV's decoder turns the image
 
@@ -47,8 +61,7 @@ class ImageFolder(BaseDetDataset):
 
     METAINFO = CocoDataset.METAINFO
 
-    def __init__(self, *args, data_prefix: dict | None = None, skip_broken: bool = False,
-                 **kwargs) -> None:
+    def __init__(self, *args, data_prefix: dict | None = None, skip_broken: bool = False, **kwargs) -> None:
         self.skip_broken = skip_broken
         super().__init__(*args, data_prefix=data_prefix or dict(img=''), **kwargs)
 
@@ -56,21 +69,26 @@ class ImageFolder(BaseDetDataset):
         """List the images: ``img_path``, ``img_id``, ``height``, ``width``, ``instances=[]``."""
         folder = self.data_prefix.get('img') or self.data_root
         if not folder or not os.path.isdir(folder):
-            raise UserError(f'image folder {folder!r} does not exist; check data_root and '
-                            "data_prefix=dict(img=...) of the ImageFolder.")
+            raise UserError(
+                f'image folder {folder!r} does not exist; check data_root and '
+                'data_prefix=dict(img=...) of the ImageFolder.'
+            )
         paths = list_images(folder)
         if not paths:
-            raise UserError(f'image folder {folder} holds no image ({" ".join(EXTENSIONS)}); '
-                            'check data_root and data_prefix of the ImageFolder.')
+            raise UserError(
+                f'image folder {folder} holds no image ({" ".join(EXTENSIONS)}); '
+                'check data_root and data_prefix of the ImageFolder.'
+            )
         if self.ann_file:
             paths = pick_listed(paths, folder, self.ann_file)
         Image.preinit()  # before the threads: they would race for Pillow's plug-ins
         with ThreadPoolExecutor(8) as pool:
             sizes = list(pool.map(self._size, paths))
         data_list = [
-            dict(img_path=path, img_id=index, seg_map_path=None, width=size[0], height=size[1],
-                 instances=[])
-            for index, (path, size) in enumerate(zip(paths, sizes)) if size is not None]
+            dict(img_path=path, img_id=index, seg_map_path=None, width=size[0], height=size[1], instances=[])
+            for index, (path, size) in enumerate(zip(paths, sizes))
+            if size is not None
+        ]
         if not data_list:
             raise UserError(f'no image of {folder} can be read; the files are broken.')
         return data_list
@@ -103,8 +121,11 @@ def list_images(folder: str) -> list[str]:
         seen.add(real)
         # Sorted, so that of two ways to one folder always the same is taken.
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        found += [os.path.join(parent, name) for name in files
-                  if not name.startswith('.') and name.lower().endswith(EXTENSIONS)]
+        found += [
+            os.path.join(parent, name)
+            for name in files
+            if not name.startswith('.') and name.lower().endswith(EXTENSIONS)
+        ]
     return sorted(found, key=lambda path: _natural_key(os.path.relpath(path, folder)))
 
 
@@ -121,8 +142,10 @@ def pick_listed(paths: list[str], folder: str, list_file: str) -> list[str]:
     names = [(name.as_posix(), name.with_suffix('').as_posix()) for name in names]
     absent = wanted.difference(*names)
     if absent or not wanted:
-        raise UserError(f'{list_file} names {len(wanted)} images, of which {len(absent)} are not in {folder}'
-                        f'{", such as " + min(absent) if absent else ""}; check data_prefix and ann_file.')
+        raise UserError(
+            f'{list_file} names {len(wanted)} images, of which {len(absent)} are not in {folder}'
+            f'{", such as " + min(absent) if absent else ""}; check data_prefix and ann_file.'
+        )
     return [path for path, pair in zip(paths, names) if wanted.intersection(pair)]
 
 
@@ -142,9 +165,9 @@ def image_size(path: str) -> tuple[int, int]:
             width, height = image.size
             if image.format == 'TIFF':  # some versions of Pillow have turned this size already
                 width, height = image.tag_v2[256], image.tag_v2[257]
-            turned = (image.format in _EXIF_FORMATS
-                      and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8))
+            turned = image.format in _EXIF_FORMATS and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError) as error:
-        raise UserError(f'image {path} cannot be read ({error}); remove or replace the file, or '
-                        'set skip_broken=True.') from error
+        raise UserError(
+            f'image {path} cannot be read ({error}); remove or replace the file, or set skip_broken=True.'
+        ) from error
     return (height, width) if turned else (width, height)

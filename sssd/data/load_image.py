@@ -1,4 +1,5 @@
 """Loading an image, with an error that names the file."""
+
 import cv2
 from mmcv.transforms import LoadImageFromFile
 
@@ -25,4 +26,5 @@ class LoadImage(LoadImageFromFile):
             raise LocalError(
                 f'image {results["img_path"]} '
                 f'{"does not exist" if missing else "cannot be decoded, the file is broken"}; '
-                'put the right file there or take it out of the data set.') from error
+                'put the right file there or take it out of the data set.'
+            ) from error

@@ -1,4 +1,5 @@
 """Batches with a fixed share of labelled and unlabelled images."""
+
 from collections.abc import Iterator, Sequence, Sized
 from itertools import islice
 
@@ -20,17 +21,21 @@ def split_batch(batch_size: int, source_ratio: Sequence[int | float]) -> list[in
         UserError: If a source would get no image.
     """
     if not source_ratio or min(source_ratio) <= 0:
-        raise UserError(f'source_ratio={list(source_ratio)} must hold positive numbers only; '
-                        'leave a source out of the data set instead.')
+        raise UserError(
+            f'source_ratio={list(source_ratio)} must hold positive numbers only; '
+            'leave a source out of the data set instead.'
+        )
     exact = [batch_size * share / sum(source_ratio) for share in source_ratio]
     counts = [int(value) for value in exact]
     by_remainder = sorted(range(len(exact)), key=lambda i: counts[i] - exact[i])
-    for source in by_remainder[:batch_size - sum(counts)]:
+    for source in by_remainder[: batch_size - sum(counts)]:
         counts[source] += 1
     if min(counts) < 1:
-        raise UserError(f'batch_size={batch_size} with source_ratio={list(source_ratio)} gives '
-                        f'source {counts.index(min(counts))} no image; use a larger batch_size '
-                        'or a more even ratio.')
+        raise UserError(
+            f'batch_size={batch_size} with source_ratio={list(source_ratio)} gives '
+            f'source {counts.index(min(counts))} no image; use a larger batch_size '
+            'or a more even ratio.'
+        )
     return counts
 
 
@@ -78,8 +83,8 @@ class GroupStream:
         for bucket, member in zip(buckets, (~self.portrait[order], self.portrait[order])):
             images = np.concatenate([bucket, order[member]])
             whole = len(images) // self.size
-            groups.append(images[:whole * self.size].reshape(whole, self.size))
-            rest.append(images[whole * self.size:])
+            groups.append(images[: whole * self.size].reshape(whole, self.size))
+            rest.append(images[whole * self.size :])
             # Place in the epoch at which each group got its last image.
             last = np.arange(1, whole + 1) * self.size - 1 - len(bucket)
             filled_at.append(np.flatnonzero(member)[last])
@@ -112,19 +117,30 @@ class MixedSourceSampler(Sampler):
         UserError: For a data set of another kind, an empty source, or a ratio that does not fit.
     """
 
-    def __init__(self, dataset: Sized, batch_size: int, source_ratio: Sequence[int | float],
-                 shuffle: bool = True, seed: int | None = None) -> None:
+    def __init__(
+        self,
+        dataset: Sized,
+        batch_size: int,
+        source_ratio: Sequence[int | float],
+        shuffle: bool = True,
+        seed: int | None = None,
+    ) -> None:
         sources = getattr(dataset, 'datasets', None)
         if sources is None or not hasattr(dataset, 'cumulative_sizes'):
-            raise UserError('MixedSourceSampler needs a ConcatDataset of labelled and unlabelled '
-                            f'data, but the data set is a {type(dataset).__name__}.')
+            raise UserError(
+                'MixedSourceSampler needs a ConcatDataset of labelled and unlabelled '
+                f'data, but the data set is a {type(dataset).__name__}.'
+            )
         if len(source_ratio) != len(sources):
-            raise UserError(f'source_ratio={list(source_ratio)} must have one entry for each of '
-                            f'the {len(sources)} data sets of the ConcatDataset.')
+            raise UserError(
+                f'source_ratio={list(source_ratio)} must have one entry for each of '
+                f'the {len(sources)} data sets of the ConcatDataset.'
+            )
         for number, source in enumerate(sources):
             if len(source) == 0:
-                raise UserError(f'data set {number} of the ConcatDataset is empty; check its '
-                                'ann_file, data_prefix and filter_cfg.')
+                raise UserError(
+                    f'data set {number} of the ConcatDataset is empty; check its ann_file, data_prefix and filter_cfg.'
+                )
         self.dataset = dataset
         self.batch_size = batch_size
         self.num_per_source = split_batch(batch_size, source_ratio)
@@ -133,7 +149,8 @@ class MixedSourceSampler(Sampler):
         self.offsets = [0, *dataset.cumulative_sizes[:-1]]
         self.streams = [
             GroupStream(_portrait(source), count * self.world_size, (self.seed, number), shuffle)
-            for number, (source, count) in enumerate(zip(sources, self.num_per_source))]
+            for number, (source, count) in enumerate(zip(sources, self.num_per_source))
+        ]
         self._consumed = 0
 
     def __iter__(self) -> Iterator[int]:
@@ -143,7 +160,7 @@ class MixedSourceSampler(Sampler):
     def _indices(self, first_batch: int) -> Iterator[int]:
         for groups in zip(*(stream.starting_at(first_batch) for stream in self.streams)):
             for group, count, offset in zip(groups, self.num_per_source, self.offsets):
-                part = group[self.rank * count:(self.rank + 1) * count]
+                part = group[self.rank * count : (self.rank + 1) * count]
                 yield from (part + offset).tolist()
 
     def skip(self, num_samples: int) -> None:

@@ -3,6 +3,7 @@
 Grayscale and Cutout come from there: ``RandomGrayscale`` of mmcv, ``CutOut`` of mmdet.
 All transforms here take and give ``results['img']``, (H, W, 3) uint8 in BGR order.
 """
+
 from collections.abc import Sequence
 
 import cv2
@@ -36,8 +37,14 @@ class ColorJitter(BaseTransform):
         prob: Probability that the image is changed at all.
     """
 
-    def __init__(self, brightness: float = 0.4, contrast: float = 0.4, saturation: float = 0.4,
-                 hue: float = 0.1, prob: float = 0.8) -> None:
+    def __init__(
+        self,
+        brightness: float = 0.4,
+        contrast: float = 0.4,
+        saturation: float = 0.4,
+        hue: float = 0.1,
+        prob: float = 0.8,
+    ) -> None:
         ranges = dict(brightness=brightness, contrast=contrast, saturation=saturation)
         for name, value in ranges.items():
             if not 0 <= value <= 1:
@@ -93,11 +100,9 @@ class GaussianBlur(BaseTransform):
         prob: Probability that the image is blurred.
     """
 
-    def __init__(self, sigma: Sequence[float] | tuple[float, float] = (0.1, 2.0),
-                 prob: float = 0.5) -> None:
+    def __init__(self, sigma: Sequence[float] | tuple[float, float] = (0.1, 2.0), prob: float = 0.5) -> None:
         if len(sigma) != 2 or not 0 < sigma[0] <= sigma[1]:
-            raise UserError(f'GaussianBlur: sigma={sigma} must be two positive numbers, '
-                            'the smaller first.')
+            raise UserError(f'GaussianBlur: sigma={sigma} must be two positive numbers, the smaller first.')
         self.sigma = tuple(sigma)
         self.prob = _check_prob('GaussianBlur', prob)
 

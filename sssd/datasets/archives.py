@@ -1,4 +1,5 @@
 """MD5 sums of downloaded archives against the published ones."""
+
 import hashlib
 from pathlib import Path
 
@@ -20,10 +21,12 @@ def check_archives(folder: str | Path, md5: dict[str, str], progress: bool = Tru
         UserError: If none of them lies there.
     """
     from rich.progress import Progress
+
     paths = [Path(folder) / name for name in md5 if (Path(folder) / name).is_file()]
     if not paths:
-        raise UserError(f'{folder} has none of the archives {", ".join(md5)}; name the folder that they were '
-                        'downloaded to.')
+        raise UserError(
+            f'{folder} has none of the archives {", ".join(md5)}; name the folder that they were downloaded to.'
+        )
     with Progress(disable=not progress) as bar:
         task = bar.add_task('reading archives', total=sum(path.stat().st_size for path in paths))
         return {path.name: _md5(path, lambda count: bar.advance(task, count)) == md5[path.name] for path in paths}

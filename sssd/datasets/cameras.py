@@ -1,4 +1,5 @@
 """Cameras: what a scene, drawn or photographed before, looks like as a photograph."""
+
 import cv2
 import numpy as np
 

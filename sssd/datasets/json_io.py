@@ -1,4 +1,5 @@
 """Reading and writing annotation files of the COCO format."""
+
 import json
 import os
 from collections.abc import Sequence
@@ -21,8 +22,9 @@ def write_json(path: str | Path, content: dict) -> None:
         partial.unlink(missing_ok=True)
 
 
-def read_coco(path: str | Path, annotations: bool = True,
-              image_fields: Sequence[str] = ('id', 'file_name', 'width', 'height')) -> dict:
+def read_coco(
+    path: str | Path, annotations: bool = True, image_fields: Sequence[str] = ('id', 'file_name', 'width', 'height')
+) -> dict:
     """Read a COCO annotation file.
 
     Args:
@@ -43,22 +45,23 @@ def read_coco(path: str | Path, annotations: bool = True,
     try:
         coco = json.loads(path.read_bytes())
     except ValueError as error:
-        raise UserError(f'{path} is no valid JSON ({error}); '
-                        'give a COCO annotation file.') from error
+        raise UserError(f'{path} is no valid JSON ({error}); give a COCO annotation file.') from error
     lists = [key for key in _LISTS if annotations or key != 'annotations']
-    missing = [key for key in lists
-               if not isinstance(coco, dict) or not isinstance(coco.get(key), list)]
+    missing = [key for key in lists if not isinstance(coco, dict) or not isinstance(coco.get(key), list)]
     if missing:
-        raise UserError(f'{path} is not in COCO format: it lacks the list(s) '
-                        f'{", ".join(missing)}; convert it to COCO first.')
+        raise UserError(
+            f'{path} is not in COCO format: it lacks the list(s) {", ".join(missing)}; convert it to COCO first.'
+        )
     _check_fields(path, coco, 'images', image_fields)
     _check_fields(path, coco, 'annotations', ('id', 'image_id', 'category_id', 'bbox'))
     _check_fields(path, coco, 'categories', ('id', 'name'))
     for position, entry in enumerate(coco.get('annotations') or []):
         box = entry['bbox']
         if not isinstance(box, list) or len(box) != 4 or not all(isinstance(side, (int, float)) for side in box):
-            raise UserError(f"{path}: the bbox of entry {position} of 'annotations' is {str(box)[:40]}, but "
-                            'has to be [x, y, width, height].')
+            raise UserError(
+                f"{path}: the bbox of entry {position} of 'annotations' is {str(box)[:40]}, but "
+                'has to be [x, y, width, height].'
+            )
     _check_numbers(path, coco, 'images', ('width', 'height'))
     _check_numbers(path, coco, 'annotations', ('area',))
     return coco
@@ -68,8 +71,7 @@ def _check_fields(path: Path, coco: dict, name: str, fields: Sequence[str]) -> N
     for position, entry in enumerate(coco.get(name) or []):
         for field in fields:
             if not isinstance(entry, dict) or field not in entry:
-                raise UserError(f'{path} is not in COCO format: entry {position} of {name!r} '
-                                f'has no {field!r}; add it.')
+                raise UserError(f'{path} is not in COCO format: entry {position} of {name!r} has no {field!r}; add it.')
 
 
 def _check_numbers(path: Path, coco: dict, name: str, fields: tuple) -> None:
@@ -77,5 +79,7 @@ def _check_numbers(path: Path, coco: dict, name: str, fields: tuple) -> None:
     for position, entry in enumerate(coco.get(name) or []):
         for field in fields:
             if not isinstance(entry.get(field, 0), (int, float)):
-                raise UserError(f'{path}: {field!r} of entry {position} of {name!r} is {str(entry[field])[:40]!r}, but '
-                                'has to be a number.')
+                raise UserError(
+                    f'{path}: {field!r} of entry {position} of {name!r} is {str(entry[field])[:40]!r}, but '
+                    'has to be a number.'
+                )

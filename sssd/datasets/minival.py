@@ -2,6 +2,7 @@
 
 minival is val2017 (SED, Sec. 4.1: "identical"), so both files follow from two of COCO's own; nothing else is needed.
 """
+
 from pathlib import Path
 
 from sssd.datasets.json_io import read_coco, write_json
@@ -35,8 +36,10 @@ def make_minival(root: str | Path) -> list[Path]:
         coco, tested = read_coco(root / VAL_2014), _ids(root / VAL_2017)
         foreign = tested - {image['id'] for image in coco['images']}
         if foreign:
-            raise UserError(f"{root / VAL_2017} has {len(foreign)} images that {root / VAL_2014} lacks, such as id "
-                            f"{min(foreign)}; take both from COCO's annotation archives again.")
+            raise UserError(
+                f'{root / VAL_2017} has {len(foreign)} images that {root / VAL_2014} lacks, such as id '
+                f"{min(foreign)}; take both from COCO's annotation archives again."
+            )
         for path in written:
             write_json(path, _part(coco, tested, parts[path]))
     _check_apart(*parts)
@@ -56,5 +59,7 @@ def _part(coco: dict, tested: set, inside: bool) -> dict:
 def _check_apart(minival: Path, labelled: Path) -> None:
     shared = _ids(minival) & _ids(labelled)
     if shared:
-        raise UserError(f'{labelled} and {minival} share {len(shared)} images, such as id {min(shared)}, so that the '
-                        'test would be on images learnt from; remove both files, and they are made again.')
+        raise UserError(
+            f'{labelled} and {minival} share {len(shared)} images, such as id {min(shared)}, so that the '
+            'test would be on images learnt from; remove both files, and they are made again.'
+        )

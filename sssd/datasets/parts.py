@@ -3,6 +3,7 @@
 A part is a folder of images, a COCO annotation file or a VOC image set. Each has a ``path`` below the data set's root
 and says by ``look`` what is there: names and numbers, no pixel is decoded.
 """
+
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -3,6 +3,7 @@
 Numbers are those of the data sets' own pages and of the survey of Liu et al., IJCV 2020, Table 3. The MD5 sums are of
 the archives: those that public code such as torchvision and LAVIS checks, since the official pages give none.
 """
+
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,7 +63,8 @@ COCO = Published(
         'unlabeled2017.zip': '7ebc562819fdb32847aab79530457326',
         _COCO_2017: 'f4bbac642086de4f52a3fdda2de5fa2c',
     },
-    split=split_coco)
+    split=split_coco,
+)
 
 _MINIVAL_FROM = 'instances_val2014.json and instances_val2017.json'
 COCO_35K = Published(
@@ -80,7 +82,8 @@ COCO_35K = Published(
         _COCO_2014: '0a379cfc70b0e71301e0f377548639bd',
         _COCO_2017: COCO.md5[_COCO_2017],
     },
-    make=make_minival)
+    make=make_minival,
+)
 
 VOC = Published(
     root='data/VOCdevkit',
@@ -94,6 +97,7 @@ VOC = Published(
         'VOCtrainval_06-Nov-2007.tar': 'c52e279531787c972589f7e41ab4ae64',
         'VOCtest_06-Nov-2007.tar': 'b6e924de25625d8de591ea690078ad9f',
         'VOCtrainval_11-May-2012.tar': '6cd6e144f989b92b3379bac3b3de84fd',
-    })
+    },
+)
 
 DATA_SETS = {'coco': COCO, 'coco35k': COCO_35K, 'voc': VOC}

@@ -1,4 +1,5 @@
 """A data set under domain shift: the same scenes and labels, another camera for every image."""
+
 import hashlib
 import json
 import os
@@ -16,8 +17,14 @@ _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 92]
 _MARK = '.sssd-recapture.json'  # says that the folder is ours to rewrite, and by which camera
 
 
-def recapture(ann_file: str | Path, img_dir: str | Path, out_dir: str | Path,
-              camera: str = 'varied', seed: int = 0, progress: bool = True) -> Path:
+def recapture(
+    ann_file: str | Path,
+    img_dir: str | Path,
+    out_dir: str | Path,
+    camera: str = 'varied',
+    seed: int = 0,
+    progress: bool = True,
+) -> Path:
     """Write a COCO data set as other cameras see it, or take what already lies there if it is the same one.
 
     The camera of an image follows from ``seed`` and the image's file name alone. So several annotation files of one
@@ -71,11 +78,14 @@ def _check_names(names: list[str], ann_file: Path, img_dir: Path) -> None:
     """Before anything is written: every image is there, and below ``img_dir``, or it would be written elsewhere."""
     for name in names:
         if not isinstance(name, str) or Path(name).is_absolute() or '..' in Path(name).parts:
-            raise UserError(f'{ann_file}: the file_name {name!r} does not lie below the folder of images; write it '
-                            'relative to that folder.')
+            raise UserError(
+                f'{ann_file}: the file_name {name!r} does not lie below the folder of images; write it '
+                'relative to that folder.'
+            )
         if not (img_dir / name).is_file():
-            raise UserError(f'{img_dir / name}, which {ann_file} lists, does not exist; correct the folder of images '
-                            'or the file.')
+            raise UserError(
+                f'{img_dir / name}, which {ann_file} lists, does not exist; correct the folder of images or the file.'
+            )
 
 
 def _claim(out_dir: Path, how: dict) -> None:
@@ -87,8 +97,10 @@ def _claim(out_dir: Path, how: dict) -> None:
         there = json.loads(mark.read_text())
         other = [key for key in how if there.get(key) != how[key]]
         if other:
-            raise UserError(f'{out_dir} holds images with {other[0]}={there.get(other[0])!r}, not {how[other[0]]!r}; '
-                            'give a new folder, or remove this one.')
+            raise UserError(
+                f'{out_dir} holds images with {other[0]}={there.get(other[0])!r}, not {how[other[0]]!r}; '
+                'give a new folder, or remove this one.'
+            )
     else:
         write_json(mark, how)
 
@@ -99,8 +111,9 @@ def _read(path: Path, ann_file: Path) -> np.ndarray:
     except cv2.error:
         image = None
     if image is None:
-        raise UserError(f'{path}, which {ann_file} lists, cannot be read as an image; repair it or take it off '
-                        'the file.')
+        raise UserError(
+            f'{path}, which {ann_file} lists, cannot be read as an image; repair it or take it off the file.'
+        )
     return image
 
 
@@ -126,4 +139,5 @@ def _track(names: list, progress: bool):
     if not progress:
         return names
     from rich.progress import track
+
     return track(names, description='taking the pictures again')

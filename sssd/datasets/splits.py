@@ -6,6 +6,7 @@ for one seed and fold a smaller percentage is part of a larger one. Output names
 mmdet's semi-supervised configs: ``instances_train2017.1@10.json`` and
 ``instances_train2017.1@10-unlabeled.json``.
 """
+
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
@@ -17,14 +18,20 @@ from sssd.errors import UserError
 
 def hash_order(image_ids: Sequence, seed: int, fold: int) -> list:
     """``image_ids`` sorted by the SHA-256 of ``"<seed>:<fold>:<image id>"``."""
-    return sorted(image_ids,
-                  key=lambda i: hashlib.sha256(f'{seed}:{fold}:{i}'.encode()).digest())
+    return sorted(image_ids, key=lambda i: hashlib.sha256(f'{seed}:{fold}:{i}'.encode()).digest())
 
 
-def make_splits(ann_file: str | Path, out_dir: str | Path | None = None, *,
-                percents: Sequence[float] = (), counts: Sequence[int] = (), folds: int = 5,
-                seed: int = 0, keep_annotations: bool = False,
-                progress: bool = True) -> list[tuple[Path, Path]]:
+def make_splits(
+    ann_file: str | Path,
+    out_dir: str | Path | None = None,
+    *,
+    percents: Sequence[float] = (),
+    counts: Sequence[int] = (),
+    folds: int = 5,
+    seed: int = 0,
+    keep_annotations: bool = False,
+    progress: bool = True,
+) -> list[tuple[Path, Path]]:
     """Write a labelled and an unlabelled JSON for every amount and fold.
 
     Args:
@@ -60,12 +67,13 @@ def make_splits(ann_file: str | Path, out_dir: str | Path | None = None, *,
 
     written = []
     for name, count, fold in _track(amounts, folds, progress):
-        split = dict(source=source, seed=seed, fold=fold, num_labeled=count,
-                     order='sha256("<seed>:<fold>:<image id>")')
+        split = dict(source=source, seed=seed, fold=fold, num_labeled=count, order='sha256("<seed>:<fold>:<image id>")')
         labeled, unlabeled = split_coco(coco, count, split, keep_annotations)
         if not any(_is_box(thing) for thing in labeled['annotations']):
-            raise UserError(f'the {count} labelled image(s) of fold {fold} of {ann_file} hold no '
-                            'box; label more images or use another seed.')
+            raise UserError(
+                f'the {count} labelled image(s) of fold {fold} of {ann_file} hold no '
+                'box; label more images or use another seed.'
+            )
         stem = out_dir / f'{ann_file.stem}.{fold}@{name}'
         paths = Path(f'{stem}.json'), Path(f'{stem}-unlabeled.json')
         write_json(paths[0], labeled)
@@ -89,8 +97,7 @@ def split_coco(coco: dict, count: int, split: dict, keep_annotations: bool = Fal
     parts = []
     for part, inside in (('labeled', True), ('unlabeled', False)):
         keep = inside or keep_annotations
-        annotations = [thing for thing in coco['annotations']
-                       if keep and (thing['image_id'] in chosen) == inside]
+        annotations = [thing for thing in coco['annotations'] if keep and (thing['image_id'] in chosen) == inside]
         images = [image for image in coco['images'] if (image['id'] in chosen) == inside]
         new_info = dict(info if isinstance(info, dict) else {}, split=dict(split, part=part))
         parts.append(dict(coco, info=new_info, images=images, annotations=annotations))
@@ -99,11 +106,12 @@ def split_coco(coco: dict, count: int, split: dict, keep_annotations: bool = Fal
 
 def _check_unique(ann_file: Path, images: list[dict]) -> None:
     for key in ('id', 'file_name'):
-        value, times = Counter(image[key] for image in images).most_common(1)[0] if images \
-            else (None, 0)
+        value, times = Counter(image[key] for image in images).most_common(1)[0] if images else (None, 0)
         if times > 1:
-            raise UserError(f'{ann_file} lists {times} images with {key} {value!r}, so one image '
-                            'could get into both parts; make them unique.')
+            raise UserError(
+                f'{ann_file} lists {times} images with {key} {value!r}, so one image '
+                'could get into both parts; make them unique.'
+            )
 
 
 def _from_percent(percent: float, total: int, ann_file: Path) -> int:
@@ -111,15 +119,16 @@ def _from_percent(percent: float, total: int, ann_file: Path) -> int:
         raise UserError(f'percent={percent:g} must lie above 0 and below 100.')
     count = int(total * percent / 100 + 0.5)
     if not 0 < count < total:
-        raise UserError(f'{percent:g} % of the {total} image(s) of {ann_file} leaves a part '
-                        'without images; give another percentage.')
+        raise UserError(
+            f'{percent:g} % of the {total} image(s) of {ann_file} leaves a part '
+            'without images; give another percentage.'
+        )
     return count
 
 
 def _check_count(count: int, total: int, ann_file: Path) -> int:
     if not 0 < count < total:
-        raise UserError(f'count={count} must lie above 0 and below the {total} image(s) of '
-                        f'{ann_file}.')
+        raise UserError(f'count={count} must lie above 0 and below the {total} image(s) of {ann_file}.')
     return count
 
 
@@ -133,4 +142,5 @@ def _track(amounts: list, folds: int, progress: bool):
     if not progress:
         return jobs
     from rich.progress import track
+
     return track(jobs, description='writing splits')

@@ -14,6 +14,7 @@ Layout under ``root``::
 
 An image depends on (version, seed, split, index, camera) only, never on how many are made.
 """
+
 import hashlib
 import json
 import os
@@ -37,9 +38,16 @@ _QUALITY = 92
 _MARK = '.sssd-toy'  # says that the folder is ours to clean and rewrite
 
 
-def make_toy(root: str | Path, num_train: int = 1000, num_val: int = 200,
-             num_labeled: int = 100, seed: int = 0, progress: bool = True, camera: str = 'plain',
-             labeled_below: float = 1.0) -> dict[str, Path]:
+def make_toy(
+    root: str | Path,
+    num_train: int = 1000,
+    num_val: int = 200,
+    num_labeled: int = 100,
+    seed: int = 0,
+    progress: bool = True,
+    camera: str = 'plain',
+    labeled_below: float = 1.0,
+) -> dict[str, Path]:
     """Make the toy data set, or take what already lies there if it is the same one.
 
     Images are drawn anew only if version, seed, camera or their number differ; with another
@@ -104,27 +112,38 @@ def labeled_order(count: int, seed: int) -> list[int]:
 
 def _check_numbers(num_train: int, num_val: int, num_labeled: int, seed: int) -> None:
     if num_train < 2 or num_val < 1:
-        raise UserError(f'the toy data set needs num_train >= 2 and num_val >= 1, '
-                        f'but got num_train={num_train} and num_val={num_val}.')
+        raise UserError(
+            f'the toy data set needs num_train >= 2 and num_val >= 1, '
+            f'but got num_train={num_train} and num_val={num_val}.'
+        )
     if not 1 <= num_labeled < num_train:
-        raise UserError(f'num_labeled={num_labeled} must be at least 1 and less than '
-                        f'num_train={num_train}, so that some images stay unlabelled.')
+        raise UserError(
+            f'num_labeled={num_labeled} must be at least 1 and less than '
+            f'num_train={num_train}, so that some images stay unlabelled.'
+        )
     if seed < 0:
         raise UserError(f'seed={seed} is negative; give 0 or more.')
 
 
 def _info(split: str, count: int, seed: int, camera: str) -> dict:
     """What the images follow from. The plain camera goes without saying, as before there were others."""
-    return dict(description=_DESCRIPTION, version=VERSION, seed=seed, split=split, num_images=count,
-                min_size=MIN_SIZE, max_size=MAX_SIZE, min_visible=MIN_VISIBLE,
-                **({} if camera == 'plain' else dict(camera=camera)))
+    return dict(
+        description=_DESCRIPTION,
+        version=VERSION,
+        seed=seed,
+        split=split,
+        num_images=count,
+        min_size=MIN_SIZE,
+        max_size=MAX_SIZE,
+        min_visible=MIN_VISIBLE,
+        **({} if camera == 'plain' else dict(camera=camera)),
+    )
 
 
 def _claim(root: Path) -> None:
     """Mark ``root`` as ours; UserError if it holds files that are not."""
     if root.is_file() or (root.is_dir() and any(root.iterdir()) and not (root / _MARK).exists()):
-        raise UserError(f'{root} holds other files, which the toy data set would overwrite; '
-                        'give a new folder.')
+        raise UserError(f'{root} holds other files, which the toy data set would overwrite; give a new folder.')
     root.mkdir(parents=True, exist_ok=True)
     (root / _MARK).touch()
 
@@ -161,10 +180,17 @@ def _make_images(root: Path, split: str, info: dict, progress: bool) -> None:
         images.append(dict(id=index, file_name=_name(index), width=width, height=height))
         for thing in objects:
             x1, y1, x2, y2 = thing.box
-            annotations.append(dict(
-                id=len(annotations) + 1, image_id=index, category_id=thing.label + 1,
-                bbox=[x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)], area=thing.area,
-                iscrowd=0, visible=thing.visible))
+            annotations.append(
+                dict(
+                    id=len(annotations) + 1,
+                    image_id=index,
+                    category_id=thing.label + 1,
+                    bbox=[x1, y1, round(x2 - x1, 2), round(y2 - y1, 2)],
+                    area=thing.area,
+                    iscrowd=0,
+                    visible=thing.visible,
+                )
+            )
     write_json(stamp, _coco(info, images, annotations))
 
 
@@ -184,21 +210,26 @@ def _drop_parts(root: Path) -> None:
 def _split(root: Path, num_labeled: int, seed: int, labeled_below: float) -> None:
     """Write labeled.json, unlabeled.json and the folder of unlabelled images."""
     coco = json.loads((root / 'train.json').read_text())
-    info = dict(coco['info'], num_labeled=num_labeled,
-                **({} if labeled_below == 1 else dict(labeled_below=labeled_below)))
+    info = dict(
+        coco['info'], num_labeled=num_labeled, **({} if labeled_below == 1 else dict(labeled_below=labeled_below))
+    )
     labeled_info, unlabeled_info = (dict(info, split=name) for name in ('labeled', 'unlabeled'))
     links = root / 'unlabeled'
-    if (_read_info(root / 'labeled.json') == labeled_info
-            and _read_info(root / 'unlabeled.json') == unlabeled_info
-            and len(list(links.glob('*.jpg'))) == len(coco['images']) - num_labeled):
+    if (
+        _read_info(root / 'labeled.json') == labeled_info
+        and _read_info(root / 'unlabeled.json') == unlabeled_info
+        and len(list(links.glob('*.jpg'))) == len(coco['images']) - num_labeled
+    ):
         return
     order = labeled_order(len(coco['images']), seed)
     if labeled_below < 1:
         small = _images_below(coco, labeled_below)
         if len(small) < num_labeled:
-            raise UserError(f'{len(small)} of the {len(coco["images"])} training images in {root} have objects below '
-                            f'{labeled_below:g} alone; ask for at most so many labelled ones (num_labeled), or for '
-                            'more images (num_train).')
+            raise UserError(
+                f'{len(small)} of the {len(coco["images"])} training images in {root} have objects below '
+                f'{labeled_below:g} alone; ask for at most so many labelled ones (num_labeled), or for '
+                'more images (num_train).'
+            )
         order = [index for index in order if index in small]
     chosen = set(order[:num_labeled])
     images = {True: [], False: []}
@@ -238,4 +269,5 @@ def _track(count: int, text: str, progress: bool):
     if not progress:
         return range(count)
     from rich.progress import track
+
     return track(range(count), description=text)

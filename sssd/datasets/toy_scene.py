@@ -1,4 +1,5 @@
 """Draws one image of the toy data set: background, distractors, objects; `cameras.py` takes its picture."""
+
 from dataclasses import dataclass
 
 import cv2
@@ -20,6 +21,7 @@ _HUE_SPREAD = 10.0  # standard deviation of a class's hues, degrees
 @dataclass
 class ToyObject:
     """One annotated object: class index, box x1 y1 x2 y2 in pixels, pixel area, visible share."""
+
     label: int
     box: tuple[float, float, float, float]
     area: int
@@ -86,9 +88,9 @@ def _plan(rng, height: int, width: int) -> list:
     wanted = 0 if rng.random() < EMPTY_SHARE else rng.integers(2, 10)
     for _ in range(wanted):
         size = np.exp(rng.uniform(np.log(MIN_SIZE), np.log(MAX_SIZE)))
-        if plan and size ** 2 > budget:
+        if plan and size**2 > budget:
             continue
-        budget -= size ** 2
+        budget -= size**2
         label = int(rng.integers(len(CLASSES)))
         points = fit_box(class_outline(CLASSES[label], rng), size * np.sqrt(height * width))
         depth = np.log(size) + rng.normal(0, 0.7)  # large ones tend to lie below
@@ -105,17 +107,14 @@ def _random_distractor(rng, height: int, width: int) -> np.ndarray:
     return fit_box(distractor_outline(name, rng), size * np.sqrt(height * width))
 
 
-def _place(points, label, rng, height: int, width: int, below: list[_Shape],
-           tries: int = 12) -> _Shape | None:
+def _place(points, label, rng, height: int, width: int, below: list[_Shape], tries: int = 12) -> _Shape | None:
     """Find a place that leaves the objects below visible; None if there is none."""
     half = (points.max(0) - points.min(0)) / 2
     for _ in range(tries):
         low, high = 0.55 * half, np.array([width, height]) - 0.55 * half
-        centre = np.where(high > low, rng.uniform(low, np.maximum(high, low + 1e-3)),
-                          np.array([width, height]) / 2)
+        centre = np.where(high > low, rng.uniform(low, np.maximum(high, low + 1e-3)), np.array([width, height]) / 2)
         shape = _Shape(points + centre, label, height, width)
-        hidden = any(other.label is not None and other.visible_without(shape.mask) < MIN_VISIBLE
-                     for other in below)
+        hidden = any(other.label is not None and other.visible_without(shape.mask) < MIN_VISIBLE for other in below)
         if hidden or shape.visible < MIN_VISIBLE:
             continue
         for other in below:
@@ -129,8 +128,7 @@ def _annotate(shape: _Shape, height: int, width: int) -> ToyObject:
     x1, y1 = np.clip(shape.outline.min(0), 0, limits)
     x2, y2 = np.clip(shape.outline.max(0), 0, limits)
     box = tuple(round(float(value), 2) for value in (x1, y1, x2, y2))
-    return ToyObject(shape.label, box, int(np.count_nonzero(shape.mask)),
-                     round(float(shape.visible), 3))
+    return ToyObject(shape.label, box, int(np.count_nonzero(shape.mask)), round(float(shape.visible), 3))
 
 
 def _noise(rng, height: int, width: int, coarsest: int, octaves: int) -> np.ndarray:
@@ -140,7 +138,7 @@ def _noise(rng, height: int, width: int, coarsest: int, octaves: int) -> np.ndar
         cell = max(coarsest >> octave, 1)
         grid = rng.random((height // cell + 2, width // cell + 2), np.float32)
         layer = cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
-        total += layer * 0.5 ** octave
+        total += layer * 0.5**octave
     return cv2.normalize(total, None, 0, 1, cv2.NORM_MINMAX)
 
 
@@ -148,7 +146,7 @@ def _ramp(rng, height: int, width: int) -> np.ndarray:
     """A linear gradient in [0, 1] in a random direction, (height, width) float32."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[:height, :width].astype(np.float32)
-    ramp = (x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle)))
+    ramp = x * np.float32(np.cos(angle)) + y * np.float32(np.sin(angle))
     return cv2.normalize(ramp, None, 0, 1, cv2.NORM_MINMAX)
 
 
@@ -203,7 +201,7 @@ def _paint(image: np.ndarray, shape: _Shape, rng, soft: bool = False) -> None:
     pad = int(3 * blur) + 2
     low = np.maximum(np.floor(outline.min(0)).astype(int) - pad, 0)
     high = np.minimum(np.ceil(outline.max(0)).astype(int) + pad, [image.shape[1], image.shape[0]])
-    region = image[low[1]:high[1], low[0]:high[0]]
+    region = image[low[1] : high[1], low[0] : high[0]]
     height, width = region.shape[:2]
     around = region.reshape(-1, 3).mean(0)
     contrast = np.exp(rng.uniform(np.log(25), np.log(60 if soft else 200)))
@@ -212,7 +210,7 @@ def _paint(image: np.ndarray, shape: _Shape, rng, soft: bool = False) -> None:
         first = _hue_colour(shape.label, rng)
     fill = _fill(rng, height, width, first, contrast, size)
 
-    points = [np.round((outline - low) * 2 ** _SUBPIXEL).astype(np.int32)]
+    points = [np.round((outline - low) * 2**_SUBPIXEL).astype(np.int32)]
     alpha = np.zeros((height, width), np.uint8)
     cv2.fillPoly(alpha, points, 255, cv2.LINE_AA, _SUBPIXEL)
     if soft:

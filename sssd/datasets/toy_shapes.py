@@ -3,6 +3,7 @@
 An outline is an ``(N, 2)`` float array of x, y around the origin, of no particular size;
 :func:`fit_box` gives it its size.
 """
+
 import numpy as np
 
 CLASSES = ('disc', 'square', 'triangle', 'star', 'cross')

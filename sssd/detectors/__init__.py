@@ -1,4 +1,5 @@
 """Training-time detectors: they hold mmdet detectors and change none of them."""
+
 from sssd.detectors.guidance import Guidance
 from sssd.detectors.guided import GuidedDetector
 from sssd.detectors.sed import SED

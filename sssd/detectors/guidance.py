@@ -1,4 +1,5 @@
 """Self-distillation from labels: what a detector is given while it trains, beside itself."""
+
 from collections.abc import Sequence
 
 import torch
@@ -48,22 +49,34 @@ class Guidance(BaseModule):
         UserError: If nothing would train a guide that is not frozen.
     """
 
-    def __init__(self,
-                 channels: int,
-                 num_classes: int,
-                 strides: Sequence[int | tuple[int, int]],
-                 guide: dict | None = None,
-                 distance: dict | None = None,
-                 lambda_: float = 75.0,
-                 student_grad: float = 1.0,
-                 guide_loss: bool = True,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        strides: Sequence[int | tuple[int, int]],
+        guide: dict | None = None,
+        distance: dict | None = None,
+        lambda_: float = 75.0,
+        student_grad: float = 1.0,
+        guide_loss: bool = True,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
-        self.guide = MODELS.build({'type': 'LGD', '_scope_': 'sssd', **(guide or {}), 'channels': channels,
-                                   'num_classes': num_classes, 'strides': strides})
+        self.guide = MODELS.build(
+            {
+                'type': 'LGD',
+                '_scope_': 'sssd',
+                **(guide or {}),
+                'channels': channels,
+                'num_classes': num_classes,
+                'strides': strides,
+            }
+        )
         if not guide_loss and any(value.requires_grad for value in self.guide.parameters()):
-            raise UserError(f'Guidance: nothing trains the guide {type(self.guide).__name__} with guide_loss=False; '
-                            'take guide_loss out, or freeze a trained guide, as LabelEnc(frozen=True) does.')
+            raise UserError(
+                f'Guidance: nothing trains the guide {type(self.guide).__name__} with guide_loss=False; '
+                'take guide_loss out, or freeze a trained guide, as LabelEnc(frozen=True) does.'
+            )
         self.adapter = conv_stack(channels)
         self.distance = LOSSES.build({'type': 'FeatureDistance', **(distance or {})})
         self.lambda_, self.student_grad, self.guide_loss = lambda_, student_grad, guide_loss
@@ -158,12 +171,20 @@ def pyramid_of(detector: nn.Module) -> dict:
     """
     head = getattr(detector, 'rpn_head', None) or getattr(detector, 'bbox_head', None)
     strides = getattr(getattr(head, 'prior_generator', None), 'strides', None)
-    if getattr(detector, 'neck', None) is None or strides is None or not isinstance(
-            getattr(head, 'in_channels', None), int):
-        raise UserError(f'Guidance: {type(detector).__name__} has no dense head over a pyramid of equal channels and '
-                        'known strides; use a detector such as RetinaNet, FCOS or Faster R-CNN.')
+    if (
+        getattr(detector, 'neck', None) is None
+        or strides is None
+        or not isinstance(getattr(head, 'in_channels', None), int)
+    ):
+        raise UserError(
+            f'Guidance: {type(detector).__name__} has no dense head over a pyramid of equal channels and '
+            'known strides; use a detector such as RetinaNet, FCOS or Faster R-CNN.'
+        )
     second = getattr(detector, 'roi_head', None)
     classifier = head if second is None else second.bbox_head
     classifier = classifier[0] if isinstance(classifier, nn.ModuleList) else classifier
-    return dict(channels=head.in_channels, num_classes=classifier.num_classes,
-                strides=[tuple(int(side) for side in torch.as_tensor(stride).expand(2)) for stride in strides])
+    return dict(
+        channels=head.in_channels,
+        num_classes=classifier.num_classes,
+        strides=[tuple(int(side) for side in torch.as_tensor(stride).expand(2)) for stride in strides],
+    )

@@ -1,4 +1,5 @@
 """Self-distillation from labels: one wrapper for LGD, SSSD and LabelEnc around any mmdet detector with a pyramid."""
+
 import copy
 from collections.abc import Sequence
 
@@ -36,24 +37,29 @@ class GuidedDetector(CarriesGuidance, BaseDetector):
         UserError: If the detector has no pyramid of the known kind, or an option is unknown.
     """
 
-    def __init__(self,
-                 detector: dict,
-                 guide: dict | None = None,
-                 distance: dict | None = None,
-                 lambda_: float = 75.0,
-                 student_grad: float = 1.0,
-                 guide_loss: bool = True,
-                 predict_on: str = 'student',
-                 data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
-        super().__init__(data_preprocessor=data_preprocessor or copy.deepcopy(detector.get('data_preprocessor')),
-                         init_cfg=init_cfg)
+    def __init__(
+        self,
+        detector: dict,
+        guide: dict | None = None,
+        distance: dict | None = None,
+        lambda_: float = 75.0,
+        student_grad: float = 1.0,
+        guide_loss: bool = True,
+        predict_on: str = 'student',
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            data_preprocessor=data_preprocessor or copy.deepcopy(detector.get('data_preprocessor')), init_cfg=init_cfg
+        )
         if predict_on not in ('student', 'guide'):
             raise UserError(f'GuidedDetector: predict_on is {predict_on!r}; use student (the default) or guide.')
         self.predict_on = predict_on
         self.detector = MMDET_MODELS.build(copy.deepcopy(detector))
-        self.guidance = build_guidance(self.detector, dict(
-            guide=guide, distance=distance, lambda_=lambda_, student_grad=student_grad, guide_loss=guide_loss))
+        self.guidance = build_guidance(
+            self.detector,
+            dict(guide=guide, distance=distance, lambda_=lambda_, student_grad=student_grad, guide_loss=guide_loss),
+        )
 
     def extract_feat(self, batch_inputs: Tensor) -> Sequence[Tensor]:
         """The student's pyramid of a batch (n, 3, H, W)."""

@@ -1,4 +1,5 @@
 """Scale-Equivalent Distillation (SED): one detector class for every mmdet detector."""
+
 import copy
 from collections.abc import Sequence
 
@@ -53,18 +54,20 @@ class SED(CarriesGuidance, SemiBaseDetector):
         UserError: If a view or the guidance refuses the detector, or an option is unknown.
     """
 
-    def __init__(self,
-                 detector: dict,
-                 views: Sequence[dict] | None = None,
-                 scale_loss: dict | None = None,
-                 distill_loss: dict | None = None,
-                 lambda_s: float = 1.0,
-                 lambda_d: float = 1.0,
-                 scale_view: str = 'strong',
-                 guidance: dict | None = None,
-                 semi_test_cfg: dict | None = None,
-                 data_preprocessor: dict | None = None,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        detector: dict,
+        views: Sequence[dict] | None = None,
+        scale_loss: dict | None = None,
+        distill_loss: dict | None = None,
+        lambda_s: float = 1.0,
+        lambda_d: float = 1.0,
+        scale_view: str = 'strong',
+        guidance: dict | None = None,
+        semi_test_cfg: dict | None = None,
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
         # Not SemiBaseDetector's constructor: it builds twice from one dict, which DETR-like detectors change.
         super(SemiBaseDetector, self).__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.student = MMDET_MODELS.build(copy.deepcopy(detector))
@@ -153,8 +156,9 @@ class SED(CarriesGuidance, SemiBaseDetector):
             samples: Data samples of the batch at full size.
             factor: How much smaller than full size the batch is.
         """
-        metas = [dict(sample.metainfo, img_shape=tuple(side / factor for side in sample.img_shape[:2]))
-                 for sample in samples]
+        metas = [
+            dict(sample.metainfo, img_shape=tuple(side / factor for side in sample.img_shape[:2])) for sample in samples
+        ]
         return Pass(detector, detector.extract_feat(inputs), metas, tuple(inputs.shape[-2:]))
 
 
@@ -172,8 +176,10 @@ def shrink(images: Tensor, shift: int) -> Tensor:
         UserError: If a side is no multiple of 2**shift.
     """
     if any(side % 2**shift for side in images.shape[-2:]):
-        raise UserError(f'SED: a batch of {tuple(images.shape[-2:])} pixels cannot be shrunk by 2**{shift}; set '
-                        f'pad_size_divisor of the data preprocessor to a multiple of {2**shift}, 64 for S=1.')
+        raise UserError(
+            f'SED: a batch of {tuple(images.shape[-2:])} pixels cannot be shrunk by 2**{shift}; set '
+            f'pad_size_divisor of the data preprocessor to a multiple of {2**shift}, 64 for S=1.'
+        )
     for _ in range(shift):
         images = F.interpolate(images, scale_factor=0.5, mode='bilinear', antialias=True)
     return images

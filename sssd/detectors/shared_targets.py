@@ -1,4 +1,5 @@
 """A detector's own losses on given features, with targets that are assigned once."""
+
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -42,12 +43,16 @@ class SharedTargets:
     @contextmanager
     def recorded(self) -> Iterator[None]:
         """Within it, everything that is assigned is kept."""
+
         def keep(method, kept):
             """The method, with its result kept."""
+
             def call(*args, **kwargs):
                 kept.append(method(*args, **kwargs))
                 return kept[-1]
+
             return call
+
         with self._overlaid(keep):
             yield
 
@@ -73,8 +78,10 @@ def assigning_methods(detector: nn.Module) -> list[tuple[object, str]]:
     for part in ('bbox_head', 'rpn_head'):
         head = getattr(detector, part, None)
         if head is not None and not hasattr(head, 'get_targets'):
-            raise UserError(f'{type(head).__name__} assigns its targets by itself, so a guided detector cannot share '
-                            'them; take a head with get_targets, such as RetinaHead, FCOSHead or RPNHead.')
+            raise UserError(
+                f'{type(head).__name__} assigns its targets by itself, so a guided detector cannot share '
+                'them; take a head with get_targets, such as RetinaHead, FCOSHead or RPNHead.'
+            )
     found = [(module, 'get_targets') for module in detector.modules() if hasattr(module, 'get_targets')]
     samplers = getattr(getattr(detector, 'roi_head', None), 'bbox_sampler', None) or []
     return found + [(sampler, 'sample') for sampler in (samplers if isinstance(samplers, list) else [samplers])]

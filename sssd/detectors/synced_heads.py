@@ -3,6 +3,7 @@
 mmdet's anchor heads divide their losses by the rank's own number of samples, so a rank with few boxes weighs
 each of them more. Its FCOS and ATSS heads take the mean over ranks instead, and so do these.
 """
+
 from mmdet.models.dense_heads import RetinaHead, RPNHead
 from mmdet.utils import reduce_mean
 

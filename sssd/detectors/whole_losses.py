@@ -1,4 +1,5 @@
 """A detector's own losses in which every trainable parameter takes part."""
+
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.structures import SampleList
 from torch import Tensor, nn

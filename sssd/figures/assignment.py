@@ -1,4 +1,5 @@
 """Which rows of a dense head are foreground, by the head's own label assignment."""
+
 import inspect
 from collections.abc import Sequence
 
@@ -19,8 +20,9 @@ LABELS_ALONE = (MaxIoUAssigner, ATSSAssigner, UniformAssigner)
 BY_PREDICTIONS = (DDODHead, FreeAnchorRetinaHead, PAAHead, TOODHead)
 
 
-def assign(head: nn.Module, priors: Sequence[Tensor], boxes: Tensor,
-           image: tuple[int, int] | None = None, assigner=None) -> list[Tensor]:
+def assign(
+    head: nn.Module, priors: Sequence[Tensor], boxes: Tensor, image: tuple[int, int] | None = None, assigner=None
+) -> list[Tensor]:
     """Which object each cell and prior of a head is assigned to, before anything is sampled.
 
     Heads of anchors ask their ``assigner``; FCOS, which has none, is asked for its targets (``regress_ranges``). Where
@@ -46,8 +48,10 @@ def assign(head: nn.Module, priors: Sequence[Tensor], boxes: Tensor,
         return _by_ranges(head, priors, boxes)
     how = f'by {type(assigner).__name__}' if assigner is not None else 'in a way of its own'
     how = 'by what it predicts' if isinstance(head, BY_PREDICTIONS) else how
-    raise UserError(f'{type(head).__name__} assigns its targets {how}, so labels alone do not tell its foreground; use '
-                    'RetinaHead, RPNHead, ATSSHead, YOLOFHead or FCOSHead.')
+    raise UserError(
+        f'{type(head).__name__} assigns its targets {how}, so labels alone do not tell its foreground; use '
+        'RetinaHead, RPNHead, ATSSHead, YOLOFHead or FCOSHead.'
+    )
 
 
 def _by_assigner(head: nn.Module, assigner, priors: Sequence[Tensor], boxes: Tensor, image) -> Tensor:
@@ -56,9 +60,11 @@ def _by_assigner(head: nn.Module, assigner, priors: Sequence[Tensor], boxes: Ten
     border = head.train_cfg.get('allowed_border', -1) if image is not None else -1
     inside = anchor_inside_flags(anchors, anchors.new_ones(len(anchors), dtype=torch.bool), image or (0, 0), border)
     levels = [int(part.sum()) for part in inside.split([len(level) for level in priors])]
-    known = dict(pred_instances=InstanceData(priors=anchors[inside], decoder_priors=anchors[inside]),
-                 num_level_priors=levels,
-                 gt_instances=InstanceData(bboxes=boxes, labels=boxes.new_zeros(len(boxes), dtype=torch.long)))
+    known = dict(
+        pred_instances=InstanceData(priors=anchors[inside], decoder_priors=anchors[inside]),
+        num_level_priors=levels,
+        gt_instances=InstanceData(bboxes=boxes, labels=boxes.new_zeros(len(boxes), dtype=torch.long)),
+    )
     found = anchors.new_full((len(anchors),), NEITHER, dtype=torch.long)
     wanted = inspect.signature(assigner.assign).parameters
     found[inside] = assigner.assign(**{name: value for name, value in known.items() if name in wanted}).gt_inds

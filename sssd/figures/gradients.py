@@ -1,4 +1,5 @@
 """Which rows the gradient comes from under each re-weighting (SED, Fig. 4)."""
+
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -16,8 +17,13 @@ from sssd.views import PredictionView, View
 REWEIGHTS = dict(Mean='mean (vanilla)', OHEM='OHEM', Focal='focal', Histogram='histogram (Eq. 5)')
 
 
-def gradient_shares(runs: Iterable[ScalePasses], views: Sequence[View], shift: int, bins: int = 30,
-                    names: Sequence[str] = tuple(REWEIGHTS)) -> dict:
+def gradient_shares(
+    runs: Iterable[ScalePasses],
+    views: Sequence[View],
+    shift: int,
+    bins: int = 30,
+    names: Sequence[str] = tuple(REWEIGHTS),
+) -> dict:
     """What the rows of each bin of g contribute to the gradient of the scale loss's classification part (Fig. 4).
 
     "Our re-weighting strategy ... linearizes the relationship between gradient contribution and score distance." Both
@@ -50,8 +56,11 @@ def gradient_shares(runs: Iterable[ScalePasses], views: Sequence[View], shift: i
                     gradient = row_gradients(reweight, target, pred, pair[0].valid)
                     sums[view.name][name] += binned(gradient.double(), index, bins)
         images, count = images + len(run.boxes), count + 1
-    return dict(images=images, batches=count, views={
-        view.name: _summary(rows[view.name] / max(images, 1), sums[view.name], max(count, 1)) for view in views})
+    return dict(
+        images=images,
+        batches=count,
+        views={view.name: _summary(rows[view.name] / max(images, 1), sums[view.name], max(count, 1)) for view in views},
+    )
 
 
 def build(name: str, bins: int) -> Reweight:
@@ -66,7 +75,7 @@ def row_gradients(reweight: Reweight, target: PredictionView, pred: PredictionVi
     with torch.enable_grad():
         divergence = kl_divergence(fixed, logits, target.activation)
         weight = reweight(divergence, score_distance(fixed, logits.detach(), target.activation), valid)
-        gradient, = torch.autograd.grad((weight * divergence).sum(), logits)
+        (gradient,) = torch.autograd.grad((weight * divergence).sum(), logits)
     return gradient.abs().sum(-1)
 
 
@@ -83,9 +92,12 @@ def binned(values: Tensor, index: Tensor, bins: int) -> np.ndarray:
 
 def _summary(rows: np.ndarray, sums: dict[str, np.ndarray], batches: int) -> dict:
     edges = [round(edge, 6) for edge in np.linspace(0, 1, len(rows) + 1).tolist()]
-    weighted = {name: dict(gradient=(total / batches).tolist(),
-                           share=(total / total.sum()).tolist() if total.sum() > 0 else None)
-                for name, total in sums.items()}
+    weighted = {
+        name: dict(
+            gradient=(total / batches).tolist(), share=(total / total.sum()).tolist() if total.sum() > 0 else None
+        )
+        for name, total in sums.items()
+    }
     return dict(edges=edges, rows=rows.tolist(), reweight=weighted)
 
 
@@ -102,8 +114,13 @@ def draw_gradient_shares(result: dict, title: str):
             left.set(title=f'{name}: average sample', xlabel='g', ylabel='rows per image', xlim=(0, last))
             for place, (reweight, values) in enumerate(found['reweight'].items()):
                 if values['share'] is not None:
-                    right.plot((edges[1:] + edges[:-1]) / 2, values['share'], marker='.', color=colour(place),
-                               label=REWEIGHTS.get(reweight, reweight))
+                    right.plot(
+                        (edges[1:] + edges[:-1]) / 2,
+                        values['share'],
+                        marker='.',
+                        color=colour(place),
+                        label=REWEIGHTS.get(reweight, reweight),
+                    )
             right.set(title=f'{name}: gradient', xlabel='g', ylabel='share of the gradient', xlim=(0, last))
             right.set_ylim(bottom=0)
             if right.lines:

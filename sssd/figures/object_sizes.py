@@ -1,4 +1,5 @@
 """Sizes of the objects of a data set as a detector sees them (SED, Fig. 2a and 5)."""
+
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -56,8 +57,8 @@ def object_sizes(infos: Iterable[dict], resizing: Resizing) -> tuple[np.ndarray,
             if not item.get('ignore_flag'):
                 x1, y1, x2, y2 = item['bbox']
                 side = max(x2 - x1, 0.0) * max(y2 - y1, 0.0)
-                pixels.append((side * x * y)**0.5)
-                relative.append((side / (info['width'] * info['height']))**0.5)
+                pixels.append((side * x * y) ** 0.5)
+                relative.append((side / (info['width'] * info['height'])) ** 0.5)
     if not pixels:
         raise UserError('none of the images has an object, so there are no sizes; name a labelled file with --ann.')
     return np.array(pixels), np.array(relative)
@@ -77,16 +78,28 @@ def size_statistics(pixels: np.ndarray, relative: np.ndarray, valid: Sequence[Va
         ``share`` of the objects in them.
     """
     shares = np.linspace(0, 1, 101)
-    found = [dict(shift=each.shift, rate=2**each.shift, intervals=each.intervals, share=each.share_of(pixels))
-             for each in valid]
-    return dict(objects=len(pixels), pixels=_spread(pixels), relative=_spread(relative), valid=found,
-                cdf=dict(size=np.quantile(pixels, shares).tolist(), share=shares.tolist()))
+    found = [
+        dict(shift=each.shift, rate=2**each.shift, intervals=each.intervals, share=each.share_of(pixels))
+        for each in valid
+    ]
+    return dict(
+        objects=len(pixels),
+        pixels=_spread(pixels),
+        relative=_spread(relative),
+        valid=found,
+        cdf=dict(size=np.quantile(pixels, shares).tolist(), share=shares.tolist()),
+    )
 
 
 def _spread(values: np.ndarray) -> dict:
     marks = dict(zip(map(str, SHARES), np.percentile(values, SHARES).tolist()))
-    return dict(mean=float(values.mean()), std=float(values.std()), least=float(values.min()), most=float(values.max()),
-                percentiles=marks)
+    return dict(
+        mean=float(values.mean()),
+        std=float(values.std()),
+        least=float(values.min()),
+        most=float(values.max()),
+        percentiles=marks,
+    )
 
 
 def draw_sizes(result: dict, pixels: np.ndarray, title: str):
@@ -96,8 +109,12 @@ def draw_sizes(result: dict, pixels: np.ndarray, title: str):
         edges = np.geomspace(max(pixels.min(), 1e-3), max(pixels.max(), pixels.min() * 1.01), 40)
         left.hist(pixels, edges, color=colour(0))
         spread = result['pixels']
-        left.set(xscale='log', xlabel='square root of area, pixels', ylabel='objects',
-                 title=f'mean {spread["mean"]:.1f}, standard deviation {spread["std"]:.1f}')
+        left.set(
+            xscale='log',
+            xlabel='square root of area, pixels',
+            ylabel='objects',
+            title=f'mean {spread["mean"]:.1f}, standard deviation {spread["std"]:.1f}',
+        )
         right.plot(result['cdf']['size'], result['cdf']['share'], color=colour(6), label='CDF')
         _draw_ranges(right, result['valid'], edges[0], edges[-1])
         right.set(xscale='log', xlabel='square root of area, pixels', ylabel='share of the objects')

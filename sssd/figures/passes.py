@@ -1,4 +1,5 @@
 """Labelled images through a detector at full size and at 1/2**s of it."""
+
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ def choose(dataset, count: int | None, seed: int) -> list[int]:
 def batches(dataset, indices: Sequence[int], size: int) -> Iterator[tuple[dict, list[dict]]]:
     """Collated batches of so many images, as a dataloader gives them, each with what the data set knows of them."""
     for start in range(0, len(indices), size):
-        part = indices[start:start + size]
+        part = indices[start : start + size]
         yield pseudo_collate([dataset[index] for index in part]), [dataset.get_data_info(index) for index in part]
 
 
@@ -83,6 +84,8 @@ def dense_view(views: Sequence[View]) -> DenseView:
     for view in views:
         if isinstance(view, DenseView):
             return view
-    raise UserError('only the anchors or points of a dense head have a place in the image and objects that are '
-                    f'assigned to it by rule, and the detector has none (its views: '
-                    f'{", ".join(view.name for view in views)}): take RetinaNet, FCOS, Faster R-CNN or the like.')
+    raise UserError(
+        'only the anchors or points of a dense head have a place in the image and objects that are '
+        f'assigned to it by rule, and the detector has none (its views: '
+        f'{", ".join(view.name for view in views)}): take RetinaNet, FCOS, Faster R-CNN or the like.'
+    )

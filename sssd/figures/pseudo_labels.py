@@ -1,4 +1,5 @@
 """Recall and precision of hard pseudo-labels against the score threshold (SED, Fig. 2c)."""
+
 import io
 from collections.abc import Iterable, Sequence
 from contextlib import redirect_stdout
@@ -47,14 +48,19 @@ def detections(detector: nn.Module, loaded: Iterable[tuple[dict, list[dict]]]) -
 
 def _image(info: dict, found) -> Image:
     items = info.get('instances', [])
-    return Image(np.array([item['bbox'] for item in items], float).reshape(-1, 4),
-                 np.array([item['bbox_label'] for item in items], int),
-                 np.array([bool(item.get('ignore_flag')) for item in items], bool),
-                 found.bboxes.numpy().astype(float), found.labels.numpy(), found.scores.numpy().astype(float))
+    return Image(
+        np.array([item['bbox'] for item in items], float).reshape(-1, 4),
+        np.array([item['bbox_label'] for item in items], int),
+        np.array([bool(item.get('ignore_flag')) for item in items], bool),
+        found.bboxes.numpy().astype(float),
+        found.labels.numpy(),
+        found.scores.numpy().astype(float),
+    )
 
 
-def recall_precision(images: Sequence[Image], classes: int, thresholds: Sequence[float] = THRESHOLDS,
-                     ious: Sequence[float] = IOUS) -> dict:
+def recall_precision(
+    images: Sequence[Image], classes: int, thresholds: Sequence[float] = THRESHOLDS, ious: Sequence[float] = IOUS
+) -> dict:
     """Recall and precision of the detections that reach a score, over thresholds and IoUs (Fig. 2c).
 
     Detections are matched with objects of their class as COCO's evaluation does it: by falling score, each to the free
@@ -74,8 +80,13 @@ def recall_precision(images: Sequence[Image], classes: int, thresholds: Sequence
     """
     objects, scores, labels, right, counted = _matched(images, classes, ious)
     kept = scores[None] >= np.array(thresholds)[:, None]
-    result = dict(thresholds=list(thresholds), images=len(images), objects=int(objects.sum()), iou={},
-                  pseudo_labels=(kept & counted[0]).sum(1).tolist() if len(ious) else [])
+    result = dict(
+        thresholds=list(thresholds),
+        images=len(images),
+        objects=int(objects.sum()),
+        iou={},
+        pseudo_labels=(kept & counted[0]).sum(1).tolist() if len(ious) else [],
+    )
     for place, iou in enumerate(ious):
         member = np.eye(classes, dtype=int)[labels] * counted[place][:, None]
         labelled, correct = kept @ member, kept @ (member * right[place][:, None])
@@ -83,7 +94,8 @@ def recall_precision(images: Sequence[Image], classes: int, thresholds: Sequence
             recall=[_share(row.sum(), objects.sum()) for row in correct],
             precision=[_share(row.sum(), total.sum()) for row, total in zip(correct, labelled)],
             class_recall=[_mean_share(row, objects) for row in correct],
-            class_precision=[_mean_share(row, total) for row, total in zip(correct, labelled)])
+            class_precision=[_mean_share(row, total) for row, total in zip(correct, labelled)],
+        )
     return result
 
 
@@ -101,9 +113,14 @@ def _matched(images: Sequence[Image], classes: int, ious: Sequence[float]):
         if entry is not None:
             objects[entry['category_id']] += int((entry['gtIgnore'] == 0).sum())
             count = len(entry['dtScores'])
-            parts.append((np.array(entry['dtScores'], float), np.full(count, entry['category_id']),
-                          np.reshape(entry['dtMatches'], (len(ious), count)) > 0,
-                          ~np.reshape(entry['dtIgnore'], (len(ious), count)).astype(bool)))
+            parts.append(
+                (
+                    np.array(entry['dtScores'], float),
+                    np.full(count, entry['category_id']),
+                    np.reshape(entry['dtMatches'], (len(ious), count)) > 0,
+                    ~np.reshape(entry['dtIgnore'], (len(ious), count)).astype(bool),
+                )
+            )
     empty = np.zeros((len(ious), 0), bool)
     scores, labels, right, counted = zip(*parts, (np.zeros(0), np.zeros(0, int), empty, empty))
     return objects, np.concatenate(scores), np.concatenate(labels), np.concatenate(right, 1), np.concatenate(counted, 1)
@@ -122,14 +139,23 @@ def _as_coco(images: Sequence[Image], classes: int) -> tuple[COCO, COCO]:
 
 def _annotation(number: int, image: int, box: np.ndarray, label: int, **more) -> dict:
     x1, y1, x2, y2 = (float(side) for side in box)
-    return dict(id=number, image_id=image, category_id=int(label), bbox=[x1, y1, x2 - x1, y2 - y1],
-                area=(x2 - x1) * (y2 - y1), **more)
+    return dict(
+        id=number,
+        image_id=image,
+        category_id=int(label),
+        bbox=[x1, y1, x2 - x1, y2 - y1],
+        area=(x2 - x1) * (y2 - y1),
+        **more,
+    )
 
 
 def _indexed(annotations: list[dict], images: int, classes: int) -> COCO:
     coco = COCO()
-    coco.dataset = dict(images=[dict(id=number) for number in range(images)], annotations=annotations,
-                        categories=[dict(id=number) for number in range(classes)])
+    coco.dataset = dict(
+        images=[dict(id=number) for number in range(images)],
+        annotations=annotations,
+        categories=[dict(id=number) for number in range(classes)],
+    )
     with redirect_stdout(io.StringIO()):
         coco.createIndex()
     return coco

@@ -1,4 +1,5 @@
 """How far apart the scores of an image at two sizes are, for foreground and for background anchors (SED, Fig. 2b)."""
+
 from collections.abc import Iterable
 
 import numpy as np
@@ -18,8 +19,9 @@ MEASURES = ('objectness', 'g')
 GROUPS = ('foreground', 'background')
 
 
-def score_distances(runs: Iterable[ScalePasses], view: DenseView, shift: int, bins: int = 20,
-                    measure: str = 'objectness') -> dict:
+def score_distances(
+    runs: Iterable[ScalePasses], view: DenseView, shift: int, bins: int = 20, measure: str = 'objectness'
+) -> dict:
     """Anchors per image by the distance of their scores in X and in X^ (Fig. 2b).
 
     "The score distance is the absolute difference between the predictions of the image in different sizes. The Y-axis
@@ -50,16 +52,18 @@ def score_distances(runs: Iterable[ScalePasses], view: DenseView, shift: int, bi
 
 
 @torch.no_grad()
-def rows_of(run: ScalePasses, view: DenseView, shift: int,
-            measure: str = 'objectness') -> tuple[Tensor, Tensor, Tensor]:
+def rows_of(
+    run: ScalePasses, view: DenseView, shift: int, measure: str = 'objectness'
+) -> tuple[Tensor, Tensor, Tensor]:
     """For every paired row of a batch its score distance, what it is assigned to, and whether it counts: (N,) each."""
     full, small = view.scale_pair(run.full, run.small, shift)
     head, grids = getattr(run.full.detector, view.head), [level.grid for level in view.levels(run.full)]
     priors = head.prior_generator.grid_priors(grids, device=full.logits.device)
     images = [assign(head, priors, boxes, meta['img_shape']) for meta, boxes in zip(run.full.metas, run.boxes)]
     assigned = [torch.stack(level) for level in zip(*images)]
-    found = torch.cat([pairing.of_full(assigned[pairing.level], grids[pairing.level])
-                       for pairing in pairings(head, shift)], 1).flatten()
+    found = torch.cat(
+        [pairing.of_full(assigned[pairing.level], grids[pairing.level]) for pairing in pairings(head, shift)], 1
+    ).flatten()
     if measure == 'g':
         return score_distance(full.logits, small.logits, full.activation), found, full.valid
     here, there = (objectness(probabilities(rows.logits, rows.activation), rows.activation) for rows in (full, small))
@@ -70,11 +74,15 @@ def _summary(counts: np.ndarray, sums: np.ndarray, images: int, bins: int) -> di
     rows, per_image = counts.sum(1), counts / max(images, 1)
     ratio = [float(front / back) if back else None for front, back in zip(*counts)]
     return dict(
-        images=images, edges=[round(edge, 6) for edge in np.linspace(0, 1, bins + 1).tolist()],
-        **{name: per_image[group].tolist() for group, name in enumerate(GROUPS)}, ratio=ratio,
+        images=images,
+        edges=[round(edge, 6) for edge in np.linspace(0, 1, bins + 1).tolist()],
+        **{name: per_image[group].tolist() for group, name in enumerate(GROUPS)},
+        ratio=ratio,
         rows={name: float(per_image[group].sum()) for group, name in enumerate(GROUPS)},
-        mean_distance={name: float(sums[group] / rows[group]) if rows[group] else None
-                       for group, name in enumerate(GROUPS)})
+        mean_distance={
+            name: float(sums[group] / rows[group]) if rows[group] else None for group, name in enumerate(GROUPS)
+        },
+    )
 
 
 def draw_score_distances(result: dict, title: str):
@@ -89,8 +97,12 @@ def draw_score_distances(result: dict, title: str):
         left.set_yscale('log')
         left.set(xlabel='score distance', ylabel='anchors per image', xlim=(0, last))
         left.legend()
-        right.bar(centres, [value if value is not None else np.nan for value in result['ratio']], width * 0.85,
-                  color=colour(2))
+        right.bar(
+            centres,
+            [value if value is not None else np.nan for value in result['ratio']],
+            width * 0.85,
+            color=colour(2),
+        )
         right.set(xlabel='score distance', ylabel='foreground / background', xlim=(0, last), ylim=(0, None))
         figure.suptitle(title)
     return figure

@@ -1,4 +1,5 @@
 """One look for all figures."""
+
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -9,8 +10,7 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt  # noqa: E402
 
 #: Okabe and Ito's colours, which people with any colour vision tell apart.
-COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00',
-           '#000000', '#F0E442')
+COLOURS = ('#0072B2', '#D55E00', '#009E73', '#CC79A7', '#56B4E9', '#E69F00', '#000000', '#F0E442')
 SETTINGS = {
     'figure.dpi': 120,
     'font.size': 10,

@@ -1,4 +1,5 @@
 """What SED's training sees of unlabelled images: views, the teacher's scores, paired cells and their weight."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -72,8 +73,10 @@ def unlabelled_part(dataset):
             parts += inner
         elif len(part) and isinstance(part[0]['inputs'], dict) and part[0]['inputs'].get(BRANCHES[1]) is not None:
             return part
-    raise UserError('train_dataloader.dataset has no data set whose pipeline gives the branches '
-                    f'{" and ".join(BRANCHES)}: name a config of SED with unlabelled images.')
+    raise UserError(
+        'train_dataloader.dataset has no data set whose pipeline gives the branches '
+        f'{" and ".join(BRANCHES)}: name a config of SED with unlabelled images.'
+    )
 
 
 def choose_alike(dataset, count: int, seed: int) -> list[int]:
@@ -113,10 +116,14 @@ def training_views(model: SED, view: DenseView, batch: dict, shift: int) -> list
         height, width = sample.img_shape[:2]
         pictures = [picture(model, images[place]) for images in (weak, strong, scaled)]
         part = (-(-height // 2**shift), -(-width // 2**shift))
-        found.append(TrainingView(
-            *(each[:height, :width] for each in pictures[:2]), pictures[2][:part[0], :part[1]],
-            heat_of(teacher, place, (height, width)),
-            [replace(level, weights=level.weights[place]) for level in levels]))
+        found.append(
+            TrainingView(
+                *(each[:height, :width] for each in pictures[:2]),
+                pictures[2][: part[0], : part[1]],
+                heat_of(teacher, place, (height, width)),
+                [replace(level, weights=level.weights[place]) for level in levels],
+            )
+        )
     return found
 
 
@@ -127,9 +134,15 @@ def paired_weights(view: DenseView, reweight, full, small, shift: int) -> list[L
     weight = torch.where(here.valid, weight, weight.new_tensor(float('nan'))).reshape(len(full.metas), -1)
     levels, pairs = view.levels(full), view.paired(full, small, shift)
     parts = weight.split([level.logits.shape[1] for _, level, _ in pairs], 1)
-    return [LevelWeights(levels[pairing.level].stride, partner.stride,
-                         part.reshape(len(part), *level.grid, -1).sum(-1).cpu().numpy(), pairing.step)
-            for (pairing, level, partner), part in zip(pairs, parts)]
+    return [
+        LevelWeights(
+            levels[pairing.level].stride,
+            partner.stride,
+            part.reshape(len(part), *level.grid, -1).sum(-1).cpu().numpy(),
+            pairing.step,
+        )
+        for (pairing, level, partner), part in zip(pairs, parts)
+    ]
 
 
 def weight_of_rows(reweight, target, pred, valid: Tensor) -> Tensor:
@@ -144,8 +157,10 @@ def heat_of(levels: Sequence[Level], place: int, size: tuple[int, int]) -> np.nd
     for level in levels:
         scores = objectness(probabilities(level.logits[place], 'sigmoid'), 'sigmoid')
         cells = scores.reshape(*level.grid, -1).amax(-1).cpu().numpy()
-        rows, columns = (np.minimum((np.arange(side) // step).astype(int), most - 1)
-                         for side, step, most in zip(size, level.stride[::-1], level.grid))
+        rows, columns = (
+            np.minimum((np.arange(side) // step).astype(int), most - 1)
+            for side, step, most in zip(size, level.stride[::-1], level.grid)
+        )
         heat = np.maximum(heat, cells[rows][:, columns])
     return heat
 

@@ -1,4 +1,5 @@
 """The figure of what training sees; see ``training_views.py``."""
+
 from collections.abc import Sequence
 
 import numpy as np
@@ -25,8 +26,13 @@ def draw_training_views(images: Sequence[TrainingView], title: str):
     titles += [f'weights: stride {level.stride[0]:g}\nof X, {level.partner[0]:g} of X^' for level in levels]
     ratio = float(np.mean([image.strong.shape[0] / image.strong.shape[1] for image in images]))
     with styled():
-        figure, grid = plt.subplots(len(images), len(titles), squeeze=False, layout='constrained',
-                                    figsize=(PANEL * len(titles), (PANEL * ratio + 0.1) * len(images) + 0.8))
+        figure, grid = plt.subplots(
+            len(images),
+            len(titles),
+            squeeze=False,
+            layout='constrained',
+            figsize=(PANEL * len(titles), (PANEL * ratio + 0.1) * len(images) + 0.8),
+        )
         for text, axes in zip(titles, grid[0]):
             axes.set_title(text, fontsize=9)
         norm = _norm([level.weights for image in images for level in image.levels])
@@ -35,8 +41,15 @@ def draw_training_views(images: Sequence[TrainingView], title: str):
         figure.colorbar(scores, ax=grid[:, 3], location='bottom', shrink=0.9, label='score')
         if levels:
             ends = [] if norm is None else [norm.vmin, norm.vmax]
-            bar = figure.colorbar(weights, ax=grid[:, 4:], location='bottom', shrink=0.5 if len(levels) > 1 else 0.9,
-                                  label='weight of a cell', ticks=ends, format='%.2g')
+            bar = figure.colorbar(
+                weights,
+                ax=grid[:, 4:],
+                location='bottom',
+                shrink=0.5 if len(levels) > 1 else 0.9,
+                label='weight of a cell',
+                ticks=ends,
+                format='%.2g',
+            )
             bar.ax.minorticks_off()  # their labels overlap where all weights are alike
         figure.suptitle(title, fontsize=10)
     return figure
@@ -77,9 +90,21 @@ def _mark(strong: Axes, scaled: Axes, own: Axes, level: LevelWeights, place: int
         row, column = np.unravel_index(index, level.weights.shape)
         if not level.weights[row, column] > 0:
             continue
-        for axes, (across, down), size in ((strong, level.spacing, level.stride), (own, level.spacing, level.stride),
-                                           (scaled, level.partner, level.partner)):
+        for axes, (across, down), size in (
+            (strong, level.spacing, level.stride),
+            (own, level.spacing, level.stride),
+            (scaled, level.partner, level.partner),
+        ):
             corner = (column * across, row * down)
             axes.add_patch(Rectangle(corner, *size, fill=False, linewidth=1.2, edgecolor=colour(place + 3)))
-            axes.text(corner[0] + 1, corner[1] + 1, str(number), fontsize=5, ha='left', va='top', clip_on=True,
-                      color='white', bbox=dict(facecolor=colour(place + 3), edgecolor='none', pad=0.6))
+            axes.text(
+                corner[0] + 1,
+                corner[1] + 1,
+                str(number),
+                fontsize=5,
+                ha='left',
+                va='top',
+                clip_on=True,
+                color='white',
+                bbox=dict(facecolor=colour(place + 3), edgecolor='none', pad=0.6),
+            )

@@ -1,4 +1,5 @@
 """Which sizes of objects label assignment allows, for each s (SED, Fig. 5)."""
+
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
@@ -65,8 +66,10 @@ def assigner_of(head: nn.Module, low_quality: bool = False, pos_iou: float | Non
     if pos_iou is None:
         return assigner
     if not hasattr(assigner, 'pos_iou_thr'):
-        raise UserError(f'--pos-iou has no meaning for {type(head).__name__}, whose label assignment knows no IoU '
-                        'from which an anchor is foreground; leave it out.')
+        raise UserError(
+            f'--pos-iou has no meaning for {type(head).__name__}, whose label assignment knows no IoU '
+            'from which an anchor is foreground; leave it out.'
+        )
     if not 0 < pos_iou <= 1:
         raise UserError(f'--pos-iou is {pos_iou}, but an IoU lies in (0, 1].')
     assigner.pos_iou_thr = pos_iou
@@ -126,11 +129,15 @@ class LabelRule:
         if key not in self.kept:
             x, y = self.middles[level]
             square = torch.tensor([[x - size / 2, y - size / 2, x + size / 2, y + size / 2]], dtype=torch.float)
-            around = [priors + self.offset(x, y, stride).repeat(priors.shape[1] // 2)
-                      for priors, stride in zip(self.priors, self.strides)]
+            around = [
+                priors + self.offset(x, y, stride).repeat(priors.shape[1] // 2)
+                for priors, stride in zip(self.priors, self.strides)
+            ]
             side = 2 * REACH + 1
-            self.kept[key] = [(found > 0).reshape(side, side, -1)
-                              for found in assign(self.head, around, square, assigner=self.assigner)]
+            self.kept[key] = [
+                (found > 0).reshape(side, side, -1)
+                for found in assign(self.head, around, square, assigner=self.assigner)
+            ]
         return self.kept[key]
 
     def offset(self, x: float, y: float, stride: tuple[float, float]) -> Tensor:
@@ -144,7 +151,7 @@ def both(full: Tensor, small: Tensor, pair: Pairing) -> bool:
     The middle cells pair; from there on, ``step`` cells of X are one of X^.
     """
     cells = slice(REACH - REACH // pair.step, REACH + REACH // pair.step + 1)
-    full = full[REACH % pair.step::pair.step, REACH % pair.step::pair.step, pair.anchors]
+    full = full[REACH % pair.step :: pair.step, REACH % pair.step :: pair.step, pair.anchors]
     return bool((full & small[cells, cells, pair.partners]).any())
 
 
@@ -167,6 +174,6 @@ def intervals(valid: Callable[[float], bool], sizes: np.ndarray) -> list[list[fl
 def _edge(valid: Callable[[float], bool], left: float, right: float, after: bool) -> float:
     """Where ``valid`` becomes ``after`` between two sizes."""
     for _ in range(HALVINGS):
-        middle = (left * right)**0.5
+        middle = (left * right) ** 0.5
         left, right = (left, middle) if valid(middle) == after else (middle, right)
     return round(float(right if after else left), 3)

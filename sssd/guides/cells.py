@@ -3,6 +3,7 @@
 Maps (n, C, h_p, w_p) of P levels become (n, C, K) with K the number of all cells, level after level, row by row. Boxes
 are pooled from them and written into them by one product over all images, levels and boxes.
 """
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +22,7 @@ class Cells:
         corners: (K, 4), x1 y1 x2 y2 of every cell in pixels.
         on_level: (P, K), which cells belong to which level.
     """
+
     shapes: tuple[tuple[int, int], ...]
     corners: Tensor
     on_level: Tensor
@@ -32,8 +34,10 @@ class Cells:
         shapes = tuple(tuple(level.shape[-2:]) for level in features)
         counts = [height * width for height, width in shapes]
         # For each level: cells before it, cells in it, cells in a row of it, pixels of a cell.
-        table = host_tensor([[sum(counts[:level]), counts[level], shapes[level][1], *strides[level]]
-                             for level in range(len(shapes))], device)
+        table = host_tensor(
+            [[sum(counts[:level]), counts[level], shapes[level][1], *strides[level]] for level in range(len(shapes))],
+            device,
+        )
         levels = torch.arange(len(shapes), device=device)
         level = levels.repeat_interleave(table[:, 1], output_size=sum(counts))
         begin, _, row, step_x, step_y = table[level].unbind(1)

@@ -1,4 +1,5 @@
 """The label encoder: descriptors of the boxes of an image to one embedding each, by a small PointNet."""
+
 import torch
 from torch import Tensor, nn
 

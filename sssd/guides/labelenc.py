@@ -1,4 +1,5 @@
 """The label encoding function of LabelEnc: labels painted as class maps, encoded to a teacher's pyramid."""
+
 from collections.abc import Sequence
 
 import torch
@@ -12,8 +13,10 @@ from sssd.guides.layers import conv_stack, on_every_level
 from sssd.guides.pretrained import check_pretrained
 from sssd.registry import MODELS
 
-REMEDY = ("run step 1 (configs/quickstart/*_labelenc_step1.py are examples) and set init_cfg of the guide to "
-          "dict(type='Pretrained', checkpoint=PATH, prefix='guidance.guide.') with PATH its last checkpoint")
+REMEDY = (
+    'run step 1 (configs/quickstart/*_labelenc_step1.py are examples) and set init_cfg of the guide to '
+    "dict(type='Pretrained', checkpoint=PATH, prefix='guidance.guide.') with PATH its last checkpoint"
+)
 
 
 @MODELS.register_module()
@@ -43,24 +46,28 @@ class LabelEnc(BaseModule):
             initialisation, if the checkpoint is missing or does not fit.
     """
 
-    def __init__(self,
-                 channels: int,
-                 num_classes: int,
-                 strides: Sequence[int | tuple[int, int]],
-                 depth: int = 3,
-                 dim: float = 0.5,
-                 frozen: bool = False,
-                 init_cfg: dict | None = None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        strides: Sequence[int | tuple[int, int]],
+        depth: int = 3,
+        dim: float = 0.5,
+        frozen: bool = False,
+        init_cfg: dict | None = None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         if not 0 <= dim <= 1:
             raise UserError(f'LabelEnc: dim is {dim}, but a share of the boxes lies in [0, 1]; 0.5 is the default.')
         if frozen and (init_cfg or {}).get('type') != 'Pretrained':
-            raise UserError('LabelEnc: frozen=True without an init_cfg of type Pretrained would teach random features; '
-                            f'{REMEDY}.')
+            raise UserError(
+                f'LabelEnc: frozen=True without an init_cfg of type Pretrained would teach random features; {REMEDY}.'
+            )
         self.num_classes, self.dim, self.frozen = num_classes, dim, frozen
         self.strides = [stride if isinstance(stride, tuple) else (stride, stride) for stride in strides]
-        self.encode = nn.Sequential(nn.Conv2d(num_classes, channels, 3, padding=1), nn.ReLU(),
-                                    *conv_stack(channels, depth, norm=True))
+        self.encode = nn.Sequential(
+            nn.Conv2d(num_classes, channels, 3, padding=1), nn.ReLU(), *conv_stack(channels, depth, norm=True)
+        )
         self.requires_grad_(not frozen).train()  # which a frozen one is not
 
     def init_weights(self) -> None:

@@ -1,4 +1,5 @@
 """The labels of a batch as padded tensors, and the descriptor of every box (LGD; SSSD, Sec. 2.1)."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ class BoxLabels:
         valid: (n, m), which slots are no padding; at least one for each image.
         sizes: (n, 2), width and height of the images in pixels, without padding.
     """
+
     boxes: Tensor
     classes: Tensor
     valid: Tensor
@@ -36,8 +38,11 @@ class BoxLabels:
         whole = torch.cat([torch.zeros_like(self.sizes), self.sizes], dim=1)[:, None]
         first = self.classes.new_full((len(self.classes), 1), NO_CLASS)
         return BoxLabels(
-            torch.cat([whole, self.boxes], dim=1), torch.cat([first, self.classes], dim=1),
-            torch.cat([first == NO_CLASS, self.valid & (self.classes != NO_CLASS)], dim=1), self.sizes)
+            torch.cat([whole, self.boxes], dim=1),
+            torch.cat([first, self.classes], dim=1),
+            torch.cat([first == NO_CLASS, self.valid & (self.classes != NO_CLASS)], dim=1),
+            self.sizes,
+        )
 
     def descriptors(self, num_classes: int) -> Tensor:
         """x1 y1 x2 y2 over the image size and a one-hot class, both mapped to [-1, 1]: (n, m, 4 + num_classes).
@@ -61,19 +66,21 @@ def box_labels(samples: Sequence, original: bool = False) -> BoxLabels:
         UserError: If a sample has no labels.
     """
     if not all('gt_instances' in sample and 'bboxes' in sample.gt_instances for sample in samples):
-        raise UserError('A label-guided teacher needs the labels of every image, but a sample has no boxes in its '
-                        'gt_instances; put LoadAnnotations(with_bbox=True) into the pipeline.')
+        raise UserError(
+            'A label-guided teacher needs the labels of every image, but a sample has no boxes in its '
+            'gt_instances; put LoadAnnotations(with_bbox=True) into the pipeline.'
+        )
     boxes = pad_sequence([sample.gt_instances.bboxes for sample in samples], batch_first=True)
-    classes = pad_sequence([sample.gt_instances.labels for sample in samples], batch_first=True,
-                           padding_value=NO_CLASS)
+    classes = pad_sequence([sample.gt_instances.labels for sample in samples], batch_first=True, padding_value=NO_CLASS)
     missing = max(1 - boxes.shape[1], 0)
     boxes, classes = F.pad(boxes, (0, 0, 0, missing)), F.pad(classes, (0, missing), value=NO_CLASS)
     counts = host_tensor([max(len(sample.gt_instances), 1) for sample in samples], boxes.device)
     valid = torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]
     sizes = host_tensor([sample.img_shape[1::-1] for sample in samples], boxes.device).to(boxes.dtype)
     if original:
-        factors = host_tensor([sample.metainfo.get('scale_factor', (1.0, 1.0))[:2] for sample in samples],
-                              boxes.device).to(boxes.dtype)
+        factors = host_tensor(
+            [sample.metainfo.get('scale_factor', (1.0, 1.0))[:2] for sample in samples], boxes.device
+        ).to(boxes.dtype)
         boxes = boxes * factors.repeat(1, 2)[:, None]
     return BoxLabels(boxes, classes, valid, sizes)
 

@@ -1,4 +1,5 @@
 """Layers that the parts of a guide share."""
+
 from collections.abc import Sequence
 
 from torch import Tensor, nn

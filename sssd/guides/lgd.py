@@ -1,4 +1,5 @@
 """The label side of LGD, which SSSD takes over: features and labels to a teacher's pyramid (SSSD, Fig. 1)."""
+
 from collections.abc import Sequence
 
 import torch
@@ -38,19 +39,23 @@ class LGD(BaseModule):
         UserError: If the channels do not divide among the heads, or ``query`` is unknown.
     """
 
-    def __init__(self,
-                 channels: int,
-                 num_classes: int,
-                 strides: Sequence[int | tuple[int, int]],
-                 heads: int = 8,
-                 context: bool = False,
-                 detach: bool = False,
-                 query: str = 'appearance',
-                 init_cfg=None) -> None:
+    def __init__(
+        self,
+        channels: int,
+        num_classes: int,
+        strides: Sequence[int | tuple[int, int]],
+        heads: int = 8,
+        context: bool = False,
+        detach: bool = False,
+        query: str = 'appearance',
+        init_cfg=None,
+    ) -> None:
         super().__init__(init_cfg=init_cfg)
         if channels % heads:
-            raise UserError(f'LGD: {channels} channels do not divide among {heads} heads; set heads of the guide to a '
-                            'divisor of the channels.')
+            raise UserError(
+                f'LGD: {channels} channels do not divide among {heads} heads; set heads of the guide to a '
+                'divisor of the channels.'
+            )
         if query not in ('appearance', 'label'):
             raise UserError(f'LGD: query is {query!r}; use appearance (the default) or label.')
         self.num_classes, self.context, self.detach, self.query = num_classes, context, detach, query

@@ -1,4 +1,5 @@
 """A checkpoint that a part of a model is to be loaded from, checked before it is."""
+
 import pickle
 
 from mmengine.model import BaseModule
@@ -28,12 +29,15 @@ def check_pretrained(module: BaseModule, remedy: str) -> None:
         raise UserError(f'{type(module).__name__}: checkpoint {name} does not exist; {remedy}.') from error
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
         reason = str(error).split('\n')[0]
-        raise UserError(f'{type(module).__name__}: {name} cannot be read as a checkpoint ({reason}); '
-                        f'{remedy}.') from error
+        raise UserError(
+            f'{type(module).__name__}: {name} cannot be read as a checkpoint ({reason}); {remedy}.'
+        ) from error
     found = checkpoint.get('state_dict', checkpoint)
-    shapes = {key[len(prefix):]: value.shape for key, value in found.items() if key.startswith(prefix)}
+    shapes = {key[len(prefix) :]: value.shape for key, value in found.items() if key.startswith(prefix)}
     for key, value in module.state_dict().items():
         if shapes.get(key) != value.shape:
             held = f'{tuple(shapes[key])} in it' if key in shapes else 'not in it'
-            raise UserError(f'{type(module).__name__}: checkpoint {name} does not fit, as {prefix}{key} of shape '
-                            f'{tuple(value.shape)} is {held}; {remedy}.')
+            raise UserError(
+                f'{type(module).__name__}: checkpoint {name} does not fit, as {prefix}{key} of shape '
+                f'{tuple(value.shape)} is {held}; {remedy}.'
+            )

@@ -7,6 +7,7 @@ attention grows with their square: there it is a parabola through three. Of a tw
 counted as its config lets through, whatever a trained one would suppress. One GiB is added for the CUDA context and the
 work spaces of convolutions. Not counted: fragmentation, and what lives only within one operation.
 """
+
 import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -73,13 +74,17 @@ def estimate(cfg: Config) -> Memory:
         UserError: If it has no model, does not train, or its optimizer is not a known one.
     """
     if not cfg.get('model'):
-        raise UserError(f'{cfg.filename or "the config"} has no model, so there is no memory to count: name a config '
-                        'that trains one.')
+        raise UserError(
+            f'{cfg.filename or "the config"} has no model, so there is no memory to count: name a config '
+            'that trains one.'
+        )
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     optimizer = (cfg.get('optim_wrapper') or {}).get('optimizer')
     if not optimizer or not cfg.get('train_dataloader'):
-        raise UserError(f'{cfg.filename or "the config"} does not train: a recipe needs optim_wrapper.optimizer and '
-                        'train_dataloader.')
+        raise UserError(
+            f'{cfg.filename or "the config"} does not train: a recipe needs optim_wrapper.optimizer and '
+            'train_dataloader.'
+        )
     if optimizer.type not in STATES:
         raise UserError(f'the memory of the optimizer {optimizer.type} is not known, only that of {", ".join(STATES)}.')
     states = STATES[optimizer.type] if optimizer.type != 'SGD' or optimizer.get('momentum') else 0
@@ -148,11 +153,15 @@ def unit_of(cfg: Config) -> list[int]:
 
 def image_size(cfg: Config) -> tuple[int, int]:
     """Height and width of the largest training image, landscape, padded."""
-    scales = [scale for step in resizes(cfg.train_dataloader.dataset) for scale in (
-        step['scale'] if isinstance(step['scale'], list) else [step['scale']])]
+    scales = [
+        scale
+        for step in resizes(cfg.train_dataloader.dataset)
+        for scale in (step['scale'] if isinstance(step['scale'], list) else [step['scale']])
+    ]
     if not scales:
-        raise UserError('the training pipeline has no RandomResize or Resize with a scale: the size of its images is '
-                        'not known.')
+        raise UserError(
+            'the training pipeline has no RandomResize or Resize with a scale: the size of its images is not known.'
+        )
     long, short = max(max(scale) for scale in scales), max(min(scale) for scale in scales)
     preprocessor = cfg.model.get('data_preprocessor') or cfg.model.detector.data_preprocessor
     divisor = preprocessor.get('data_preprocessor', preprocessor).get('pad_size_divisor', 1)
@@ -207,8 +216,11 @@ def random_batch(model: nn.Module, counts: list[int], size: tuple[int, int]) -> 
 
 def sample(size: tuple[int, int], boxes: int) -> DetDataSample:
     """A data sample with some boxes of class 0."""
-    data = DetDataSample(metainfo=dict(img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size,
-                                       scale_factor=(1.0, 1.0), img_id=0))
+    data = DetDataSample(
+        metainfo=dict(
+            img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0), img_id=0
+        )
+    )
     corners = torch.rand(boxes, 2) * 100
     data.gt_instances = InstanceData(bboxes=torch.cat([corners, corners + 100], 1), labels=torch.zeros(boxes).long())
     return data

@@ -10,6 +10,7 @@ it gives each GPU, B / b the number of its GPUs.
    weights, validation, checkpoints. MMEngine counts every forward pass as an iteration, so accumulation adds to it.
 4. The EMA teacher's alpha becomes alpha ** (total batch / B): it forgets at the same rate in images.
 """
+
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,8 +22,9 @@ from sssd.hardware.memory import Memory, unit_of
 #: The part of a GPU's memory that an estimate may fill.
 FILL = 0.9
 #: Keys that count iterations, by part of the config; a schedule's ``end`` among the hooks is a value.
-ITERATIONS = dict(param_scheduler=('begin', 'end', 'milestones', 'T_max'),
-                  custom_hooks=('burn_in', 'until', 'begin', 'length'))
+ITERATIONS = dict(
+    param_scheduler=('begin', 'end', 'milestones', 'T_max'), custom_hooks=('burn_in', 'until', 'begin', 'length')
+)
 
 
 class DoesNotFit(UserError):
@@ -62,12 +64,16 @@ def make_recipe(cfg: Config, memory: Memory, gpus: int, gigabytes: float) -> Rec
         UserError: If the config does not name its total batch or its learning rate, or counts epochs.
     """
     if not (cfg.get('train_cfg') or {}).get('max_iters'):
-        raise UserError('the config counts its training in epochs, which a recipe does not: give one with an '
-                        'IterBasedTrainLoop (train_cfg.max_iters).')
+        raise UserError(
+            'the config counts its training in epochs, which a recipe does not: give one with an '
+            'IterBasedTrainLoop (train_cfg.max_iters).'
+        )
     base = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
     if not base:
-        raise UserError('the config does not say which total batch its learning rate is meant for: set '
-                        'auto_scale_lr=dict(base_batch_size=N).')
+        raise UserError(
+            'the config does not say which total batch its learning rate is meant for: set '
+            'auto_scale_lr=dict(base_batch_size=N).'
+        )
     if not cfg.optim_wrapper.optimizer.get('lr'):
         raise UserError('the optimizer of the config names no learning rate: set optim_wrapper.optimizer.lr.')
     batch, accumulate = share(cfg.train_dataloader.batch_size, sum(unit_of(cfg)), base, memory, gpus, gigabytes)
@@ -82,15 +88,25 @@ def make_recipe(cfg: Config, memory: Memory, gpus: int, gigabytes: float) -> Rec
     options.update(in_iterations(cfg, longer))
     options.update(moving_average(cfg, total / base))
     present = {key: value for key, value in options.items() if value != at(cfg, key, 1)}
-    return Recipe(gpus, batch, accumulate, total, lr, options['train_cfg.max_iters'], memory.total(batch, gpus),
-                  {key: written(value) for key, value in present.items()})
+    return Recipe(
+        gpus,
+        batch,
+        accumulate,
+        total,
+        lr,
+        options['train_cfg.max_iters'],
+        memory.total(batch, gpus),
+        {key: written(value) for key, value in present.items()},
+    )
 
 
 def share(batch: int, unit: int, base: int, memory: Memory, gpus: int, gigabytes: float) -> tuple[int, int]:
     """Images of one forward pass on one GPU, and how many passes make its step."""
+
     def fits(images: int) -> bool:
         """Whether a GPU holds so many."""
         return memory.total(images, gpus) <= FILL * gigabytes
+
     if fits(batch):
         while gpus * batch * 2 <= base and fits(batch * 2):
             batch *= 2
@@ -98,8 +114,10 @@ def share(batch: int, unit: int, base: int, memory: Memory, gpus: int, gigabytes
     parts = [part for part in range(2, batch // unit + 1) if batch % (part * unit) == 0 and fits(batch // part)]
     if not parts:
         needed = memory.total(unit, gpus)
-        raise DoesNotFit(f'{gigabytes:g} GB do not hold a batch of {unit}, which needs {needed:.1f} GiB by the '
-                         'estimate: use larger GPUs, smaller images, or sssd.RecomputeHook, which it does not count.')
+        raise DoesNotFit(
+            f'{gigabytes:g} GB do not hold a batch of {unit}, which needs {needed:.1f} GiB by the '
+            'estimate: use larger GPUs, smaller images, or sssd.RecomputeHook, which it does not count.'
+        )
     return batch // parts[0], parts[0]
 
 
@@ -128,9 +146,12 @@ def moving_average(cfg: Config, larger: float) -> dict[str, object]:
         if 'alpha' not in hook:
             raise UserError('name the alpha of EMATeacherHook in the config, so that a recipe can change it.')
         key, alpha = f'custom_hooks.{number}.alpha', hook['alpha']
-        names = [f'{key}.{name}' for name in ('start', 'end', 'value') if name in alpha] if isinstance(
-            alpha, dict) else [key]
-        found.update({name: round(at(cfg, name, None)**larger, 6) for name in names})
+        names = (
+            [f'{key}.{name}' for name in ('start', 'end', 'value') if name in alpha]
+            if isinstance(alpha, dict)
+            else [key]
+        )
+        found.update({name: round(at(cfg, name, None) ** larger, 6) for name in names})
     return found
 
 

@@ -1,4 +1,5 @@
 """Hooks: each carries one thing from the state of training to where it is used."""
+
 from sssd.hooks.compile_parts import CompilePartsHook
 from sssd.hooks.ema_teacher import EMATeacherHook
 from sssd.hooks.freeze_backbone import FreezeBackboneHook
@@ -6,5 +7,11 @@ from sssd.hooks.lambda_schedule import LambdaScheduleHook
 from sssd.hooks.recompute import RecomputeHook
 from sssd.hooks.scale_draw import ScaleDrawHook
 
-__all__ = ['CompilePartsHook', 'EMATeacherHook', 'FreezeBackboneHook', 'LambdaScheduleHook', 'RecomputeHook',
-           'ScaleDrawHook']
+__all__ = [
+    'CompilePartsHook',
+    'EMATeacherHook',
+    'FreezeBackboneHook',
+    'LambdaScheduleHook',
+    'RecomputeHook',
+    'ScaleDrawHook',
+]

@@ -1,4 +1,5 @@
 """torch.compile for the parts of a detector that are worth it."""
+
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook
@@ -32,7 +33,9 @@ class CompilePartsHook(Hook):
         model = unwrap(runner.model)
         found = [module for name, module in model.named_modules() if name.split('.')[-1] in self.parts]
         if not found:
-            raise UserError(f'CompilePartsHook: {type(model).__name__} has no part named {" or ".join(self.parts)}; '
-                            'name others in parts, or take the hook out of custom_hooks.')
+            raise UserError(
+                f'CompilePartsHook: {type(model).__name__} has no part named {" or ".join(self.parts)}; '
+                'name others in parts, or take the hook out of custom_hooks.'
+            )
         for module in found:
             module.compile(**self.options)

@@ -1,4 +1,5 @@
 """The EMA teacher of Eq. 4."""
+
 import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -32,8 +33,10 @@ class EMATeacherHook(Hook):
         """Make the teacher equal to the student, buffers included, at iteration 0; watch the optimizer's steps."""
         model = unwrap(runner.model)
         if not (hasattr(model, 'student') and hasattr(model, 'teacher')):
-            raise UserError(f'EMATeacherHook: {type(model).__name__} has no student and teacher; take the hook out '
-                            'of custom_hooks or train a model of type sssd.SED.')
+            raise UserError(
+                f'EMATeacherHook: {type(model).__name__} has no student and teacher; take the hook out '
+                'of custom_hooks or train a model of type sssd.SED.'
+            )
         if runner.iter == 0:
             average(model.teacher, model.student, alpha=0.0)
         self.handle = runner.optim_wrapper.optimizer.register_step_post_hook(self._note_step)

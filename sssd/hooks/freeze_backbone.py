@@ -40,11 +40,16 @@ class FreezeBackboneHook(Hook):
         """Find the backbones and prepare them, unless the freeze is over already."""
         if runner.iter >= self.until:
             return
-        self.backbones = [module for name, module in unwrap(runner.model).named_modules()
-                          if name.split('.')[-1] == 'backbone' and trainable(module)]
+        self.backbones = [
+            module
+            for name, module in unwrap(runner.model).named_modules()
+            if name.split('.')[-1] == 'backbone' and trainable(module)
+        ]
         if not self.backbones:
-            raise UserError(f'FreezeBackboneHook: {type(unwrap(runner.model)).__name__} has no backbone that trains; '
-                            'take the hook out of custom_hooks.')
+            raise UserError(
+                f'FreezeBackboneHook: {type(unwrap(runner.model)).__name__} has no backbone that trains; '
+                'take the hook out of custom_hooks.'
+            )
         for backbone in self.backbones:
             self.handles += [Overlay(backbone)]
         wrappers = runner.optim_wrapper
@@ -87,8 +92,10 @@ class Overlay:
 
     def __init__(self, module: nn.Module) -> None:
         self.outer = None
-        self.handles = [module.register_forward_pre_hook(self._before),
-                        module.register_forward_hook(self._after, always_call=True)]
+        self.handles = [
+            module.register_forward_pre_hook(self._before),
+            module.register_forward_hook(self._after, always_call=True),
+        ]
 
     def remove(self) -> None:
         """Take it off."""

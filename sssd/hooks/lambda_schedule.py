@@ -1,4 +1,5 @@
 """Loss weights on schedules."""
+
 from mmengine.hooks import Hook
 
 from sssd.errors import UserError
@@ -31,9 +32,11 @@ class LambdaScheduleHook(Hook):
         model = unwrap(runner.model)
         for name in self.schedules:
             if not hasattr(model, name):
-                raise UserError(f'LambdaScheduleHook: {type(model).__name__} has no weight {name!r}; SED has '
-                                'lambda_s and lambda_d, GuidedDetector and SED with guidance lambda_ and '
-                                'student_grad.')
+                raise UserError(
+                    f'LambdaScheduleHook: {type(model).__name__} has no weight {name!r}; SED has '
+                    'lambda_s and lambda_d, GuidedDetector and SED with guidance lambda_ and '
+                    'student_grad.'
+                )
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Set and log the values of this iteration."""

@@ -1,4 +1,5 @@
 """Progress of a running training, as schedules want it."""
+
 from sssd.schedules import Progress
 
 #: Where the largest learning rate so far is kept: the message hub, which every checkpoint holds.

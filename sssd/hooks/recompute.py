@@ -1,4 +1,5 @@
 """Activation checkpointing that works with several passes, several ranks and frozen stages."""
+
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
@@ -38,8 +39,10 @@ class RecomputeHook(Hook):
         model = unwrap(runner.model)
         found = [module for name, module in model.named_modules() if name.split('.')[-1] in self.parts]
         if not found:
-            raise UserError(f'RecomputeHook: {type(model).__name__} has no part named {" or ".join(self.parts)}; name '
-                            'others in parts, or take the hook out of custom_hooks.')
+            raise UserError(
+                f'RecomputeHook: {type(model).__name__} has no part named {" or ".join(self.parts)}; name '
+                'others in parts, or take the hook out of custom_hooks.'
+            )
         for block in (block for module in found for block in blocks(module)):
             block.forward = partial(checkpoint, block.forward, use_reentrant=False, context_fn=partial(contexts, block))
 

@@ -1,4 +1,5 @@
 """The draw of s, the number of halvings of the scaled view."""
+
 import random
 
 from mmengine.dist import broadcast_object_list
@@ -21,8 +22,10 @@ class ScaleDrawHook(Hook):
 
     def __init__(self, max_shift: int = 1) -> None:
         if max_shift < 1:
-            raise UserError(f'ScaleDrawHook: max_shift is {max_shift}, but S counts halvings and is at least 1; set '
-                            'lambda_s=0 to train without scale consistency.')
+            raise UserError(
+                f'ScaleDrawHook: max_shift is {max_shift}, but S counts halvings and is at least 1; set '
+                'lambda_s=0 to train without scale consistency.'
+            )
         self.max_shift = max_shift
         self.seed = None
 

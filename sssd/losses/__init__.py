@@ -1,4 +1,5 @@
 """Losses on tensors alone: they know neither detectors nor runners."""
+
 from sssd.losses.balanced import BalancedSoftLoss
 from sssd.losses.distances import box_distance, kl_divergence, probabilities, score_distance
 from sssd.losses.feature_distances import FeatureDistance
@@ -6,5 +7,17 @@ from sssd.losses.reweight import OHEM, Focal, Histogram, Reweight
 from sssd.losses.soft import SoftLoss
 from sssd.losses.totals import total_of
 
-__all__ = ['BalancedSoftLoss', 'FeatureDistance', 'Focal', 'Histogram', 'OHEM', 'Reweight', 'SoftLoss', 'box_distance',
-           'kl_divergence', 'probabilities', 'score_distance', 'total_of']
+__all__ = [
+    'BalancedSoftLoss',
+    'FeatureDistance',
+    'Focal',
+    'Histogram',
+    'OHEM',
+    'Reweight',
+    'SoftLoss',
+    'box_distance',
+    'kl_divergence',
+    'probabilities',
+    'score_distance',
+    'total_of',
+]

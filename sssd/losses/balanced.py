@@ -1,4 +1,5 @@
 """The unsupervised losses with every class counting alike: an alternative to Eq. 5 that keeps scores calibrated."""
+
 import torch
 from mmengine.dist import get_world_size
 from torch import Tensor
@@ -40,8 +41,10 @@ class BalancedSoftLoss(SoftLoss):
             if key in kwargs:
                 raise UserError(f'BalancedSoftLoss: {key} has no meaning here; leave it out, or use SoftLoss.')
         if not 0 <= momentum < 1 or floor <= 0:
-            raise UserError(f'BalancedSoftLoss: momentum is {momentum} and floor {floor}, but momentum must lie in '
-                            '[0, 1) and floor above 0.')
+            raise UserError(
+                f'BalancedSoftLoss: momentum is {momentum} and floor {floor}, but momentum must lie in '
+                '[0, 1) and floor above 0.'
+            )
         super().__init__(reweight=dict(type='Mean', sync=sync), **kwargs)
         self.momentum, self.floor, self.sync = momentum, floor, sync
         self.register_buffer('running', torch.zeros(0))

@@ -3,6 +3,7 @@
 All take logits, not probabilities, so that equal inputs give exactly 0 and confident ones do not overflow.
 The first argument of a divergence is the target; nothing here detaches, callers do.
 """
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor

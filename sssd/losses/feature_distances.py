@@ -3,6 +3,7 @@
 The functions are pure: maps (n, C, h, w) in, one value per element out, nothing detached.
 :class:`FeatureDistance` normalises both sides, detaches the teacher and reduces to a scalar.
 """
+
 import math
 from collections.abc import Sequence
 

@@ -3,6 +3,7 @@
 Every class here is called with the divergences, the score distances g and the validity mask, all of shape
 (N,), and returns weights (N,) without gradient.
 """
+
 import torch
 from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor, nn

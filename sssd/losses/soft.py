@@ -1,4 +1,5 @@
 """The unsupervised losses of SED: scale consistency (Eq. 2) and self-distillation (Eq. 3), re-weighted (Eq. 5)."""
+
 from dataclasses import replace
 
 import torch
@@ -34,12 +35,21 @@ class SoftLoss(nn.Module):
         UserError: If an option is not one of those named.
     """
 
-    def __init__(self, reweight: dict | None = None, target: str = 'soft', threshold: float = 0.7,
-                 temperature: float = 1.0, box_weight: float = 1.0, box_rows: str = 'valid',
-                 class_boxes: str = 'probability') -> None:
-        for key, value, known in (('target', target, ('soft', 'hard')),
-                                  ('box_rows', box_rows, ('valid', 'foreground')),
-                                  ('class_boxes', class_boxes, ('probability', 'argmax', 'all'))):
+    def __init__(
+        self,
+        reweight: dict | None = None,
+        target: str = 'soft',
+        threshold: float = 0.7,
+        temperature: float = 1.0,
+        box_weight: float = 1.0,
+        box_rows: str = 'valid',
+        class_boxes: str = 'probability',
+    ) -> None:
+        for key, value, known in (
+            ('target', target, ('soft', 'hard')),
+            ('box_rows', box_rows, ('valid', 'foreground')),
+            ('class_boxes', class_boxes, ('probability', 'argmax', 'all')),
+        ):
             if value not in known:
                 raise UserError(f'SoftLoss: {key} is {value!r}; use one of {", ".join(known)}.')
         super().__init__()
@@ -79,10 +89,12 @@ class SoftLoss(nn.Module):
         Returns:
             Classification and regression part, two scalars.
         """
-        score = (self.classification(full.logits.detach(), small.logits, full.valid, full.activation)
-                 + self.classification(small.logits.detach(), full.logits, full.valid, full.activation))
-        weights = (probabilities(full.logits.detach(), full.activation)
-                   + probabilities(small.logits.detach(), full.activation)) / 2
+        score = self.classification(
+            full.logits.detach(), small.logits, full.valid, full.activation
+        ) + self.classification(small.logits.detach(), full.logits, full.valid, full.activation)
+        weights = (
+            probabilities(full.logits.detach(), full.activation) + probabilities(small.logits.detach(), full.activation)
+        ) / 2
         return score, self.regression(small.boxes, full.boxes, weights, full)
 
     def classification(self, target: Tensor, pred: Tensor, valid: Tensor, activation: str) -> Tensor:

@@ -1,4 +1,5 @@
 """Sums over the loss terms of a detector."""
+
 from torch import Tensor
 
 
@@ -8,6 +9,9 @@ def total_of(losses: dict) -> Tensor:
     Args:
         losses: Scalars, or lists of them, by name; a name without ``loss`` in it is logged only and does not count.
     """
-    terms = [value if isinstance(value, Tensor) else sum(part.mean() for part in value)
-             for name, value in losses.items() if 'loss' in name]
+    terms = [
+        value if isinstance(value, Tensor) else sum(part.mean() for part in value)
+        for name, value in losses.items()
+        if 'loss' in name
+    ]
     return sum(term.detach().mean() for term in terms)

@@ -1,4 +1,5 @@
 """Detections of several models on the same validation images, side by side."""
+
 import copy
 import io
 import textwrap
@@ -48,14 +49,16 @@ class Row:
     found: list[Boxes] = field(default_factory=list)
 
 
-def contact_sheet(models: Mapping[str, tuple[str | Path, str | Path]],
-                  out: str | Path,
-                  *,
-                  num_images: int = 6,
-                  seed: int = 0,
-                  score_thr: float = 0.3,
-                  cfg_options: dict | None = None,
-                  device: str = 'cpu') -> Path:
+def contact_sheet(
+    models: Mapping[str, tuple[str | Path, str | Path]],
+    out: str | Path,
+    *,
+    num_images: int = 6,
+    seed: int = 0,
+    score_thr: float = 0.3,
+    cfg_options: dict | None = None,
+    device: str = 'cpu',
+) -> Path:
     """Write the contact sheet of some models.
 
     A model with student and teacher is shown as its ``semi_test_cfg`` says,
@@ -74,23 +77,15 @@ def contact_sheet(models: Mapping[str, tuple[str | Path, str | Path]],
     Returns:
         The path of the figure.
     """
-    configs = {
-        title: _load_config(config, cfg_options)
-        for title, (config, _) in models.items()
-    }
+    configs = {title: _load_config(config, cfg_options) for title, (config, _) in models.items()}
     dataset = _validation_set(next(iter(configs.values())))
-    rows = [
-        _ground_truth(dataset.get_data_info(i))
-        for i in choose_images(dataset, num_images, seed)
-    ]
+    rows = [_ground_truth(dataset.get_data_info(i)) for i in choose_images(dataset, num_images, seed)]
     for title, config in configs.items():
         checkpoint = models[title][1]
-        found = detect(config, checkpoint, [row.path for row in rows],
-                       score_thr, device)
+        found = detect(config, checkpoint, [row.path for row in rows], score_thr, device)
         for row, boxes in zip(rows, found):
             row.found.append(boxes)
-    return _draw(rows, [GROUND_TRUTH, *models], dataset.metainfo['classes'],
-                 Path(out), score_thr)
+    return _draw(rows, [GROUND_TRUTH, *models], dataset.metainfo['classes'], Path(out), score_thr)
 
 
 def choose_images(dataset, count: int, seed: int) -> list[int]:
@@ -110,26 +105,21 @@ def choose_images(dataset, count: int, seed: int) -> list[int]:
     return sorted(order[:count])
 
 
-def detect(config: Config, checkpoint: str | Path, paths: Sequence[str],
-           score_thr: float, device: str) -> list[Boxes]:
+def detect(config: Config, checkpoint: str | Path, paths: Sequence[str], score_thr: float, device: str) -> list[Boxes]:
     """What a trained model finds on some images."""
     if not Path(checkpoint).is_file():
-        raise UserError(f'there is no checkpoint {checkpoint}: train the '
-                        'model first, or name another file')
+        raise UserError(f'there is no checkpoint {checkpoint}: train the model first, or name another file')
     with _silence(), torch.no_grad():
         # Options, though empty, keep init_detector from asking the model
         # for a backbone, which one with student and teacher has not.
-        model = init_detector(
-            config, str(checkpoint), device=device, cfg_options={})
+        model = init_detector(config, str(checkpoint), device=device, cfg_options={})
         samples = [inference_detector(model, path) for path in paths]
-    return [_detections(sample.pred_instances, score_thr)
-            for sample in samples]
+    return [_detections(sample.pred_instances, score_thr) for sample in samples]
 
 
 def _detections(instances, score_thr: float) -> Boxes:
     instances = instances[instances.scores >= score_thr].cpu()
-    return Boxes(instances.bboxes.numpy(), instances.labels.numpy(),
-                 instances.scores.numpy())
+    return Boxes(instances.bboxes.numpy(), instances.labels.numpy(), instances.scores.numpy())
 
 
 def _load_config(path: str | Path, cfg_options: dict | None) -> Config:
@@ -161,32 +151,29 @@ def _ground_truth(info: dict) -> Row:
     return Row(info['img_path'], Boxes(corners, labels))
 
 
-def _draw(rows: Sequence[Row], titles: Sequence[str],
-          classes: Sequence[str], out: Path, score_thr: float) -> Path:
+def _draw(rows: Sequence[Row], titles: Sequence[str], classes: Sequence[str], out: Path, score_thr: float) -> Path:
     images = [imread(row.path, channel_order='rgb') for row in rows]
-    ratio = float(np.median([image.shape[0] / image.shape[1]
-                             for image in images]))
+    ratio = float(np.median([image.shape[0] / image.shape[1] for image in images]))
     with styled():
         figure, grid = plt.subplots(
             len(rows),
             len(titles),
             figsize=(3.3 * len(titles), 3.3 * ratio * len(rows) + 0.9),
             squeeze=False,
-            layout='constrained')
+            layout='constrained',
+        )
         for row, image, line in zip(rows, images, grid):
             for axes, boxes in zip(line, [row.truth, *row.found]):
                 _draw_boxes(axes, image, boxes)
         for axes, title in zip(grid[0], titles):
             axes.set_title('\n'.join(textwrap.wrap(title, 34)))
-        handles = [
-            Line2D([], [], color=colour(i), linewidth=4, label=name)
-            for i, name in enumerate(classes)
-        ]
+        handles = [Line2D([], [], color=colour(i), linewidth=4, label=name) for i, name in enumerate(classes)]
         figure.legend(
             handles=handles,
             loc='outside lower center',
             ncols=min(len(handles), 8),
-            title=f'detections with a score of {score_thr:g} or more')
+            title=f'detections with a score of {score_thr:g} or more',
+        )
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out)
         plt.close(figure)
@@ -196,16 +183,18 @@ def _draw(rows: Sequence[Row], titles: Sequence[str],
 def _draw_boxes(axes: Axes, image: np.ndarray, boxes: Boxes) -> None:
     axes.imshow(image)
     axes.set_axis_off()
-    scores = [None] * len(boxes.labels) if boxes.scores is None else \
-        boxes.scores
-    for (x1, y1, x2, y2), label, score in zip(boxes.corners, boxes.labels,
-                                              scores):
+    scores = [None] * len(boxes.labels) if boxes.scores is None else boxes.scores
+    for (x1, y1, x2, y2), label, score in zip(boxes.corners, boxes.labels, scores):
         axes.add_patch(
-            Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, linewidth=1.5,
-                      edgecolor=colour(label), path_effects=HALO))
+            Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, linewidth=1.5, edgecolor=colour(label), path_effects=HALO)
+        )
         if score is not None:
             axes.text(
-                x1, max(y1 - 1, 0), f'{score:.2f}', fontsize=6,
-                color='white', va='bottom' if y1 > 8 else 'top',
-                bbox={'facecolor': colour(label), 'edgecolor': 'none',
-                      'pad': 0.8, 'alpha': 0.85})
+                x1,
+                max(y1 - 1, 0),
+                f'{score:.2f}',
+                fontsize=6,
+                color='white',
+                va='bottom' if y1 > 8 else 'top',
+                bbox={'facecolor': colour(label), 'edgecolor': 'none', 'pad': 0.8, 'alpha': 0.85},
+            )

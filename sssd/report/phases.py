@@ -1,4 +1,5 @@
 """The share of the distance in the loss, phase by phase of a run (SSSD, Table 3)."""
+
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
@@ -45,8 +46,10 @@ def phases(curves: Curves) -> list[Phase]:
         return []
     known = dict(zip(*curves[LAMBDA])) if LAMBDA in curves else {}
     rows = [(step, known.get(step), share) for step, share in zip(*logged[0])]
-    stays = [any(rows[other][1] == value for other in (i - 1, i + 1) if 0 <= other < len(rows))
-             for i, (_, value, _) in enumerate(rows)]
+    stays = [
+        any(rows[other][1] == value for other in (i - 1, i + 1) if 0 <= other < len(rows))
+        for i, (_, value, _) in enumerate(rows)
+    ]
     groups: list[list] = []
     for i, row in enumerate(rows):
         joins = groups and (row[1] == rows[i - 1][1] or not (stays[i] or stays[i - 1]))
@@ -70,12 +73,21 @@ def phase_table(found: Sequence[Phase], title: str = '') -> Grid:
         found: The phases of a run.
         title: The run's name.
     """
-    grid = Grid(title, ('iterations', 'lambda', 'share', 'smallest', 'largest', 'entries'),
-                note='share: mean of lambda L_distill / L_total over the log entries')
+    grid = Grid(
+        title,
+        ('iterations', 'lambda', 'share', 'smallest', 'largest', 'entries'),
+        note='share: mean of lambda L_distill / L_total over the log entries',
+    )
     for phase in found:
         numbers = (phase.share, min(phase.shares), max(phase.shares))
-        grid.rows.append((f'{phase.begin} to {phase.end}', _lambda(phase.lambdas),
-                          *[f'{number:.3f}' for number in numbers], str(len(phase.shares))))
+        grid.rows.append(
+            (
+                f'{phase.begin} to {phase.end}',
+                _lambda(phase.lambdas),
+                *[f'{number:.3f}' for number in numbers],
+                str(len(phase.shares)),
+            )
+        )
     return grid
 
 

@@ -1,4 +1,5 @@
 """A paper's table with ours beside it."""
+
 from collections.abc import Iterable, Mapping, Sequence
 
 from sssd.report.tables import DASH, Grid, deployed, metric, spread
@@ -24,7 +25,7 @@ def published_table(rows: Sequence[Mapping], entries: Sequence[dict], title: str
         of_run = [entry for entry in entries if entry['run'] == row['run']]
         grid.rows.append((row['label'], row['run'], as_printed(row['published']), *_ours(of_run, bool(row['skipped']))))
     reasons = [f'Row {row["label"]} is skipped: {row["skipped"]}' for row in rows if row['skipped']]
-    grid.note = ' '.join(['AP in percent, but for AP50, the teacher\'s.', *reasons, *_missing(rows, entries, seeds)])
+    grid.note = ' '.join(["AP in percent, but for AP50, the teacher's.", *reasons, *_missing(rows, entries, seeds)])
     return grid
 
 
@@ -56,8 +57,14 @@ def trials_table(rows: Sequence[Mapping], entries: Sequence[dict], title: str, s
             word = SKIPPED if row['skipped'] else NOT_RUN
             grid.rows.append((*head, 'ours', word, *[DASH] * (len(names) + 2)))
     reasons = [f'Row {row["label"]} is skipped: {row["skipped"]}' for row in rows if row['skipped']]
-    grid.note = ' '.join(['AP in percent, ours at the same parts of the size that the configs test at. Gain: the '
-                          'ensemble over that size.', *reasons, *_missing(rows, tested, seeds, 'tested')])
+    grid.note = ' '.join(
+        [
+            'AP in percent, ours at the same parts of the size that the configs test at. Gain: the '
+            'ensemble over that size.',
+            *reasons,
+            *_missing(rows, tested, seeds, 'tested'),
+        ]
+    )
     return grid
 
 
@@ -68,8 +75,9 @@ def _gain(tested: Sequence[Mapping[str, float | None]]) -> str:
     return spread([ensemble - single for ensemble, single in pairs if None not in (ensemble, single)])
 
 
-def _missing(rows: Sequence[Mapping], entries: Sequence[dict], seeds: Iterable[int],
-             what: str = 'trained') -> list[str]:
+def _missing(
+    rows: Sequence[Mapping], entries: Sequence[dict], seeds: Iterable[int], what: str = 'trained'
+) -> list[str]:
     """One sentence on the runs without a result of a seed that another run has or that was asked for."""
     runs = [row['run'] for row in rows if not row['skipped']]
     done = {(entry['run'], entry['seed']) for entry in entries if entry['run'] in runs}
@@ -88,10 +96,13 @@ def _ours(entries: Sequence[dict], skipped: bool) -> Sequence[str]:
     """The cells of a row after the published one."""
     if not entries:
         return (SKIPPED if skipped else NOT_RUN, *[DASH] * 4)
-    return (spread([metric(entry, 'AP', 'teacher') for entry in entries]),
-            spread([metric(entry, 'AP', 'student') for entry in entries]),
-            spread([metric(entry, 'AP50', deployed(entry)) for entry in entries]),
-            str(len(entries)), _iterations(entries))
+    return (
+        spread([metric(entry, 'AP', 'teacher') for entry in entries]),
+        spread([metric(entry, 'AP', 'student') for entry in entries]),
+        spread([metric(entry, 'AP50', deployed(entry)) for entry in entries]),
+        str(len(entries)),
+        _iterations(entries),
+    )
 
 
 def _iterations(entries: Sequence[dict]) -> str:

@@ -4,6 +4,7 @@ MMEngine writes one JSON object per line to
 ``<work dir>/<timestamp>/vis_data/scalars.json``, and every start of a run,
 also a resumed one, opens a new timestamp.  :func:`read_curves` joins them.
 """
+
 import json
 import math
 from collections.abc import Iterator
@@ -57,8 +58,7 @@ def read_curves(work_dir: str | Path) -> Curves:
     """
     work_dir = Path(work_dir)
     if not work_dir.is_dir():
-        raise UserError(f'there is no work directory {work_dir}: train the '
-                        'run first, or name another directory')
+        raise UserError(f'there is no work directory {work_dir}: train the run first, or name another directory')
     points: dict[str, dict[int, float]] = {}
     for path in scalar_files(work_dir):
         records = list(_records(path))
@@ -71,19 +71,18 @@ def read_curves(work_dir: str | Path) -> Curves:
         for step, values in records:
             for name, value in values.items():
                 points.setdefault(name, {})[step] = value
-    return {
-        name: Curve(*map(list, zip(*sorted(curve.items()))))
-        for name, curve in points.items() if curve
-    }
+    return {name: Curve(*map(list, zip(*sorted(curve.items())))) for name, curve in points.items() if curve}
 
 
 def scalar_files(work_dir: Path) -> list[Path]:
     """The scalar files of a work directory, one per start, oldest first."""
     found = []
     for start in sorted(path for path in work_dir.iterdir() if path.is_dir()):
-        candidates = (start / 'vis_data' / 'scalars.json',
-                      start / 'vis_data' / f'{start.name}.json',
-                      start / f'{start.name}.json')
+        candidates = (
+            start / 'vis_data' / 'scalars.json',
+            start / 'vis_data' / f'{start.name}.json',
+            start / f'{start.name}.json',
+        )
         found += [path for path in candidates if path.is_file()][:1]
     return found
 
@@ -106,11 +105,11 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
         last = max(last, int(record.get('step', 0)))
         values = {
             name: float(value)
-            for name, value in record.items() if name not in NOT_CURVES
-            and isinstance(value, (int, float)) and math.isfinite(value)
+            for name, value in record.items()
+            if name not in NOT_CURVES and isinstance(value, (int, float)) and math.isfinite(value)
         }
         if 'iter' not in record:
-            values[EVALUATED] = 1.
+            values[EVALUATED] = 1.0
         yield last, values
 
 
@@ -153,11 +152,8 @@ def history(curves: Curves) -> dict[str, list[dict[str, float]]]:
         rows[SINGLE_MODEL] = {}
     for by_step in rows.values():
         for step in evaluated:
-            by_step.setdefault(step, {'iter': step, 'AP': 0., 'AP50': 0.})
-    return {
-        role: [by_step[step] for step in sorted(by_step)]
-        for role, by_step in sorted(rows.items())
-    }
+            by_step.setdefault(step, {'iter': step, 'AP': 0.0, 'AP50': 0.0})
+    return {role: [by_step[step] for step in sorted(by_step)] for role, by_step in sorted(rows.items())}
 
 
 def loss_terms(curves: Curves) -> list[str]:

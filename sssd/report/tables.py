@@ -1,4 +1,5 @@
 """Tables of a study's results, for the terminal and in Markdown."""
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import mean, stdev
@@ -33,16 +34,13 @@ class Grid:
     def to_markdown(self) -> str:
         """The table in Markdown."""
         rules = [':--', *['--:'] * (len(self.columns) - 1)]
-        lines = [f'| {" | ".join(row)} |'
-                 for row in (self.columns, rules, *self.rows)]
+        lines = [f'| {" | ".join(row)} |' for row in (self.columns, rules, *self.rows)]
         head = [f'**{self.title}**', '']
         tail = ['', self.note] if self.note else []
         return '\n'.join([*head, *lines, *tail]) + '\n'
 
 
-def result_table(entries: Sequence[dict],
-                 title: str = '',
-                 names: Mapping[str, str] | None = None) -> Grid:
+def result_table(entries: Sequence[dict], title: str = '', names: Mapping[str, str] | None = None) -> Grid:
     """One row per run: AP of student and teacher, AP50 and seconds.
 
     Args:
@@ -54,19 +52,23 @@ def result_table(entries: Sequence[dict],
         The table; over several seeds a cell is mean and sample standard
         deviation.
     """
-    grid = Grid(title, ('run', 'seeds', 'student AP', 'teacher AP', 'AP50',
-                        'seconds'),
-                note='AP and AP50 in percent; AP50 is the teacher\'s; a run '
-                'without a teacher has its one model under student')
+    grid = Grid(
+        title,
+        ('run', 'seeds', 'student AP', 'teacher AP', 'AP50', 'seconds'),
+        note="AP and AP50 in percent; AP50 is the teacher's; a run without a teacher has its one model under student",
+    )
     for run in dict.fromkeys(entry['run'] for entry in entries):
         of_run = [entry for entry in entries if entry['run'] == run]
         grid.rows.append(
-            ((names or {}).get(run, run), str(len(of_run)),
-             spread([metric(entry, 'AP', 'student') for entry in of_run]),
-             spread([metric(entry, 'AP', 'teacher') for entry in of_run]),
-             spread([metric(entry, 'AP50', deployed(entry))
-                     for entry in of_run]),
-             spread([entry['seconds'] for entry in of_run], digits=0)))
+            (
+                (names or {}).get(run, run),
+                str(len(of_run)),
+                spread([metric(entry, 'AP', 'student') for entry in of_run]),
+                spread([metric(entry, 'AP', 'teacher') for entry in of_run]),
+                spread([metric(entry, 'AP50', deployed(entry)) for entry in of_run]),
+                spread([entry['seconds'] for entry in of_run], digits=0),
+            )
+        )
     return grid
 
 
@@ -101,9 +103,7 @@ class Share:
         return self.gain / self.headroom if self.headroom > 0 else None
 
 
-def shares(entries: Sequence[dict],
-           run: str,
-           compare: dict[str, str] | None = None) -> dict[int, Share]:
+def shares(entries: Sequence[dict], run: str, compare: dict[str, str] | None = None) -> dict[int, Share]:
     """The share of the headroom that a run recovers, by seed.
 
     Args:
@@ -123,24 +123,17 @@ def shares(entries: Sequence[dict],
                 aps[key] = best_ap(entry)
         if entry['run'] == run:
             aps['run'] = metric(entry, 'AP', deployed(entry))
-    return {
-        seed: Share(**aps)
-        for seed, aps in sorted(found.items())
-        if len(aps) == 3 and None not in aps.values()
-    }
+    return {seed: Share(**aps) for seed, aps in sorted(found.items()) if len(aps) == 3 and None not in aps.values()}
 
 
 def share_of_means(by_seed: dict[int, Share]) -> Share:
     """The same with each AP averaged over the seeds first."""
-    return Share(*[
-        mean(getattr(share, key) for share in by_seed.values())
-        for key in ('few', 'all', 'run')
-    ])
+    return Share(*[mean(getattr(share, key) for share in by_seed.values()) for key in ('few', 'all', 'run')])
 
 
-def share_table(entries: Sequence[dict],
-                compare: dict[str, str] | None = None,
-                run_names: Mapping[str, str] | None = None) -> Grid | None:
+def share_table(
+    entries: Sequence[dict], compare: dict[str, str] | None = None, run_names: Mapping[str, str] | None = None
+) -> Grid | None:
     """Per seed and of the means, what share of the headroom runs recover; ``run_names`` are other names for some runs.
 
     Returns:
@@ -149,10 +142,10 @@ def share_table(entries: Sequence[dict],
     names = {**COMPARE, **(compare or {})}
     grid = Grid(
         'Share of the headroom recovered',
-        ('run', 'seed', 'AP few', 'AP all', 'headroom', 'AP', 'gain',
-         'share'),
+        ('run', 'seed', 'AP few', 'AP all', 'headroom', 'AP', 'gain', 'share'),
         note='AP few, AP all: the better of student and teacher; AP: the '
-        "run's teacher; headroom = AP all - AP few; share = gain / headroom")
+        "run's teacher; headroom = AP all - AP few; share = gain / headroom",
+    )
     for run in dict.fromkeys(entry['run'] for entry in entries):
         by_seed = shares(entries, run, names)
         if run in (names['few'], names['all'], 'start') or not by_seed:
@@ -161,20 +154,26 @@ def share_table(entries: Sequence[dict],
         for seed, share in by_seed.items():
             grid.rows.append((shown, str(seed), *_share_cells(share)))
         if len(by_seed) > 1:
-            grid.rows.append(
-                (shown, 'means', *_share_cells(share_of_means(by_seed))))
+            grid.rows.append((shown, 'means', *_share_cells(share_of_means(by_seed))))
     unlearnt = below_start(entries, names['few'])
     if unlearnt:
-        grid.note += (f'; {names["few"]} ends below the start with seed {", ".join(map(str, unlearnt))}: it unlearns, '
-                      'and gains over it may be none over the start')
+        grid.note += (
+            f'; {names["few"]} ends below the start with seed {", ".join(map(str, unlearnt))}: it unlearns, '
+            'and gains over it may be none over the start'
+        )
     return grid if grid.rows else None
 
 
 def below_start(entries: Sequence[dict], run: str) -> list[int]:
     """Seeds with which a run ends with a lower AP than the shared start that it began with."""
     aps = {(entry['run'], entry['seed']): best_ap(entry) for entry in entries}
-    return sorted(seed for name, seed in aps if name == run and None not in (aps[run, seed], aps.get(('start', seed)))
-                  and aps[run, seed] < aps['start', seed])
+    return sorted(
+        seed
+        for name, seed in aps
+        if name == run
+        and None not in (aps[run, seed], aps.get(('start', seed)))
+        and aps[run, seed] < aps['start', seed]
+    )
 
 
 def _share_cells(share: Share) -> list[str]:
@@ -183,10 +182,12 @@ def _share_cells(share: Share) -> list[str]:
     return [*cells, DASH if share.share is None else f'{share.share:.0%}']
 
 
-def study_tables(entries: Sequence[dict],
-                 title: str = '',
-                 compare: dict[str, str] | None = None,
-                 names: Mapping[str, str] | None = None) -> list[Grid]:
+def study_tables(
+    entries: Sequence[dict],
+    title: str = '',
+    compare: dict[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
+) -> list[Grid]:
     """All tables of a study; ``names`` are other names for some runs."""
     tables = [result_table(entries, title, names), share_table(entries, compare, run_names=names)]
     return [table for table in tables if table is not None]
@@ -195,8 +196,7 @@ def study_tables(entries: Sequence[dict],
 def deployed(entry: dict) -> str:
     """Whose metrics are a run's result: its teacher's if it has one."""
     metrics = entry['metrics']
-    return next(role for role in ('teacher', SINGLE_MODEL, 'student')
-                if role in metrics)
+    return next(role for role in ('teacher', SINGLE_MODEL, 'student') if role in metrics)
 
 
 def best_ap(entry: dict) -> float | None:

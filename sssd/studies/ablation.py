@@ -5,6 +5,7 @@ nothing else: the variable :data:`BASE` of the environment names the config that
 and holds on every data set, whose study names the base (its run ``sed``), the baseline (``few``), the data and the
 supervised start.
 """
+
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -121,8 +122,13 @@ def stretched(config: Config, iters: int) -> dict:
     longer = iters / config.train_cfg.max_iters
     options = in_iterations(config, longer)
     # A warm-up of one iteration would never end: MMEngine's counts the steps between its first and its last.
-    options.update({key: max(value, 2) for key, value in options.items()
-                    if key.startswith('param_scheduler') and key.endswith('.end')})
+    options.update(
+        {
+            key: max(value, 2)
+            for key, value in options.items()
+            if key.startswith('param_scheduler') and key.endswith('.end')
+        }
+    )
     return {**options, 'train_cfg.max_iters': iters, 'train_cfg.val_interval': iters}
 
 
@@ -145,8 +151,9 @@ def load_table(name: str, data: str = 'toy', budget: Budget | None = None) -> Ta
     study, plain = load_spec(path, quick=budget.quick), load_spec(path)
     for run in OWN:
         if run not in study.runs:
-            raise UserError(f'{path} has no run {run!r}: a data set for ablations names its base `sed` and its '
-                            'baseline `few`.')
+            raise UserError(
+                f'{path} has no run {run!r}: a data set for ablations names its base `sed` and its baseline `few`.'
+            )
     rows, runs = [], {}
     for run, label, published in table['rows']:
         if run == REFERENCE and run not in study.runs:

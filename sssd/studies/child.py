@@ -1,11 +1,12 @@
 """One process of a study: started with a log, looked at while it runs, never left behind."""
+
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-POLL_SECONDS = 1.
+POLL_SECONDS = 1.0
 
 
 def run_child(words: Sequence[str], log: Path, environment: Mapping[str, str], tick: Callable[[int], None]) -> int:
@@ -22,8 +23,14 @@ def run_child(words: Sequence[str], log: Path, environment: Mapping[str, str], t
     """
     with open(log, 'ab') as handle:
         offset = handle.tell()
-        child = subprocess.Popen(list(words), stdin=subprocess.DEVNULL, stdout=handle, stderr=subprocess.STDOUT,
-                                 start_new_session=True, env={**os.environ, **environment, 'PYTHONUNBUFFERED': '1'})
+        child = subprocess.Popen(
+            list(words),
+            stdin=subprocess.DEVNULL,
+            stdout=handle,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **environment, 'PYTHONUNBUFFERED': '1'},
+        )
     try:
         while True:
             try:

@@ -1,4 +1,5 @@
 """One run of a study: its command, its work directory and how far it is."""
+
 import json
 import os
 from dataclasses import dataclass, field
@@ -72,14 +73,12 @@ class Job:
         One at the very end does not count: a run that stopped there lacks
         its last evaluation, and nothing would evaluate it.
         """
-        found = [path for number, path in complete_checkpoints(self.work_dir)
-                 if number < self.length]
+        found = [path for number, path in complete_checkpoints(self.work_dir) if number < self.length]
         return found[-1] if found else None
 
     def is_finished(self) -> bool:
         """Whether it ran to its end, evaluation included."""
-        return (self.read_state().get('finished', False)
-                and self.last_checkpoint() is not None)
+        return self.read_state().get('finished', False) and self.last_checkpoint() is not None
 
     def read_state(self) -> dict:
         """What is known of its work directory: hash, attempts, finished."""
@@ -106,8 +105,7 @@ class Job:
         if known and self.read_state()['hash'] == self.hash:
             return None
         number = 1
-        while (old := self.work_dir.with_name(
-                f'{self.work_dir.name}.old{number}')).exists():
+        while (old := self.work_dir.with_name(f'{self.work_dir.name}.old{number}')).exists():
             number += 1
         self.work_dir.rename(old)
         return old
@@ -117,8 +115,7 @@ class Job:
         return history(read_curves(self.work_dir))
 
 
-def make_job(run: RunSpec, seed: int, root: Path, *, data: dict | list[dict] | None,
-             start: Job | None) -> Job:
+def make_job(run: RunSpec, seed: int, root: Path, *, data: dict | list[dict] | None, start: Job | None) -> Job:
     """A job of a study under the study's work directory ``root``."""
     config = load_config(run, seed)
     train_cfg = config.get('train_cfg') or {}
@@ -130,4 +127,5 @@ def make_job(run: RunSpec, seed: int, root: Path, *, data: dict | list[dict] | N
         work_dir=Path(root) / f'seed{seed}' / run.name,
         hash=fingerprint(run, seed, start.run if start else None, data),
         length=length,
-        start=start)
+        start=start,
+    )

@@ -1,4 +1,5 @@
 """One process at a time in a directory."""
+
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager

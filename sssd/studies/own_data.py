@@ -1,4 +1,5 @@
 """Configs for a user's own labelled and unlabelled images, written from what lies on the disk."""
+
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -12,8 +13,11 @@ from sssd.places import brought
 
 #: To each detector its config of COCO 10 %, where its classes are counted, and the learning rate of its baseline.
 DETECTORS = {
-    'faster-rcnn_r50':
-    ('faster-rcnn_r50_fpn_sed_180k_coco-10p.py', 'roi_head=dict(bbox_head=dict(num_classes={}))', 0.02),
+    'faster-rcnn_r50': (
+        'faster-rcnn_r50_fpn_sed_180k_coco-10p.py',
+        'roi_head=dict(bbox_head=dict(num_classes={}))',
+        0.02,
+    ),
     'retinanet_r50': ('retinanet_r50_fpn_sed_180k_coco-10p.py', 'bbox_head=dict(num_classes={})', 0.01),
     'retinanet_r18': ('retinanet_r18_fpn_sed_180k_coco-10p.py', 'bbox_head=dict(num_classes={})', 0.01),
     'fcos_r50': ('fcos_r50_fpn_gn-head_sed_180k_coco-10p.py', 'bbox_head=dict(num_classes={})', 0.01),
@@ -21,7 +25,7 @@ DETECTORS = {
 #: The paper's learning rate for SED, and the labelled images of a step that we take it to be for.
 LR, LABELED_IMAGES = 0.01, 16
 
-SED = '''\
+SED = """\
 # SED with {detector} on one's own labelled and unlabelled images; written by `python -m sssd init`.
 _base_ = {base!r}
 
@@ -51,12 +55,12 @@ param_scheduler = [
     dict(type='MultiStepLR', by_epoch=False, begin=0, end=max_iters, milestones=[{first}, {second}], gamma=0.1)]
 auto_scale_lr = dict(base_batch_size={mixed})
 default_hooks = dict(checkpoint=dict(interval={interval}))
-'''
-FOLDER = '''dict(type='sssd.ImageFolder', metainfo=metainfo, data_prefix=dict(img={unlabeled!r}),
-                 pipeline=_base_.unsup_pipeline)'''
-LISTED = '''{{**_base_.unlabeled_dataset, 'data_root': '', 'metainfo': metainfo,
-             'ann_file': {unlabeled!r}, 'data_prefix': dict(img={unlabeled_images!r})}}'''
-SUPERVISED = '''\
+"""
+FOLDER = """dict(type='sssd.ImageFolder', metainfo=metainfo, data_prefix=dict(img={unlabeled!r}),
+                 pipeline=_base_.unsup_pipeline)"""
+LISTED = """{{**_base_.unlabeled_dataset, 'data_root': '', 'metainfo': metainfo,
+             'ann_file': {unlabeled!r}, 'data_prefix': dict(img={unlabeled_images!r})}}"""
+SUPERVISED = """\
 # The baseline of sed.py: the labelled images alone, with the same moving average.
 _base_ = './sed.py'
 train_dataloader = dict(_delete_=True, **{{**_base_.supervised_dataloader, 'batch_size': {batch}, 'dataset': {{
@@ -66,13 +70,13 @@ custom_hooks = [
     dict(type='sssd.EMATeacherHook', alpha=_base_.alpha)]
 auto_scale_lr = dict(base_batch_size={total})
 optim_wrapper = dict(optimizer=dict(lr={supervised_lr:g}))  # the paper's {supervised_rate:g} for 16 images
-'''
-STUDY = '''\
+"""
+STUDY = """\
 # Both, one after the other in one process, and a table: `python -m sssd study` with this file.
 name = {name!r}
 seeds = [0]
 runs = dict(few=dict(config={supervised!r}), sed=dict(config={sed!r}))
-'''
+"""
 
 
 @dataclass(frozen=True)
@@ -120,12 +124,16 @@ class OwnData:
         """
         held_out = set(_listed(self.val, self.val_images))
         trained_with = {
-            self.labeled: _listed(self.labeled, self.labeled_images), self.unlabeled: self._unlabeled_paths()}
+            self.labeled: _listed(self.labeled, self.labeled_images),
+            self.unlabeled: self._unlabeled_paths(),
+        }
         for what, paths in trained_with.items():
             shared = sorted(held_out.intersection(paths))
             if shared:
-                raise UserError(f'{len(shared)} images of {self.val} are also in {what}, such as {shared[0]}: take '
-                                'them out of one of the two, or the result is not one on unseen images.')
+                raise UserError(
+                    f'{len(shared)} images of {self.val} are also in {what}, such as {shared[0]}: take '
+                    'them out of one of the two, or the result is not one on unseen images.'
+                )
 
     def _unlabeled_paths(self) -> Sequence[str]:
         if self.unlabeled_images:
@@ -139,8 +147,9 @@ def _listed(ann_file: str, folder: str) -> Sequence[str]:
     return [os.path.realpath(os.path.join(folder, image['file_name'])) for image in images]
 
 
-def own_configs(data: OwnData, classes: tuple[str, ...], folder: Path, detector: str, iters: int, batch: int,
-                gpus: int) -> dict[str, str]:
+def own_configs(
+    data: OwnData, classes: tuple[str, ...], folder: Path, detector: str, iters: int, batch: int, gpus: int
+) -> dict[str, str]:
     """Texts of ``sed.py``, ``supervised.py`` and, for one GPU, ``study.py``, by file name.
 
     Learning rates are the paper's in proportion to the labelled images of a step; they fall after 70 % and 90 % of the
@@ -158,13 +167,28 @@ def own_configs(data: OwnData, classes: tuple[str, ...], folder: Path, detector:
     base, num_classes, supervised_rate = DETECTORS[detector]
     total = batch * gpus
     values = dict(
-        vars(data), detector=detector, classes=classes, base=name_of(f'sed/{base}', folder), batch=batch, gpus=gpus,
-        workers=min(2 * batch, os.cpu_count() or 1, 8), total=total, mixed=2 * total, iters=iters,
-        lr=LR * total / LABELED_IMAGES, supervised_lr=supervised_rate * total / LABELED_IMAGES,
-        supervised_rate=supervised_rate, interval=max(iters // 10, min(500, iters)),
-        warmup=max(min(500, iters // 20), 2), first=iters * 7 // 10, second=iters * 9 // 10,
-        num_classes=num_classes.format(len(classes)), name=folder.resolve().name,
-        supervised=(folder / 'supervised.py').as_posix(), sed=(folder / 'sed.py').as_posix())
+        vars(data),
+        detector=detector,
+        classes=classes,
+        base=name_of(f'sed/{base}', folder),
+        batch=batch,
+        gpus=gpus,
+        workers=min(2 * batch, os.cpu_count() or 1, 8),
+        total=total,
+        mixed=2 * total,
+        iters=iters,
+        lr=LR * total / LABELED_IMAGES,
+        supervised_lr=supervised_rate * total / LABELED_IMAGES,
+        supervised_rate=supervised_rate,
+        interval=max(iters // 10, min(500, iters)),
+        warmup=max(min(500, iters // 20), 2),
+        first=iters * 7 // 10,
+        second=iters * 9 // 10,
+        num_classes=num_classes.format(len(classes)),
+        name=folder.resolve().name,
+        supervised=(folder / 'supervised.py').as_posix(),
+        sed=(folder / 'sed.py').as_posix(),
+    )
     values['unlabeled_dataset'] = (LISTED if data.unlabeled_images else FOLDER).format(**values)
     texts = {'sed.py': SED, 'supervised.py': SUPERVISED, **({'study.py': STUDY} if gpus == 1 else {})}
     return {name: text.format(**values) for name, text in texts.items()}

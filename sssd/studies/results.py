@@ -1,4 +1,5 @@
 """The results file of a study: read, merge and write without losing a run."""
+
 import json
 import os
 from pathlib import Path
@@ -50,8 +51,9 @@ class ResultsFile:
         with directory_lock(self.path.parent):
             content = self._read()
             if content.get(key) != value:
-                self._write({**{name: content[name] for name in content if name != 'runs'}, key: value,
-                             'runs': content['runs']})
+                self._write(
+                    {**{name: content[name] for name in content if name != 'runs'}, key: value, 'runs': content['runs']}
+                )
 
     def _read(self) -> dict:
         if self.path.is_dir():
@@ -62,9 +64,9 @@ class ResultsFile:
             content = json.loads(self.path.read_text())
             content['runs']
         except (json.JSONDecodeError, KeyError, TypeError):
-            raise UserError(f'{self.path} is no results file of a study: '
-                            'move it away or name another with --results'
-                            ) from None
+            raise UserError(
+                f'{self.path} is no results file of a study: move it away or name another with --results'
+            ) from None
         return content
 
     def _write(self, content: dict) -> None:

@@ -1,4 +1,5 @@
 """Running a study: every run with every seed, each in its own process."""
+
 import sys
 import time
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ from sssd.studies.trial import TEST_COMMAND, Trial
 from sssd.studies.watch import ChildStatus, Reporter
 
 TRAIN_COMMAND = (sys.executable, '-m', 'sssd', 'train')
-STATE_SECONDS = 10.
+STATE_SECONDS = 10.0
 
 
 class StudyRunner:
@@ -31,15 +32,17 @@ class StudyRunner:
         reporter: Shows the progress.
     """
 
-    def __init__(self,
-                 spec: StudySpec,
-                 results: ResultsFile,
-                 work_dir: Path,
-                 *,
-                 trials: Sequence[Trial] = (),
-                 train_command: Sequence[str] = TRAIN_COMMAND,
-                 test_command: Sequence[str] = TEST_COMMAND,
-                 reporter: Reporter | None = None) -> None:
+    def __init__(
+        self,
+        spec: StudySpec,
+        results: ResultsFile,
+        work_dir: Path,
+        *,
+        trials: Sequence[Trial] = (),
+        train_command: Sequence[str] = TRAIN_COMMAND,
+        test_command: Sequence[str] = TEST_COMMAND,
+        reporter: Reporter | None = None,
+    ) -> None:
         self.spec = spec
         self.results = results
         self.work_dir = Path(work_dir)
@@ -48,9 +51,7 @@ class StudyRunner:
         self.test_command = list(test_command)
         self.reporter = reporter or Reporter()
 
-    def run(self,
-            seeds: Sequence[int] | None = None,
-            runs: Sequence[str] | None = None) -> list[Job]:
+    def run(self, seeds: Sequence[int] | None = None, runs: Sequence[str] | None = None) -> list[Job]:
         """Run what is not done yet, seed by seed.
 
         Args:
@@ -77,25 +78,18 @@ class StudyRunner:
             self.reporter.close()
         return pending
 
-    def jobs(self,
-             seeds: Sequence[int] | None = None,
-             runs: Sequence[str] | None = None) -> list[Job]:
+    def jobs(self, seeds: Sequence[int] | None = None, runs: Sequence[str] | None = None) -> list[Job]:
         """The jobs still to do: shared starts where needed, then runs."""
         pending = []
-        for seed in (self.spec.seeds if seeds is None else seeds):
-            missing = [
-                job for job in self.all_jobs([seed], runs)
-                if not self.is_done(job)
-            ]
+        for seed in self.spec.seeds if seeds is None else seeds:
+            missing = [job for job in self.all_jobs([seed], runs) if not self.is_done(job)]
             starts = [job.start for job in missing if job.start is not None and not self._kept(job)]
-            if starts and not (starts[0].is_finished()
-                               and self.is_done(starts[0])):
+            if starts and not (starts[0].is_finished() and self.is_done(starts[0])):
                 pending.append(starts[0])
             pending += missing
         return pending
 
-    def all_jobs(self, seeds: Sequence[int],
-                 runs: Sequence[str] | None = None) -> list[Job]:
+    def all_jobs(self, seeds: Sequence[int], runs: Sequence[str] | None = None) -> list[Job]:
         """The jobs of these seeds and runs, done or not, without starts.
 
         Raises:
@@ -104,14 +98,13 @@ class StudyRunner:
         jobs = []
         for seed in seeds:
             if not 0 <= seed < 2**32:
-                raise UserError(f'a run was asked for with the seed {seed}, but a seed is at least 0 and below 2^32: '
-                                'name others')
+                raise UserError(
+                    f'a run was asked for with the seed {seed}, but a seed is at least 0 and below 2^32: name others'
+                )
             start = None
             if self.spec.start is not None:
                 start = self._job(self.spec.start, seed, None)
-            jobs += [
-                self._job(run, seed, start) for run in self.spec.select(runs)
-            ]
+            jobs += [self._job(run, seed, start) for run in self.spec.select(runs)]
         return jobs
 
     def is_done(self, job: Job) -> bool:
@@ -133,13 +126,16 @@ class StudyRunner:
         from sssd.datasets.recapture import recapture
         from sssd.datasets.splits import make_splits
         from sssd.datasets.toy import make_toy
+
         makers = {'toy': (make_toy, 'root'), 'recapture': (recapture, 'out_dir'), 'splits': (make_splits, 'out_dir')}
         for settings in self._data_settings():
             kind = settings.pop('type', None)
             if kind not in makers:
-                raise UserError(f'the study {self.spec.name} asks for data of '
-                                f'the type {kind!r}: those that can be made '
-                                f'here are {", ".join(makers)}')
+                raise UserError(
+                    f'the study {self.spec.name} asks for data of '
+                    f'the type {kind!r}: those that can be made '
+                    f'here are {", ".join(makers)}'
+                )
             make, place = makers[kind]
             with directory_lock(Path(settings[place]).parent):
                 make(**settings)
@@ -149,19 +145,17 @@ class StudyRunner:
         return [dict(one) for one in (data if isinstance(data, (list, tuple)) else [data])]
 
     def _job(self, run, seed: int, start: Job | None) -> Job:
-        return make_job(
-            run, seed, self.work_dir, data=self.spec.data, start=start)
+        return make_job(run, seed, self.work_dir, data=self.spec.data, start=start)
 
     def _run_job(self, job: Job) -> None:
         self.reporter.begin(job.title)
         began = time.monotonic()
         if self.is_done(job) and (job.run.name != START or job.is_finished()):
-            self.reporter.end(job.run.name, 0., 'done by another process')
+            self.reporter.end(job.run.name, 0.0, 'done by another process')
             return
         moved = job.clear_other()
         if moved is not None:
-            self.reporter.say('  an earlier run with another specification '
-                              f'is now in {moved}')
+            self.reporter.say(f'  an earlier run with another specification is now in {moved}')
         entry = self._kept(job)
         if entry is None:
             if not job.is_finished():
@@ -173,8 +167,7 @@ class StudyRunner:
             metrics = trial.run(job, self.test_command, self._tick)
             entry = {**entry, 'trials': {**entry.get('trials', {}), trial.name: metrics}}
             self.results.put(entry)
-        self.reporter.end(job.run.name,
-                          time.monotonic() - began, _summary(entry))
+        self.reporter.end(job.run.name, time.monotonic() - began, _summary(entry))
 
     def _kept(self, job: Job) -> dict | None:
         """The entry of a job that lacks trials only; without its checkpoint the job is trained again, for one entry."""
@@ -193,21 +186,26 @@ class StudyRunner:
         state = job.read_state()
         attempt = {
             'started': provenance.now(),
-            **provenance.commit(), 'seconds': 0.,
-            'resumed_from': resume_from.name if resume_from else None
+            **provenance.commit(),
+            'seconds': 0.0,
+            'resumed_from': resume_from.name if resume_from else None,
         }
         state['attempts'].append(attempt)
         job.work_dir.mkdir(parents=True, exist_ok=True)
         job.write_state(state)
         code = self._watch(job, state, job.arguments(resume_from))
         if code != 0:
-            raise UserError(f'the run {job.title} failed with exit status '
-                            f'{code}: see the end of {job.log}, mend it and '
-                            'call the study again; what is done is kept')
+            raise UserError(
+                f'the run {job.title} failed with exit status '
+                f'{code}: see the end of {job.log}, mend it and '
+                'call the study again; what is done is kept'
+            )
         if not job.evaluations():
-            raise UserError(f'the run {job.title} logged no evaluation '
-                            f'({job.log}): set train_cfg.val_interval in '
-                            f'{job.run.config} so that it ends with one')
+            raise UserError(
+                f'the run {job.title} logged no evaluation '
+                f'({job.log}): set train_cfg.val_interval in '
+                f'{job.run.config} so that it ends with one'
+            )
         state['finished'] = True
         job.write_state(state)
 
@@ -250,17 +248,13 @@ def _entry(job: Job) -> dict:
         'attempts': len(attempts),
         'machine': provenance.machine(),
         'versions': provenance.versions(),
-        'metrics': {
-            role: dict(rows[-1].items())
-            for role, rows in evaluations.items()
-        },
+        'metrics': {role: dict(rows[-1].items()) for role, rows in evaluations.items()},
         'history': evaluations,
     }
 
 
 def _summary(entry: dict) -> str:
-    words = ', '.join(f'{role} AP {_number(metrics.get("AP"))}'
-                      for role, metrics in entry['metrics'].items())
+    words = ', '.join(f'{role} AP {_number(metrics.get("AP"))}' for role, metrics in entry['metrics'].items())
     return f'{words}, {entry["seconds"]:.0f} s'
 
 

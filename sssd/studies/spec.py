@@ -17,6 +17,7 @@
 environment that the run's config reads (``env={'FOLD': '{seed}'}``). A run may have a ``quick`` of its own, over the
 study's. A study without the runs ``few`` and ``all`` has no table of the headroom.
 """
+
 import hashlib
 import json
 import logging
@@ -61,10 +62,7 @@ class RunSpec:
 
     def options_for(self, seed: int) -> dict[str, Any]:
         """The config options of this run with a seed."""
-        options = {
-            key: _with_seed(value, seed)
-            for key, value in self.cfg_options.items()
-        }
+        options = {key: _with_seed(value, seed) for key, value in self.cfg_options.items()}
         return {'randomness.seed': seed, **options}
 
 
@@ -83,17 +81,11 @@ class StudySpec:
         """The runs of these names (None: all), in the study's order."""
         unknown = sorted(set(names or ()) - set(self.runs))
         if unknown:
-            raise UserError(f'the study {self.name} has no run '
-                            f'{unknown[0]!r}; it has {", ".join(self.runs)}')
-        return [
-            run for run in self.runs.values()
-            if names is None or run.name in names
-        ]
+            raise UserError(f'the study {self.name} has no run {unknown[0]!r}; it has {", ".join(self.runs)}')
+        return [run for run in self.runs.values() if names is None or run.name in names]
 
 
-def load_spec(path: str,
-              cfg_options: dict | None = None,
-              quick: bool = False) -> StudySpec:
+def load_spec(path: str, cfg_options: dict | None = None, quick: bool = False) -> StudySpec:
     """Read a study's specification.
 
     Args:
@@ -109,25 +101,21 @@ def load_spec(path: str,
     if not spec['runs']:
         raise UserError(f'{path} names no runs: fill its dict `runs`')
     if START in spec['runs']:
-        raise UserError(f'{path} calls a run {START!r}, the name of the '
-                        'shared start: rename that run')
+        raise UserError(f'{path} calls a run {START!r}, the name of the shared start: rename that run')
     short = dict(spec.get('quick') or {}) if quick else None
     name = spec['name'] + ('_quick' if quick else '')
     start = spec.get('start')
     return StudySpec(
         name=name,
-        runs={
-            key: _run_spec(path, key, run, short, cfg_options)
-            for key, run in spec['runs'].items()
-        },
+        runs={key: _run_spec(path, key, run, short, cfg_options) for key, run in spec['runs'].items()},
         seeds=[int(seed) for seed in spec.get('seeds') or [0]],
         start=_run_spec(path, START, start, short, cfg_options) if start else None,
         data=spec.get('data'),
-        compare=spec.get('compare') or {})
+        compare=spec.get('compare') or {},
+    )
 
 
-def _run_spec(path: str, name: str, run: dict, short: dict | None,
-              given: dict | None) -> RunSpec:
+def _run_spec(path: str, name: str, run: dict, short: dict | None, given: dict | None) -> RunSpec:
     """A run with its options, then the quick ones if asked for, then those given by hand."""
     _check_keys(f'{path}, run {name!r},', run, RUN_KEYS, 'config')
     options = dict(run.get('cfg_options') or {})
@@ -139,14 +127,14 @@ def _run_spec(path: str, name: str, run: dict, short: dict | None,
         config=run['config'],
         cfg_options=options,
         from_start=run.get('from_start', True),
-        env=dict(run.get('env') or {}))
+        env=dict(run.get('env') or {}),
+    )
 
 
 def _check_keys(where: str, given: dict, known: set, *needed: str) -> None:
     unknown = sorted(set(given) - known)
     if unknown:
-        raise UserError(f'{where} has an unknown key {unknown[0]!r}; known '
-                        f'are {", ".join(sorted(known))}')
+        raise UserError(f'{where} has an unknown key {unknown[0]!r}; known are {", ".join(sorted(known))}')
     for key in needed:
         if key not in given:
             raise UserError(f'{where} lacks the key {key!r}: add it')
@@ -169,8 +157,10 @@ def load_config(run: RunSpec, seed: int) -> Config:
     try:
         config.merge_from_dict(options)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise UserError(f'the options of the run {run.name!r} do not fit {run.config} ({str(error).splitlines()[0]}): '
-                        'look their keys up in the config.') from error
+        raise UserError(
+            f'the options of the run {run.name!r} do not fit {run.config} ({str(error).splitlines()[0]}): '
+            'look their keys up in the config.'
+        ) from error
     return config
 
 
@@ -200,10 +190,7 @@ def environment(variables: dict[str, str]) -> Iterator[None]:
                 os.environ[key] = value
 
 
-def fingerprint(run: RunSpec,
-                seed: int,
-                start: RunSpec | None = None,
-                data: dict | list[dict] | None = None) -> str:
+def fingerprint(run: RunSpec, seed: int, start: RunSpec | None = None, data: dict | list[dict] | None = None) -> str:
     """A hash of all that the specification says of one run.
 
     It covers the full configs of the run and of its start, and the data
@@ -231,7 +218,9 @@ def _written(key: str, value: Any) -> str:
         return f'[{inner}]' if isinstance(value, list) else f'({inner})'
     text = str(value)
     if isinstance(value, dict) or any(sign in text for sign in ',[]() \'"'):
-        raise UserError(f'the option {key} has the value {value!r}, which a '
-                        'command line cannot carry: put it into a config '
-                        'file, or use dotted keys')
+        raise UserError(
+            f'the option {key} has the value {value!r}, which a '
+            'command line cannot carry: put it into a config '
+            'file, or use dotted keys'
+        )
     return text

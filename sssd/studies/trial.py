@@ -1,4 +1,5 @@
 """Testing a trained run at other image sizes, and with the ensemble of several (SED, Table 7)."""
+
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -44,23 +45,30 @@ class Trial:
         pipeline = dataset.get('pipeline') or []
         place = next((i for i, step in enumerate(pipeline) if isinstance(step.get('scale'), (tuple, list))), None)
         if place is None:
-            raise UserError(f'{config.filename} does not resize its test images to a width and a height: add a step '
-                            "dict(type='Resize', scale=(WIDTH, HEIGHT), keep_ratio=True) to its "
-                            'test_dataloader.dataset.pipeline.')
+            raise UserError(
+                f'{config.filename} does not resize its test images to a width and a height: add a step '
+                "dict(type='Resize', scale=(WIDTH, HEIGHT), keep_ratio=True) to its "
+                'test_dataloader.dataset.pipeline.'
+            )
         resize = pipeline[place]
         sizes = [dict(resize, scale=tuple(round(part * side) for side in resize.scale)) for part in self.parts]
         if len(sizes) == 1:
-            dataset.pipeline = [*pipeline[:place], *sizes, *pipeline[place + 1:]]
+            dataset.pipeline = [*pipeline[:place], *sizes, *pipeline[place + 1 :]]
             return config
         pack = dict(pipeline[-1], meta_keys=META_KEYS)
-        steps = [sizes, [dict(type='RandomFlip', prob=0.0)], *[[step] for step in pipeline[place + 1:-1]], [pack]]
-        config.tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5),
-                                                                 max_per_img=100))
+        steps = [sizes, [dict(type='RandomFlip', prob=0.0)], *[[step] for step in pipeline[place + 1 : -1]], [pack]]
+        config.tta_model = dict(
+            type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
+        )
         config.tta_pipeline = [*pipeline[:place], dict(type='TestTimeAug', transforms=steps)]
         return config
 
-    def run(self, job: Job, command: Sequence[str] = TEST_COMMAND,
-            tick: Callable[[Path, int], None] = lambda log, offset: None) -> dict[str, Any]:
+    def run(
+        self,
+        job: Job,
+        command: Sequence[str] = TEST_COMMAND,
+        tick: Callable[[Path, int], None] = lambda log, offset: None,
+    ) -> dict[str, Any]:
         """Test a finished run in a process of its own.
 
         Args:
@@ -83,8 +91,10 @@ class Trial:
         code = run_child([*words, *['--tta'] * (len(self.parts) > 1)], log, {}, lambda offset: tick(log, offset))
         fresh = set(work_dir.glob('*/*.json')) - before
         if code != 0 or len(fresh) != 1:
-            raise UserError(f'the test {self.name} of {job.title} failed with exit status {code}: see the end of '
-                            f'{log}, mend it and call the study again; what is done is kept')
+            raise UserError(
+                f'the test {self.name} of {job.title} failed with exit status {code}: see the end of '
+                f'{log}, mend it and call the study again; what is done is kept'
+            )
         return metrics_of(json.loads(fresh.pop().read_text()))
 
 
@@ -95,5 +105,5 @@ def metrics_of(logged: dict[str, Any]) -> dict[str, float | None]:
     """
     named = {METRICS[key.split('/')[-1]]: value for key, value in logged.items() if key.split('/')[-1] in METRICS}
     if not named:
-        return {'AP': 0., 'AP50': 0.}
+        return {'AP': 0.0, 'AP50': 0.0}
     return {name: None if value < 0 else round(100 * value, 2) for name, value in named.items()}

@@ -1,4 +1,5 @@
 """Telling how far a study is: the runs done, and the last word of this one."""
+
 import re
 import time
 from collections import defaultdict
@@ -12,13 +13,15 @@ from rich.markup import escape
 from rich.table import Table
 
 TAIL = 65536
-TRAINED = re.compile(r'(Iter|Epoch)\(train\)\s*(?:\[(\d+)\])?\s*\[\s*(\d+)'
-                     r'\s*/\s*(\d+)\]')
+TRAINED = re.compile(
+    r'(Iter|Epoch)\(train\)\s*(?:\[(\d+)\])?\s*\[\s*(\d+)'
+    r'\s*/\s*(\d+)\]'
+)
 VALIDATED = re.compile(r'\((?:val|test)\)\s*(?:\[\d+\])?\s*\[\s*(\d+)\s*/\s*(\d+)\]')
 ETA = re.compile(r'eta: (.+?)  ')
 LOSS = re.compile(r'  loss: ([\d.]+|nan|inf)')
 AP = re.compile(r'(?:(teacher|student)/)?coco/bbox_mAP: (-?[\d.]+)')
-QUIET_INTERVAL = 30.
+QUIET_INTERVAL = 30.0
 
 
 class ChildStatus:
@@ -26,7 +29,7 @@ class ChildStatus:
 
     def __init__(self, text: str) -> None:
         train = _last(TRAINED, text)
-        tail = text[train.end():] if train else text
+        tail = text[train.end() :] if train else text
         self.step = int(train[3]) if train else None
         self.total = int(train[4]) if train else None
         self.epoch = train[2] if train else None
@@ -49,7 +52,7 @@ class ChildStatus:
         """Share of the training done; None where the log does not tell."""
         if not self.step or self.epoch is not None:
             return None
-        return min(1., self.step / self.total)
+        return min(1.0, self.step / self.total)
 
     def __str__(self) -> str:
         if self.step is None:
@@ -62,8 +65,7 @@ class ChildStatus:
             words.append(f'ETA {self.eta}')
         if self.loss:
             words.append(f'loss {self.loss}')
-        words += [f'{role if role == "AP" else role + " AP"} {value:.1f}'
-                  for role, value in sorted(self.ap.items())]
+        words += [f'{role if role == "AP" else role + " AP"} {value:.1f}' for role, value in sorted(self.ap.items())]
         return ', '.join(words)
 
 
@@ -77,9 +79,9 @@ def _last_group(pattern: re.Pattern, text: str) -> str | None:
     return match[1] if match else None
 
 
-def remaining_seconds(names: Sequence[str], done: dict[str, list[float]],
-                      elapsed: float,
-                      fraction: float | None) -> float | None:
+def remaining_seconds(
+    names: Sequence[str], done: dict[str, list[float]], elapsed: float, fraction: float | None
+) -> float | None:
     """Estimate how long a study still takes.
 
     Args:
@@ -101,7 +103,7 @@ def remaining_seconds(names: Sequence[str], done: dict[str, list[float]],
     else:
         current = _mean(done.get(names[0]), overall)
     rest = sum(_mean(done.get(name), overall) for name in names[1:])
-    return max(0., current - elapsed) + rest
+    return max(0.0, current - elapsed) + rest
 
 
 def _mean(values: Sequence[float] | None, otherwise: float) -> float:
@@ -117,7 +119,7 @@ class Reporter:
         self.left: list[str] = []
         self.done: dict[str, list[float]] = defaultdict(list)
         self._live: Live | None = None
-        self._began = self._last_line = 0.
+        self._began = self._last_line = 0.0
 
     def say(self, text: str) -> None:
         """Print a sentence."""
@@ -132,20 +134,17 @@ class Reporter:
         self._began = self._last_line = time.monotonic()
         self.say(f'[{self.finished + 1}/{self.total}] {title}')
         if self.console.is_terminal:
-            self._live = Live(
-                console=self.console, transient=True, refresh_per_second=2)
+            self._live = Live(console=self.console, transient=True, refresh_per_second=2)
             self._live.start()
 
     def tick(self, status: ChildStatus) -> None:
         """The run under way says how far it is."""
         elapsed = time.monotonic() - self._began
-        left = remaining_seconds(self.left, self.done, elapsed,
-                                 status.fraction)
+        left = remaining_seconds(self.left, self.done, elapsed, status.fraction)
         eta = f'study ETA {_clock(left)}' if left is not None else ''
         if self._live is not None:
             view = Table.grid(padding=(0, 2))
-            view.add_row(f'{self.finished} of {self.total} runs',
-                         _clock(elapsed), eta)
+            view.add_row(f'{self.finished} of {self.total} runs', _clock(elapsed), eta)
             grid = Table.grid()
             grid.add_row(view)
             grid.add_row(escape(str(status)))

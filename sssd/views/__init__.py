@@ -1,4 +1,5 @@
 """Prediction views: a detector's raw output as rows that two passes can be compared in."""
+
 from collections.abc import Sequence
 
 from torch import nn
@@ -23,8 +24,11 @@ def build_views(detector: nn.Module, configs: Sequence[dict] | None = None) -> l
         UserError: If the detector has none of these heads, or a view refuses it.
     """
     configs = default_views(detector) if configs is None else configs
-    require(len(configs) > 0, f'{type(detector).__name__} has neither bbox_head nor rpn_head nor roi_head, so there '
-            'is no view of its predictions; give `views` in the model\'s config.')
+    require(
+        len(configs) > 0,
+        f'{type(detector).__name__} has neither bbox_head nor rpn_head nor roi_head, so there '
+        "is no view of its predictions; give `views` in the model's config.",
+    )
     views = [VIEWS.build(dict(config)) for config in configs]
     for view in views:
         view.check(detector)
@@ -39,8 +43,11 @@ def default_views(detector: nn.Module) -> list[dict]:
     """
     if hasattr(detector, 'forward_transformer'):
         return [dict(type='QueryView')]
-    configs = [dict(type='DenseView', head=head) for head in ('bbox_head', 'rpn_head')
-               if getattr(detector, head, None) is not None]
+    configs = [
+        dict(type='DenseView', head=head)
+        for head in ('bbox_head', 'rpn_head')
+        if getattr(detector, head, None) is not None
+    ]
     if getattr(detector, 'roi_head', None) is not None:
         configs.append(dict(type='RoIView'))
     return configs

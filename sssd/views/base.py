@@ -1,4 +1,5 @@
 """What a view is: how a detector's raw output becomes rows that two passes can be compared in."""
+
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ class PredictionView:
         valid: False for rows that take no part in any loss, such as cells in the padding, (N,).
         activation: ``'sigmoid'`` (each class a Bernoulli) or ``'softmax'`` (the last class is background).
     """
+
     logits: Tensor
     boxes: Tensor
     valid: Tensor
@@ -36,6 +38,7 @@ class Pass:
         metas: One dict an image with ``img_shape`` (h, w) of the unpadded image, as the network saw it.
         batch_shape: (h, w) of the padded batch.
     """
+
     detector: nn.Module
     feats: tuple[Tensor, ...]
     metas: list[dict]

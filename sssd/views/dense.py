@@ -1,4 +1,5 @@
 """Rows of a dense head: RetinaNet, RPN, FCOS and mmdet's other anchor and point heads."""
+
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -20,6 +21,7 @@ DELTAS, STRIDES, PIXELS, BINS = 'deltas', 'strides', 'pixels', 'bins'
 
 class Level(NamedTuple):
     """One pyramid level: logits (B, HWA, C), boxes (B, HWA, 4), valid (B, HWA), grid (H, W), stride (w, h)."""
+
     logits: Tensor
     boxes: Tensor
     valid: Tensor
@@ -28,8 +30,11 @@ class Level(NamedTuple):
 
     def only(self, some: Callable[[Tensor, tuple[int, int]], Tensor], step: int) -> 'Level':
         """The rows that ``some`` takes, on a grid that is coarser by ``step``."""
-        return Level(*(some(rows, self.grid) for rows in (self.logits, self.boxes, self.valid)),
-                     tuple(-(-side // step) for side in self.grid), tuple(side * step for side in self.stride))
+        return Level(
+            *(some(rows, self.grid) for rows in (self.logits, self.boxes, self.valid)),
+            tuple(-(-side // step) for side in self.grid),
+            tuple(side * step for side in self.stride),
+        )
 
 
 @VIEWS.register_module()
@@ -43,16 +48,21 @@ class DenseView(View):
     """
 
     def __init__(self, head: str = 'bbox_head', box_unit: str | None = None) -> None:
-        require(box_unit in (None, DELTAS, STRIDES, PIXELS, BINS),
-                f'DenseView: box_unit is {box_unit!r}; use deltas, strides, pixels, bins, or None.')
+        require(
+            box_unit in (None, DELTAS, STRIDES, PIXELS, BINS),
+            f'DenseView: box_unit is {box_unit!r}; use deltas, strides, pixels, bins, or None.',
+        )
         self.head, self.box_unit = head, box_unit
         self.name = head.replace('_head', '')
 
     def check(self, detector: nn.Module) -> None:
         """Refuse a head whose rows could not be compared; see :func:`check_head`."""
         head = getattr(detector, self.head, None)
-        require(head is not None, f'DenseView: {type(detector).__name__} has no {self.head}; name the dense '
-                'head in the view, or leave `views` out and they are chosen by the heads that exist.')
+        require(
+            head is not None,
+            f'DenseView: {type(detector).__name__} has no {self.head}; name the dense '
+            'head in the view, or leave `views` out and they are chosen by the heads that exist.',
+        )
         self.box_unit = self.box_unit or box_unit_of(head)
         check_head(head, self.box_unit)
 
@@ -78,10 +88,12 @@ class DenseView(View):
         for pairing in pairings(getattr(full.detector, self.head), shift):
             level = levels[pairing.level].only(pairing.of_full, pairing.step)
             partner = others[pairing.partner].only(pairing.of_small, 1)
-            require(level.grid == partner.grid,
-                    f'Scale pair: stride {level.stride} of X has grid {level.grid} and its partner in X^ '
-                    f'{partner.grid}; pad batches to a multiple of 2**S times the largest stride that the '
-                    'backbone halves by (pad_size_divisor of the data preprocessor, 64 for S=1).')
+            require(
+                level.grid == partner.grid,
+                f'Scale pair: stride {level.stride} of X has grid {level.grid} and its partner in X^ '
+                f'{partner.grid}; pad batches to a multiple of 2**S times the largest stride that the '
+                'backbone halves by (pad_size_divisor of the data preprocessor, 64 for S=1).',
+            )
             pairs.append((pairing, level, partner._replace(valid=level.valid)))
         return pairs
 
@@ -94,8 +106,15 @@ class DenseView(View):
         head = getattr(run.detector, self.head)
         return [self._level(head, run, stride, *maps) for stride, *maps in zip(strides_of(head), *self.outputs(run))]
 
-    def _level(self, head: nn.Module, run: Pass, stride: tuple[float, float], scores: Tensor, boxes: Tensor,
-               quality: Tensor | None = None) -> Level:
+    def _level(
+        self,
+        head: nn.Module,
+        run: Pass,
+        stride: tuple[float, float],
+        scores: Tensor,
+        boxes: Tensor,
+        quality: Tensor | None = None,
+    ) -> Level:
         """One level; ``quality`` is FCOS's and ATSS's centerness, a part of the score."""
         logits = to_rows(scores, head.cls_out_channels)
         if getattr(getattr(head, 'loss_cls', None), 'activated', False):
@@ -120,8 +139,11 @@ class DenseView(View):
 
     def _join(self, levels: list[Level]) -> PredictionView:
         """All levels as one set of rows; at least one level, or none of this batch has a partner."""
-        require(len(levels) > 0, f'Scale pair: no level of {self.head} has a partner at this down-sampling rate; '
-                'lower max_shift or use a detector with more pyramid levels, or more anchor scales on a single map.')
+        require(
+            len(levels) > 0,
+            f'Scale pair: no level of {self.head} has a partner at this down-sampling rate; '
+            'lower max_shift or use a detector with more pyramid levels, or more anchor scales on a single map.',
+        )
         logits = torch.cat([level.logits for level in levels], 1).flatten(0, 1).float()
         boxes = torch.cat([level.boxes for level in levels], 1).reshape(-1, 1, 4).float()
         valid = torch.cat([level.valid for level in levels], 1).flatten()
@@ -142,8 +164,9 @@ def joint_logit(score: Tensor, quality: Tensor) -> Tensor:
     return -torch.logsumexp(torch.stack((-score, -quality, -score - quality)), dim=0)
 
 
-def cells_in_image(grid: tuple[int, int], stride: tuple[float, float], metas: list[dict],
-                   device: torch.device) -> Tensor:
+def cells_in_image(
+    grid: tuple[int, int], stride: tuple[float, float], metas: list[dict], device: torch.device
+) -> Tensor:
     """True for the cells that hold a part of their image, False for padding: (B, H*W)."""
     shapes = torch.tensor([meta['img_shape'][:2] for meta in metas], dtype=torch.float, device=device)
     rows = torch.arange(grid[0], device=device) * stride[1] < shapes[:, :1]
@@ -181,20 +204,32 @@ def check_head(head: nn.Module, unit: str | None) -> None:
     """
     name = type(head).__name__
     for attribute in ('prior_generator', 'cls_out_channels', 'in_channels'):
-        require(hasattr(head, attribute), f'{name} is no anchor or point head in mmdet\'s sense (it has no '
-                f'{attribute}), so its cells cannot be paired over scales; use an AnchorHead or AnchorFreeHead.')
-    require(len(set(head.prior_generator.num_base_priors)) == 1,
-            f'{name} has another number of anchors at each level, so its levels cannot be paired over scales.')
-    require(getattr(head, 'use_sigmoid_cls', True),
-            f'{name} scores its anchors by a softmax; the dense view takes sigmoid scores (use_sigmoid=True).')
+        require(
+            hasattr(head, attribute),
+            f"{name} is no anchor or point head in mmdet's sense (it has no "
+            f'{attribute}), so its cells cannot be paired over scales; use an AnchorHead or AnchorFreeHead.',
+        )
+    require(
+        len(set(head.prior_generator.num_base_priors)) == 1,
+        f'{name} has another number of anchors at each level, so its levels cannot be paired over scales.',
+    )
+    require(
+        getattr(head, 'use_sigmoid_cls', True),
+        f'{name} scores its anchors by a softmax; the dense view takes sigmoid scores (use_sigmoid=True).',
+    )
     strides = [stride[0] for stride in head.prior_generator.strides]
     if len(strides) == 1:
         check_single_map(head)
-    require(len(strides) == 1 or any(b == 2 * a for a, b in zip(strides, strides[1:])),
-            f'{name} has strides {strides}: no two levels differ by a factor of 2, so no scale pair exists.')
+    require(
+        len(strides) == 1 or any(b == 2 * a for a, b in zip(strides, strides[1:])),
+        f'{name} has strides {strides}: no two levels differ by a factor of 2, so no scale pair exists.',
+    )
     _check_outputs(head, unit)
-    require(unit is not None, f'The unit of {name}\'s boxes is not known, and in a wrong one two scales cannot be '
-            'compared; give it as views=[dict(type=\'DenseView\', box_unit=\'strides\' or \'pixels\' or \'deltas\')].')
+    require(
+        unit is not None,
+        f"The unit of {name}'s boxes is not known, and in a wrong one two scales cannot be "
+        "compared; give it as views=[dict(type='DenseView', box_unit='strides' or 'pixels' or 'deltas')].",
+    )
 
 
 @torch.no_grad()
@@ -208,13 +243,17 @@ def _check_outputs(head: nn.Module, unit: str | None) -> None:
     try:
         outputs = forward_as_in_training(head, feats)
     except TypeError as error:
-        raise UserError(f'{name} cannot be run on feature maps alone ({error}), so its rows cannot be paired; use a '
-                        'head that takes nothing else.') from error
+        raise UserError(
+            f'{name} cannot be run on feature maps alone ({error}), so its rows cannot be paired; use a '
+            'head that takes nothing else.'
+        ) from error
     finally:
         head.train(mode)
     box_channels = 4 * (head.reg_max + 1) if unit == BINS else 4
     expected = [priors * head.cls_out_channels, priors * box_channels, priors]
     channels = [maps[0].shape[1] for maps in outputs]
-    require(2 <= len(outputs) <= 3 and channels == expected[:len(channels)],
-            f'{name} gives {len(outputs)} outputs with {channels} channels, but the dense view compares scores, '
-            f'boxes and at most one quality score, here {expected}; this head cannot be paired.')
+    require(
+        2 <= len(outputs) <= 3 and channels == expected[: len(channels)],
+        f'{name} gives {len(outputs)} outputs with {channels} channels, but the dense view compares scores, '
+        f'boxes and at most one quality score, here {expected}; this head cannot be paired.',
+    )

@@ -1,4 +1,5 @@
 """Which rows of a dense head pair over scales: on a pyramid level by level, on a single map anchor by anchor."""
+
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ class Pairing(NamedTuple):
         anchors: Anchors of a cell of X that have a partner.
         partners: Those partners, anchors of a cell of X^, in the same order.
     """
+
     level: int
     partner: int
     step: int = 1

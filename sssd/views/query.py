@@ -1,4 +1,5 @@
 """Rows of a detection transformer: its queries, matched between two passes."""
+
 import inspect
 import math
 
@@ -33,6 +34,7 @@ class QueryView(View):
         lambda_: Weight of the GIoU loss in the matching cost. The paper does not give it.
         layers: ``'last'``, the decoder layer that predicts, or ``'all'``: each is matched with its own kind.
     """
+
     name = 'query'
 
     def __init__(self, lambda_: float = 1.0, layers: str = 'last') -> None:
@@ -43,16 +45,25 @@ class QueryView(View):
     def check(self, detector: nn.Module) -> None:
         """Refuse a detector that has no queries, or whose queries need more than the image."""
         name, transform = type(detector).__name__, getattr(detector, 'forward_transformer', None)
-        require(transform is not None, f'QueryView: {name} has no forward_transformer, so it has no queries to match; '
-                'leave `views` out and they are chosen by the heads that exist.')
-        needed = [key for key, value in inspect.signature(transform).parameters.items()
-                  if value.default is value.empty][1:]
-        require(not needed, f'QueryView: the transformer of {name} needs {", ".join(needed)} besides the features of '
-                'the image, and unlabelled images have none; use a detector such as DETR, DeformableDETR or DINO.')
+        require(
+            transform is not None,
+            f'QueryView: {name} has no forward_transformer, so it has no queries to match; '
+            'leave `views` out and they are chosen by the heads that exist.',
+        )
+        needed = [
+            key for key, value in inspect.signature(transform).parameters.items() if value.default is value.empty
+        ][1:]
+        require(
+            not needed,
+            f'QueryView: the transformer of {name} needs {", ".join(needed)} besides the features of '
+            'the image, and unlabelled images have none; use a detector such as DETR, DeformableDETR or DINO.',
+        )
         head = getattr(detector, 'bbox_head', None)
-        require(hasattr(getattr(head, 'loss_cls', None), 'use_sigmoid'),
-                f'QueryView: {type(head).__name__} does not tell by loss_cls.use_sigmoid how it scores its queries; '
-                'use a DETRHead.')
+        require(
+            hasattr(getattr(head, 'loss_cls', None), 'use_sigmoid'),
+            f'QueryView: {type(head).__name__} does not tell by loss_cls.use_sigmoid how it scores its queries; '
+            'use a DETRHead.',
+        )
 
     def distill_pair(self, student: Pass, teacher: Pass) -> Pair:
         """Queries of the student on X and of the teacher on X', matched."""
@@ -71,8 +82,9 @@ class QueryView(View):
     def _pair(self, first: Pass, second: Pass) -> Pair:
         activation = SIGMOID if first.detector.bbox_head.loss_cls.use_sigmoid else SOFTMAX
         sides = [[part.flatten(0, 1).float() for part in self.queries(run)] for run in (first, second)]
-        matched = torch.stack([self.match((z1, b1), (z2, b2), activation)
-                               for z1, b1, z2, b2 in zip(*sides[0], *sides[1])])
+        matched = torch.stack(
+            [self.match((z1, b1), (z2, b2), activation) for z1, b1, z2, b2 in zip(*sides[0], *sides[1])]
+        )
         return tuple(rows(*side, order, activation) for side, order in zip(sides, matched.unbind(1)))
 
     @torch.no_grad()
@@ -90,8 +102,9 @@ class QueryView(View):
         return torch.from_numpy(np.stack(pairs)).to(cost.device)
 
 
-def matching_cost(logits1: Tensor, boxes1: Tensor, logits2: Tensor, boxes2: Tensor, activation: str,
-                  weight: float) -> Tensor:
+def matching_cost(
+    logits1: Tensor, boxes1: Tensor, logits2: Tensor, boxes2: Tensor, activation: str, weight: float
+) -> Tensor:
     """``D_JS(p1, p2) + lambda L_GIoU(b1, b2)`` of all pairs of queries (Sec. 4.3): (Q1, Q2)."""
     divergence = torch.cat([js_divergence(some[:, None], logits2, activation) for some in logits1.split(CHUNK)])
     giou = bbox_overlaps(bbox_cxcywh_to_xyxy(boxes1), bbox_cxcywh_to_xyxy(boxes2), mode='giou')
@@ -116,9 +129,12 @@ def forward_queries(run: Pass) -> tuple[Tensor, Tensor]:
     detector = run.detector
     if getattr(detector, 'as_two_stage', False):
         points = sum(level.shape[-2] * level.shape[-1] for level in run.feats)
-        require(points >= detector.num_queries, f'QueryView: a batch of {run.batch_shape} pixels has {points} feature '
-                f'points, too few for the {detector.num_queries} proposals of {type(detector).__name__}; lower '
-                'max_shift or num_queries, or train on larger images.')
+        require(
+            points >= detector.num_queries,
+            f'QueryView: a batch of {run.batch_shape} pixels has {points} feature '
+            f'points, too few for the {detector.num_queries} proposals of {type(detector).__name__}; lower '
+            'max_shift or num_queries, or train on larger images.',
+        )
     with training_flag([detector, *detector.children()], False):
         return detector.bbox_head(**detector.forward_transformer(run.feats, samples_of(run)))
 
@@ -128,5 +144,13 @@ def samples_of(run: Pass) -> SampleList:
 
     A pixel of X^ that holds a part of the image is no padding.
     """
-    return [DetDataSample(metainfo={**meta, 'img_shape': tuple(math.ceil(side) for side in meta['img_shape'][:2]),
-                                    'batch_input_shape': run.batch_shape}) for meta in run.metas]
+    return [
+        DetDataSample(
+            metainfo={
+                **meta,
+                'img_shape': tuple(math.ceil(side) for side in meta['img_shape'][:2]),
+                'batch_input_shape': run.batch_shape,
+            }
+        )
+        for meta in run.metas
+    ]

@@ -21,6 +21,7 @@ class RoIView(View):
     Args:
         rpn: Name of the dense head that proposes.
     """
+
     name = 'roi'
 
     def __init__(self, rpn: str = 'rpn_head') -> None:
@@ -30,14 +31,20 @@ class RoIView(View):
         """Refuse a second stage that is not one box head on pooled proposals."""
         head = getattr(detector, 'roi_head', None)
         name = type(head).__name__
-        require(getattr(detector, self.rpn.head, None) is not None,
-                f'RoIView: {type(detector).__name__} has no {self.rpn.head} to take proposals from.')
-        require(isinstance(head, StandardRoIHead) and isinstance(head.bbox_head, nn.Module),
-                f'RoIView: {name} is no StandardRoIHead with one box head; cascades and sparse heads have no '
-                'rows that pair over scales. Use StandardRoIHead.')
-        require(not getattr(head.bbox_head, 'custom_activation', False)
-                and not getattr(head.bbox_head.loss_cls, 'use_sigmoid', False),
-                f'RoIView: {name} scores its proposals by something else than a softmax over K+1 classes.')
+        require(
+            getattr(detector, self.rpn.head, None) is not None,
+            f'RoIView: {type(detector).__name__} has no {self.rpn.head} to take proposals from.',
+        )
+        require(
+            isinstance(head, StandardRoIHead) and isinstance(head.bbox_head, nn.Module),
+            f'RoIView: {name} is no StandardRoIHead with one box head; cascades and sparse heads have no '
+            'rows that pair over scales. Use StandardRoIHead.',
+        )
+        require(
+            not getattr(head.bbox_head, 'custom_activation', False)
+            and not getattr(head.bbox_head.loss_cls, 'use_sigmoid', False),
+            f'RoIView: {name} scores its proposals by something else than a softmax over K+1 classes.',
+        )
 
     def distill_pair(self, student: Pass, teacher: Pass) -> Pair:
         """The student's proposals on X joined with the teacher's on X', pooled from both."""
@@ -59,7 +66,8 @@ class RoIView(View):
         detector = run.detector
         config = detector.train_cfg.get('rpn_proposal', detector.test_cfg.rpn)
         results = getattr(detector, self.rpn.head).predict_by_feat(
-            *self.rpn.outputs(run), batch_img_metas=run.metas, cfg=config)
+            *self.rpn.outputs(run), batch_img_metas=run.metas, cfg=config
+        )
         return [result.bboxes for result in results]
 
     def rows(self, run: Pass, proposals: list[Tensor]) -> PredictionView:

@@ -41,11 +41,15 @@ def check_single_map(head: nn.Module) -> None:
         UserError: Naming the head's type and what its anchors are.
     """
     name, generator = type(head).__name__, head.prior_generator
-    require(hasattr(generator, 'base_anchors'),
-            f'{name} has one feature map and no anchors, so nothing in it pairs over scales; use a head with a pyramid '
-            'or with anchors of several sizes.')
+    require(
+        hasattr(generator, 'base_anchors'),
+        f'{name} has one feature map and no anchors, so nothing in it pairs over scales; use a head with a pyramid '
+        'or with anchors of several sizes.',
+    )
     scales = [round(float(scale), 4) for scale in generator.scales]
-    require(same_anchors(base_anchors(head), 1)[0],
-            f'{name} has one feature map with anchor scales {scales} and center_offset {generator.center_offset}: none '
-            'of its anchors is twice another one, so no scale pair exists; use scales that are powers of two apart, '
-            'such as [2, 4, 8, 16, 32], and center_offset=0.')
+    require(
+        same_anchors(base_anchors(head), 1)[0],
+        f'{name} has one feature map with anchor scales {scales} and center_offset {generator.center_offset}: none '
+        'of its anchors is twice another one, so no scale pair exists; use scales that are powers of two apart, '
+        'such as [2, 4, 8, 16, 32], and center_offset=0.',
+    )

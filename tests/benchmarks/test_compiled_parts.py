@@ -1,4 +1,5 @@
 """The benchmark of compiled parts runs and writes what a reader needs; without code generation, which takes minutes."""
+
 import json
 
 import pytest
@@ -17,7 +18,7 @@ def test_a_config_compiled_beside_eager(script, repo_root, tmp_path):
     assert script.main([config, '--size', '128', '128', '--backend', 'eager', '--out', str(out)]) == 0
     found = json.loads(out.read_text())
     assert found['backend'] == 'eager' and {'commit', 'machine', 'versions', 'started', 'note'} <= set(found)
-    row, = found['rows']
+    (row,) = found['rows']
     assert row['graphs'] > 0 and row['graph_breaks'] == 0 and row['eager']['largest_gradient'] > 0
     assert all(row[name]['relative_difference'] < 1e-5 for name in ('first', 'second'))
 

@@ -1,4 +1,5 @@
 """The latency benchmark runs and writes what a reader needs; how fast anything is, is not tested."""
+
 import json
 
 import guided
@@ -30,8 +31,28 @@ def test_three_detectors_with_the_weights_of_a_checkpoint(latency, tmp_path, cap
     checkpoint, out = tmp_path / 'weights.pth', tmp_path / 'deep' / 'out.json'
     torch.save(dict(meta={}, state_dict=guided.build(tiny.retinanet(), seed=5).state_dict()), checkpoint)
     config = written(tmp_path, guided_config())
-    assert latency.main([config, str(checkpoint), '--repeats', '2', '--warm-up', '0', '--size', '64', '64', '--seed',
-                         '4', '--note', 'a note', '--out', str(out)]) == 0
+    assert (
+        latency.main(
+            [
+                config,
+                str(checkpoint),
+                '--repeats',
+                '2',
+                '--warm-up',
+                '0',
+                '--size',
+                '64',
+                '64',
+                '--seed',
+                '4',
+                '--note',
+                'a note',
+                '--out',
+                str(out),
+            ]
+        )
+        == 0
+    )
     found = json.loads(out.read_text())
     assert (found['seed'], found['threads'], found['weights'], found['note']) == (4, 1, 'weights.pth', 'a note')
     assert set(found) >= {'command', 'commit', 'machine', 'versions', 'load_average'}

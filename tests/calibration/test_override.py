@@ -1,4 +1,5 @@
 """A found lambda in a config: schedules keep their shape, the rest of the base stays."""
+
 import pytest
 from mmengine.config import Config
 
@@ -7,19 +8,28 @@ from sssd.errors import UserError
 from sssd.schedules import Progress, build_schedule
 
 STEP = dict(type='StepAtDecay', start=75.0, end=100.0)
-BASE = '''
+BASE = """
 a = dict(b=1, c=[dict(d=2)])
 train_cfg = dict(max_iters=10, val_interval=5)
 custom_hooks = [
     dict(type='sssd.LambdaScheduleHook', student_grad=1.0, lambda_=dict(type='Ramp', begin=100, length=200, after=dict(
         type='StepAtDecay', start=75.0, end=100.0))),
     dict(type='sssd.FreezeBackboneHook', until=5)]
-'''
+"""
 
 
-@pytest.mark.parametrize('schedule', [
-    75.0, dict(type='Constant', value=2), STEP, dict(type='Ramp', begin=100, length=200, after=STEP),
-    dict(type='Cosine', start=0.0, end=8.0), dict(type='sssd.StepAtDecay', start=0, end=4)], ids=str)
+@pytest.mark.parametrize(
+    'schedule',
+    [
+        75.0,
+        dict(type='Constant', value=2),
+        STEP,
+        dict(type='Ramp', begin=100, length=200, after=STEP),
+        dict(type='Cosine', start=0.0, end=8.0),
+        dict(type='sssd.StepAtDecay', start=0, end=4),
+    ],
+    ids=str,
+)
 def test_a_scaled_schedule_is_the_same_times_a_factor(schedule):
     before, after = build_schedule(schedule), build_schedule(scaled(schedule, 30.0))
     places = [Progress(iteration, 1000, lr, 1.0) for iteration, lr in ((0, 1.0), (150, 1.0), (500, 1.0), (1000, 0.1))]
@@ -30,7 +40,8 @@ def test_a_scaled_schedule_is_the_same_times_a_factor(schedule):
 
 def test_the_first_value_that_is_not_zero_becomes_the_lambda():
     assert scaled(dict(type='Ramp', begin=9, after=STEP), 30.0) == dict(
-        type='Ramp', begin=9, after=dict(type='StepAtDecay', start=30.0, end=40.0))
+        type='Ramp', begin=9, after=dict(type='StepAtDecay', start=30.0, end=40.0)
+    )
     assert scaled(dict(type='StepAtDecay', start=0, end=4), 30.0)['end'] == 30.0
     assert scaled(dict(type='Ramp', begin=9, after=0), 30.0) == 30.0
 
@@ -44,7 +55,8 @@ def test_a_schedule_of_another_kind_is_refused(schedule):
 def test_a_hook_keeps_its_other_weights():
     hook = dict(type='sssd.LambdaScheduleHook', burn_in=3, lambda_=1.0, student_grad=1.0, lambda_s=2.0)
     assert without_weight(hook, 'lambda_', 'student_grad') == dict(
-        type='sssd.LambdaScheduleHook', burn_in=3, lambda_s=2.0)
+        type='sssd.LambdaScheduleHook', burn_in=3, lambda_s=2.0
+    )
     assert without_weight({**hook, 'lambda_s': 2.0}, 'lambda_', 'student_grad', 'lambda_s') is None
     other = dict(type='EMAHook', lambda_=1.0)
     assert without_weight(other, 'lambda_') is other
@@ -52,7 +64,8 @@ def test_a_hook_keeps_its_other_weights():
 
 def test_a_config_without_a_schedule_gets_a_hook():
     assert calibrated_hooks(Config(dict(model=dict(lambda_=3.0))), 30.0) == [
-        dict(type='sssd.LambdaScheduleHook', lambda_=30.0)]
+        dict(type='sssd.LambdaScheduleHook', lambda_=30.0)
+    ]
 
 
 def written(tmp_path, options=()):
@@ -70,14 +83,20 @@ def written(tmp_path, options=()):
 def test_the_file_changes_the_schedule_alone(tmp_path):
     found, cfg = written(tmp_path)
     assert found.custom_hooks[0].lambda_ == dict(
-        type='Ramp', begin=100, length=200, after=dict(type='StepAtDecay', start=30.0, end=40.0))
+        type='Ramp', begin=100, length=200, after=dict(type='StepAtDecay', start=30.0, end=40.0)
+    )
     assert found.custom_hooks[0].student_grad == 1.0 and found.custom_hooks[1] == cfg.custom_hooks[1]
     assert (found.a, found.train_cfg) == (cfg.a, cfg.train_cfg)
 
 
 def test_options_are_part_of_the_file(tmp_path):
-    options = {'train_cfg.max_iters': 7, 'a.c.0.d': 3, 'new.key': 'x', 'custom_hooks.1.until': 6,
-               'custom_hooks.0.lambda_.begin': 50}
+    options = {
+        'train_cfg.max_iters': 7,
+        'a.c.0.d': 3,
+        'new.key': 'x',
+        'custom_hooks.1.until': 6,
+        'custom_hooks.0.lambda_.begin': 50,
+    }
     found, cfg = written(tmp_path, options.items())
     for key in ('a', 'train_cfg', 'new'):
         assert found[key] == cfg[key] and '_delete_' not in found[key]

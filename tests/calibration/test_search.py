@@ -1,4 +1,5 @@
 """The search for a lambda, against shares that are known functions of it."""
+
 import math
 
 import pytest
@@ -46,7 +47,7 @@ def test_a_share_that_is_never_reached_is_told_after_a_few_expansions():
     known = Known(10.0, most=0.3)
     with pytest.raises(UserError, match=r'a share of 0.45 is out of reach: it is still 0.300 at lambda 200000') as told:
         find_lambda(known, Goal())
-    assert len(known.asked) == 2 + EXPANSIONS and max(known.asked) == 200 * GROWTH ** EXPANSIONS
+    assert len(known.asked) == 2 + EXPANSIONS and max(known.asked) == 200 * GROWTH**EXPANSIONS
     assert '\n' not in str(told.value)
 
 
@@ -62,10 +63,18 @@ def test_a_jump_over_the_share_is_told():
         find_lambda(lambda lambda_: 0.2 if lambda_ < 50 else 0.9, Goal())
 
 
-@pytest.mark.parametrize('numbers, said', [
-    (dict(share=0.0), '--share is 0,'), (dict(share=1.0), '--share is 1,'), (dict(share=math.nan), '--share is nan'),
-    (dict(tolerance=0.0), '--tolerance is 0'), (dict(low=0.0), '--low 0 and --high 200'),
-    (dict(low=9.0, high=3.0), 'no bracket'), (dict(high=float('inf')), 'no bracket')])
+@pytest.mark.parametrize(
+    'numbers, said',
+    [
+        (dict(share=0.0), '--share is 0,'),
+        (dict(share=1.0), '--share is 1,'),
+        (dict(share=math.nan), '--share is nan'),
+        (dict(tolerance=0.0), '--tolerance is 0'),
+        (dict(low=0.0), '--low 0 and --high 200'),
+        (dict(low=9.0, high=3.0), 'no bracket'),
+        (dict(high=float('inf')), 'no bracket'),
+    ],
+)
 def test_numbers_out_of_range(numbers, said):
     with pytest.raises(UserError, match=said):
         Goal(**numbers)
@@ -79,6 +88,7 @@ def test_the_estimate_of_runs_falls_to_nothing():
         left.append(runs_left(goal, trials))
         trials.append(Trial(lambda_, known(lambda_)))
         return trials[-1].share
+
     find_lambda(measure, goal)
     assert runs_left(goal, trials) == 0
     assert left[0] == max(left) and left[-1] >= 1 and abs(left[0] - len(left)) <= 4

@@ -1,4 +1,5 @@
 """Checks of a config's data before training."""
+
 import copy
 import json
 import shutil
@@ -16,20 +17,34 @@ def cfg(tiny_coco):
     coco = json.loads(tiny_coco.ann_file.read_text())
     (tiny_coco.root / 'unlabeled.json').write_text(json.dumps(dict(coco, annotations=[])))
     labelled = dict(
-        type='CocoDataset', data_root=str(tiny_coco.root), ann_file='annotations.json',
-        data_prefix=dict(img='images/'), metainfo=dict(classes=('disc', 'bar')),
-        filter_cfg=dict(filter_empty_gt=True, min_size=32), pipeline=[dict(type='LoadImageFromFile')])
+        type='CocoDataset',
+        data_root=str(tiny_coco.root),
+        ann_file='annotations.json',
+        data_prefix=dict(img='images/'),
+        metainfo=dict(classes=('disc', 'bar')),
+        filter_cfg=dict(filter_empty_gt=True, min_size=32),
+        pipeline=[dict(type='LoadImageFromFile')],
+    )
     unlabelled = dict(labelled, ann_file='unlabeled.json', filter_cfg=None)
     train = dict(
-        batch_size=4, sampler=dict(type='sssd.MixedSourceSampler', batch_size=4, source_ratio=[1, 1]),
-        dataset=dict(type='ConcatDataset', datasets=[labelled, unlabelled]))
-    detector = dict(type='FasterRCNN', backbone=dict(type='ResNet'),
-                    rpn_head=dict(type='RPNHead', num_classes=1),
-                    roi_head=dict(bbox_head=[dict(num_classes=2), dict(num_classes=2)]))
-    return Config(dict(
-        model=dict(type='sssd.SED', detector=detector), train_dataloader=train,
-        val_dataloader=dict(batch_size=1, dataset=copy.deepcopy(dict(labelled, test_mode=True))),
-        val_evaluator=dict(type='CocoMetric', ann_file=str(tiny_coco.ann_file))))
+        batch_size=4,
+        sampler=dict(type='sssd.MixedSourceSampler', batch_size=4, source_ratio=[1, 1]),
+        dataset=dict(type='ConcatDataset', datasets=[labelled, unlabelled]),
+    )
+    detector = dict(
+        type='FasterRCNN',
+        backbone=dict(type='ResNet'),
+        rpn_head=dict(type='RPNHead', num_classes=1),
+        roi_head=dict(bbox_head=[dict(num_classes=2), dict(num_classes=2)]),
+    )
+    return Config(
+        dict(
+            model=dict(type='sssd.SED', detector=detector),
+            train_dataloader=train,
+            val_dataloader=dict(batch_size=1, dataset=copy.deepcopy(dict(labelled, test_mode=True))),
+            val_evaluator=dict(type='CocoMetric', ann_file=str(tiny_coco.ann_file)),
+        )
+    )
 
 
 def labelled(cfg):
@@ -57,13 +72,17 @@ def test_a_sound_config_passes_and_is_told(cfg, tiny_coco):
     assert [line.split(', of ')[0] for line in lines] == [
         'train_dataloader.dataset.datasets[0]: 6 images, 12 boxes, 2 classes',
         'train_dataloader.dataset.datasets[1]: 6 images, 0 boxes, 2 classes',
-        'val_dataloader.dataset: 6 images, 12 boxes, 2 classes']
+        'val_dataloader.dataset: 6 images, 12 boxes, 2 classes',
+    ]
 
 
 def test_a_folder_as_the_unlabelled_source_passes(cfg, tiny_coco):
     cfg.train_dataloader.dataset.datasets[1] = dict(
-        type='sssd.ImageFolder', data_root=str(tiny_coco.root), data_prefix=dict(img='images/'),
-        metainfo=dict(classes=('disc', 'bar')))
+        type='sssd.ImageFolder',
+        data_root=str(tiny_coco.root),
+        data_prefix=dict(img='images/'),
+        metainfo=dict(classes=('disc', 'bar')),
+    )
     assert 'datasets[1]: 6 images, unlabelled' in check_data(cfg)[1]
 
 
@@ -77,8 +96,9 @@ def test_an_unlabelled_json_may_lack_annotations(cfg, tiny_coco):
 
 def test_supervised_configs_and_wrappers_pass(cfg):
     inner = labelled(cfg)
-    cfg.train_dataloader = dict(batch_size=2, sampler=dict(type='DefaultSampler'),
-                                dataset=dict(type='RepeatDataset', times=2, dataset=inner))
+    cfg.train_dataloader = dict(
+        batch_size=2, sampler=dict(type='DefaultSampler'), dataset=dict(type='RepeatDataset', times=2, dataset=inner)
+    )
     assert check_data(cfg, parts=['train'])[0].startswith('train_dataloader.dataset.dataset: 6 images')
     assert check_data(Config(dict(model=dict()))) == []
 
@@ -95,8 +115,7 @@ def test_missing_folder(cfg):
 
 def test_an_empty_image_folder(cfg, tmp_path):
     (tmp_path / 'empty').mkdir()
-    cfg.train_dataloader.dataset.datasets[1] = dict(
-        type='sssd.ImageFolder', data_root=str(tmp_path / 'empty'))
+    cfg.train_dataloader.dataset.datasets[1] = dict(type='sssd.ImageFolder', data_root=str(tmp_path / 'empty'))
     fails(cfg, r'image folder .*/empty/? of .*datasets\[1\] holds no image')
 
 
@@ -105,11 +124,17 @@ def test_json_that_is_not_coco(cfg, tiny_coco):
     fails(cfg, r'annotations.json is not in COCO format: it lacks the list\(s\) images')
 
 
-@pytest.mark.parametrize('metainfo, words', [
-    (dict(classes=('disc', 'Bar')), "metainfo.classes names 'Bar', which .*annotations.json does not"
-     " have; its categories are 'disc', 'bar'"),
-    (None, r"metainfo.classes names 'person', 'bicycle', .* \(80\), which"),
-    (dict(classes='disc'), r"metainfo.classes is the text 'disc'; give a tuple such as \('disc',\)")])
+@pytest.mark.parametrize(
+    'metainfo, words',
+    [
+        (
+            dict(classes=('disc', 'Bar')),
+            "metainfo.classes names 'Bar', which .*annotations.json does not have; its categories are 'disc', 'bar'",
+        ),
+        (None, r"metainfo.classes names 'person', 'bicycle', .* \(80\), which"),
+        (dict(classes='disc'), r"metainfo.classes is the text 'disc'; give a tuple such as \('disc',\)"),
+    ],
+)
 def test_class_names_that_do_not_match(cfg, metainfo, words):
     labelled(cfg).metainfo = metainfo
     fails(cfg, words)
@@ -120,13 +145,16 @@ def test_different_classes_of_the_sources(cfg):
     fails(cfg, r"datasets\[1\] and .*datasets\[0\] have different classes \('bar', 'disc'; 'disc', 'bar'\)")
 
 
-@pytest.mark.parametrize('change, words', [
-    (dict(annotations=[]), "has no box of the classes 'disc', 'bar'"),
-    (dict(annotations=[dict(id=1, image_id=1, category_id=1, bbox=[0, 0, .5, 9], area=4)]), 'has no box'),
-    (dict(annotations=[dict(id=1, image_id=1, category_id=1, bbox=[200, 0, 9, 9], area=4)]), 'has no box'),
-    (dict(annotations=[dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 9, 9], area=4, iscrowd=1)]),
-     'has no box'),
-    (dict(images=[], annotations=[]), 'has no image left after filter_cfg')])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (dict(annotations=[]), "has no box of the classes 'disc', 'bar'"),
+        (dict(annotations=[dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 0.5, 9], area=4)]), 'has no box'),
+        (dict(annotations=[dict(id=1, image_id=1, category_id=1, bbox=[200, 0, 9, 9], area=4)]), 'has no box'),
+        (dict(annotations=[dict(id=1, image_id=1, category_id=1, bbox=[0, 0, 9, 9], area=4, iscrowd=1)]), 'has no box'),
+        (dict(images=[], annotations=[]), 'has no image left after filter_cfg'),
+    ],
+)
 def test_a_labelled_set_without_a_box(cfg, tiny_coco, change, words):
     rewrite(tiny_coco.ann_file, **change)
     fails(cfg, words)
@@ -162,8 +190,13 @@ def test_a_broken_image_in_a_folder(cfg, tiny_coco, skip):
     shutil.copy(tiny_coco.img_dir / '0000.png', tiny_coco.root / 'pool/0.png')
     (tiny_coco.root / 'pool/1.png').write_bytes(b'')
     cfg.train_dataloader.dataset.datasets[1] = dict(
-        type='sssd.ImageFolder', data_root=str(tiny_coco.root), data_prefix=dict(img='pool/'), skip_broken=skip,
-        metainfo=dict(classes=('disc', 'bar')), pipeline=[dict(type='LoadImageFromFile')])
+        type='sssd.ImageFolder',
+        data_root=str(tiny_coco.root),
+        data_prefix=dict(img='pool/'),
+        skip_broken=skip,
+        metainfo=dict(classes=('disc', 'bar')),
+        pipeline=[dict(type='LoadImageFromFile')],
+    )
     if skip:
         assert len(check_data(cfg)) == 3
     else:
@@ -179,10 +212,14 @@ def test_files_that_are_no_images_by_name_are_left_to_the_pipeline(cfg, tiny_coc
     assert len(check_data(cfg)) == 3
 
 
-@pytest.mark.parametrize('key, place, value, words', [
-    ('images', 'width', None, "'width' of entry 0 of 'images' is 'None', but has to be a number"),
-    ('annotations', 'area', '12', "'area' of entry 0 of 'annotations' is '12', but has to be a number"),
-    ('annotations', 'bbox', ['0', 0, 1, 1], "the bbox of entry 0 of 'annotations' is")])
+@pytest.mark.parametrize(
+    'key, place, value, words',
+    [
+        ('images', 'width', None, "'width' of entry 0 of 'images' is 'None', but has to be a number"),
+        ('annotations', 'area', '12', "'area' of entry 0 of 'annotations' is '12', but has to be a number"),
+        ('annotations', 'bbox', ['0', 0, 1, 1], "the bbox of entry 0 of 'annotations' is"),
+    ],
+)
 def test_numbers_that_are_none(cfg, tiny_coco, key, place, value, words):
     entries = json.loads(tiny_coco.ann_file.read_text())[key]
     entries[0][place] = value
@@ -224,8 +261,14 @@ def test_an_evaluator_with_the_categories_of_another_file(cfg, tiny_coco):
 def test_an_evaluator_may_know_more_classes_and_images(cfg, tiny_coco):
     coco = json.loads(tiny_coco.ann_file.read_text())
     other = dict(id=99, image_id=7, category_id=9, bbox=[0, 0, 9, 9])
-    other_val(cfg, tiny_coco, data=False, images=[*coco['images'], dict(id=7)],
-              categories=[dict(id=9, name='ring'), *coco['categories']], annotations=[*coco['annotations'], other])
+    other_val(
+        cfg,
+        tiny_coco,
+        data=False,
+        images=[*coco['images'], dict(id=7)],
+        categories=[dict(id=9, name='ring'), *coco['categories']],
+        annotations=[*coco['annotations'], other],
+    )
     assert len(check_data(cfg)) == 3
 
 

@@ -1,4 +1,5 @@
 """A tiny RetinaNet on a tiny data set, and a way to run commands on it."""
+
 import os
 import socket
 import subprocess
@@ -10,7 +11,7 @@ import elastic
 import pytest
 import torch
 
-CONFIG = '''
+CONFIG = """
 default_scope = 'mmdet'
 custom_imports = dict(imports=['sssd'])
 randomness = dict(seed=0)
@@ -61,10 +62,10 @@ default_hooks = dict(
 log_processor = dict(by_epoch=False)
 vis_backends = [dict(type='LocalVisBackend')]
 visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends)
-'''
+"""
 #: Appended to :data:`CONFIG`: the detector is guided, its test images have their boxes in original pixels, and six
 #: iterations have a phase without the distance, one before and one after the learning rate decays.
-GUIDED = '''
+GUIDED = """
 model = dict(
     type='sssd.GuidedDetector', detector=model, guide=dict(type='LGD'),
     distance=dict(type='FeatureDistance', kind='js'))
@@ -78,7 +79,7 @@ train_cfg = dict(type='IterBasedTrainLoop', max_iters=6)
 param_scheduler = [dict(type='MultiStepLR', milestones=[4], gamma=0.1, by_epoch=False)]
 vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
 visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends)
-'''
+"""
 
 
 @dataclass(frozen=True)
@@ -114,33 +115,40 @@ def write_job(folder, coco, num_classes=None, extra=''):
 def run_command(*command, cwd, **env):
     """Run a command in another process; returns it with its output as text."""
     settings = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', PYTHON=sys.executable) | env
-    return subprocess.run([str(part) for part in command], capture_output=True, text=True, cwd=cwd, env=settings,
-                          timeout=300, check=False)
+    return subprocess.run(
+        [str(part) for part in command], capture_output=True, text=True, cwd=cwd, env=settings, timeout=300, check=False
+    )
 
 
 @pytest.fixture
 def run_tool(repo_root, tmp_path):
     """Run a script of ``tools/``: ``run_tool('train.py', config, ...)``."""
+
     def run(name, *args, **env):
         script = repo_root / 'tools' / name
         start = [sys.executable, script] if name.endswith('.py') else [script]
         return run_command(*start, *args, cwd=tmp_path, **env)
+
     return run
 
 
 @pytest.fixture
 def run_python(repo_root):
     """Run Python with these arguments from the root of the checkout: ``run_python('-m', 'sssd', ...)``."""
+
     def run(*args, **env):
         return run_command(sys.executable, *args, cwd=repo_root, PYTHONPATH=str(repo_root), **env)
+
     return run
 
 
 @pytest.fixture
 def make_job(tmp_path, tiny_coco):
     """The function :func:`write_job` over the tiny data set."""
+
     def make(name='job', **kwargs):
         return write_job(tmp_path / name, tiny_coco, **kwargs)
+
     return make
 
 
@@ -153,8 +161,10 @@ def job(make_job):
 @pytest.fixture
 def make_guided(make_job):
     """A tiny guided training on the tiny data set that has not run yet; ``extra`` is appended to its config."""
+
     def make(name='guided', extra=''):
         return make_job(name, extra=GUIDED + extra)
+
     return make
 
 
@@ -183,8 +193,17 @@ def undisturbed(tmp_path_factory, make_tiny_coco, repo_root):
     """A job of six iterations that may lose a process, and did not: two local processes; once for all tests."""
     folder = tmp_path_factory.mktemp('undisturbed')
     job = write_job(folder, make_tiny_coco(folder / 'coco'), extra=elastic.SED)
-    done = run_command(repo_root / 'tools/dist_train.sh', job.config, '2', '--work-dir', job.work_dir, cwd=folder,
-                       PYTHONPATH=elastic.write_hook(folder), PORT=free_port(), CUDA_VISIBLE_DEVICES='-1')
+    done = run_command(
+        repo_root / 'tools/dist_train.sh',
+        job.config,
+        '2',
+        '--work-dir',
+        job.work_dir,
+        cwd=folder,
+        PYTHONPATH=elastic.write_hook(folder),
+        PORT=free_port(),
+        CUDA_VISIBLE_DEVICES='-1',
+    )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return replace(job, output=done.stdout)
 
@@ -205,9 +224,13 @@ def free_port_fixture():
 @pytest.fixture(scope='session')
 def assert_same_weights():
     """A function that compares the last checkpoints of two elastic jobs, bit by bit."""
+
     def compare(first, second):
-        first, second = (torch.load(folder / 'iter_6.pth', map_location='cpu', weights_only=False)['state_dict']
-                         for folder in (first, second))
+        first, second = (
+            torch.load(folder / 'iter_6.pth', map_location='cpu', weights_only=False)['state_dict']
+            for folder in (first, second)
+        )
         assert first.keys() == second.keys()
         assert all(torch.equal(value, second[name]) for name, value in first.items())
+
     return compare

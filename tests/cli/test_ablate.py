@@ -1,4 +1,5 @@
 """The command `ablate`: trains what a table lacks and shows it beside the published numbers."""
+
 import json
 import shutil
 import sys
@@ -12,8 +13,10 @@ from sssd.studies import runner
 
 STUB = Path(__file__).parents[1] / 'studies' / 'stub_train.py'
 #: A data set of the user's own: its base is the toy set's, the runs are stubs.
-BASE = "_base_ = 'ablations/toy_{kind}.py'\nstub = dict(bonus={bonus}, fail_at=0, evaluates=True)\nload_from = None\n" \
+BASE = (
+    "_base_ = 'ablations/toy_{kind}.py'\nstub = dict(bonus={bonus}, fail_at=0, evaluates=True)\nload_from = None\n"
     'randomness = dict(seed=0)\n'
+)
 STUB_TEST = STUB.with_name('stub_trial.py')
 STUDY = """
 name = 'mine'
@@ -29,8 +32,11 @@ def stubs(tmp_path, monkeypatch):
     Path('mine.py').write_text(STUDY)
     Path('sed.py').write_text(BASE.format(kind='sed', bonus=9))
     Path('few.py').write_text(BASE.format(kind='supervised', bonus=0))
-    defaults = dict(runner.StudyRunner.__init__.__kwdefaults__, train_command=[sys.executable, str(STUB)],
-                    test_command=[sys.executable, str(STUB_TEST)])
+    defaults = dict(
+        runner.StudyRunner.__init__.__kwdefaults__,
+        train_command=[sys.executable, str(STUB)],
+        test_command=[sys.executable, str(STUB_TEST)],
+    )
     monkeypatch.setattr(runner.StudyRunner.__init__, '__kwdefaults__', defaults)
 
 
@@ -59,7 +65,8 @@ def test_a_table_is_trained_row_by_row_goes_on_and_shares_its_runs(stubs, capsys
     assert words.startswith('SED_BASE=') and 'sssd train configs/ablations/alpha_constant.py' in words
     assert len(told('start')) == 1 and told('sed') == told('alpha_constant')
     assert results('table9')['table']['rows'][1] == dict(
-        run='sed', label='Step, 0.99 to 0.9', published=34.1, skipped='')
+        run='sed', label='Step, 0.99 to 0.9', published=34.1, skipped=''
+    )
     assert ablate('table10', '--only', 'sed') == 0  # the same run, in another table
     assert len(told('sed')) == 1 and [entry['run'] for entry in results('table10')['runs']] == ['start', 'sed']
     capsys.readouterr()
@@ -118,10 +125,15 @@ def test_runs_of_table_7_are_tested_at_three_sizes_and_what_is_tested_is_kept(st
     assert len(told('few')) == len(told('sed')) == len(told('start')) == 1
     tested = [line.split(' ') for line in Path('tests.txt').read_text().splitlines()]
     assert [(Path(checkpoint).parent.name, trial) for checkpoint, trial in tested] == [
-        (run, trial) for run in ('few', 'sed') for trial in ('480', '800', '1200', 'ensemble')]
+        (run, trial) for run in ('few', 'sed') for trial in ('480', '800', '1200', 'ensemble')
+    ]
     entries = {entry['run']: entry for entry in results('table7')['runs']}
-    assert entries['sed']['trials'] == {'480': dict(AP=11.15, APs=None), '800': dict(AP=11.92, APs=None),
-                                        '1200': dict(AP=12.88, APs=None), 'ensemble': dict(AP=22.88, APs=None)}
+    assert entries['sed']['trials'] == {
+        '480': dict(AP=11.15, APs=None),
+        '800': dict(AP=11.92, APs=None),
+        '1200': dict(AP=12.88, APs=None),
+        'ensemble': dict(AP=22.88, APs=None),
+    }
     assert 'trials' not in entries['start']
     assert ablate('table7') == 0
     assert 'Nothing to run' in capsys.readouterr().out
@@ -129,16 +141,19 @@ def test_runs_of_table_7_are_tested_at_three_sizes_and_what_is_tested_is_kept(st
     assert '| Ours 10% | sed | ours | 11.2 | 11.9 | 12.9 | 22.9 | 11.0 | 1 | 2 |' in capsys.readouterr().out
 
 
-@pytest.mark.parametrize('words, said', [
-    (['table5'], "no table of ablations 'table5'"),
-    (['table9', '--only', 'scr'], "no row 'scr'"),
-    (['table9', '--data', 'voc'], "no data set for ablations 'voc'"),
-    (['table9', '--iters', '0'], '--iters is 0'),
-    (['table9', '--seeds', '-1'], 'the seed -1, but a seed is at least 0'),
-    (['table9', '--out', '.'], 'the results file . is a folder'),
-    (['table9', '--cfg-options', 'foo'], "got 'foo', which is not of the form key=value"),
-    (['table9', '--cfg-options', 'train_dataloader.dataset.datasets.7.x=3'], 'do not fit configs/'),
-])
+@pytest.mark.parametrize(
+    'words, said',
+    [
+        (['table5'], "no table of ablations 'table5'"),
+        (['table9', '--only', 'scr'], "no row 'scr'"),
+        (['table9', '--data', 'voc'], "no data set for ablations 'voc'"),
+        (['table9', '--iters', '0'], '--iters is 0'),
+        (['table9', '--seeds', '-1'], 'the seed -1, but a seed is at least 0'),
+        (['table9', '--out', '.'], 'the results file . is a folder'),
+        (['table9', '--cfg-options', 'foo'], "got 'foo', which is not of the form key=value"),
+        (['table9', '--cfg-options', 'train_dataloader.dataset.datasets.7.x=3'], 'do not fit configs/'),
+    ],
+)
 def test_mistakes_are_one_sentence(words, said, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     assert run_cli(command.main, words) == 2
@@ -150,10 +165,29 @@ def test_mistakes_are_one_sentence(words, said, tmp_path, monkeypatch, capsys):
 def test_two_rows_train_for_real(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     Path('tiny.py').write_text(
-        "_base_ = 'ablations/toy_study.py'\nname = 'tiny'\ndata = dict(num_train=8, num_val=2, num_labeled=4)\n")
-    words = ['table8', '--data', 'tiny.py', '--quick', '--iters', '2', '--start-iters', '1', '--seeds', '0', '--amp',
-             '--cfg-options', 'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
-             'val_dataloader.num_workers=0', 'val_dataloader.persistent_workers=False', '--out', 'r.json', '--only']
+        "_base_ = 'ablations/toy_study.py'\nname = 'tiny'\ndata = dict(num_train=8, num_val=2, num_labeled=4)\n"
+    )
+    words = [
+        'table8',
+        '--data',
+        'tiny.py',
+        '--quick',
+        '--iters',
+        '2',
+        '--start-iters',
+        '1',
+        '--seeds',
+        '0',
+        '--amp',
+        '--cfg-options',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        'val_dataloader.num_workers=0',
+        'val_dataloader.persistent_workers=False',
+        '--out',
+        'r.json',
+        '--only',
+    ]
     assert run_cli(command.main, [*words, 'rate4']) == 0
     assert run_cli(command.main, [*words, 'rate4', 'distill']) == 0
     entries = json.loads(Path('r.json').read_text())['runs']

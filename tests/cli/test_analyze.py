@@ -1,4 +1,5 @@
 """The analyses and the viewer from the command line, on real tiny detectors."""
+
 import json
 
 import pytest
@@ -11,7 +12,7 @@ from sssd.errors import UserError
 from sssd.registry import MODELS
 
 #: Appended to the tiny config: training data with an unlabelled branch.
-UNLABELLED = '''
+UNLABELLED = """
 branches = ['sup', 'unsup_teacher', 'unsup_student']
 pack = dict(type='PackDetInputs', meta_keys=('img_id', 'img_shape', 'ori_shape'))
 labelled = dict(data, pipeline=load + resize + [dict(type='MultiBranch', branch_field=branches, sup=pack)])
@@ -21,7 +22,7 @@ unlabelled = dict(data, pipeline=[load[0], dict(type='LoadEmptyAnnotations')] + 
 train_dataloader = dict(
     batch_size=2, num_workers=0, sampler=dict(type='sssd.MixedSourceSampler', batch_size=2, source_ratio=[1, 1]),
     dataset=dict(type='ConcatDataset', datasets=[labelled, unlabelled]))
-'''
+"""
 
 
 @pytest.fixture(params=['retinanet', 'fcos', 'faster_rcnn', 'c4'])
@@ -60,9 +61,14 @@ def run(out, what, job, *args, checkpoint=True):
     return json.loads((out / f'{name}.json').read_text())
 
 
-@pytest.mark.parametrize('what, keys', [
-    ('score-distance', ('foreground', 'background', 'ratio')), ('pseudo-labels', ('thresholds', 'iou')),
-    ('gradients', ('views', 'batches'))])
+@pytest.mark.parametrize(
+    'what, keys',
+    [
+        ('score-distance', ('foreground', 'background', 'ratio')),
+        ('pseudo-labels', ('thresholds', 'iou')),
+        ('gradients', ('views', 'batches')),
+    ],
+)
 def test_a_trained_plain_detector(trained, tmp_path, what, keys, capsys):
     found = run(tmp_path, what, trained, '--images', '4', '--batch-size', '3')
     assert found['command'].startswith(f'python -m sssd analyze {what} ') and found['seed'] == 0
@@ -92,8 +98,22 @@ def test_teacher_and_student_of_every_detector(sed_job, tmp_path):
     run(tmp_path, 'object-sizes', sed_job, '--max-shift', '1', checkpoint=False)
     plain = tmp_path / 'plain.pth'
     assert extract.main([str(sed_job.checkpoint), str(plain)]) == 0
-    assert analyze.main(['score-distance', str(sed_job.config), str(plain), '--measure', 'g', '--out', str(tmp_path),
-                         '--name', 'plain']) == 0
+    assert (
+        analyze.main(
+            [
+                'score-distance',
+                str(sed_job.config),
+                str(plain),
+                '--measure',
+                'g',
+                '--out',
+                str(tmp_path),
+                '--name',
+                'plain',
+            ]
+        )
+        == 0
+    )
     again = json.loads((tmp_path / 'plain.json').read_text())['result']
     assert again.pop('part') == 'detector' and teacher.pop('part') == 'teacher' and again == teacher
 
@@ -112,40 +132,60 @@ def test_pseudo_labels_and_gradients_of_queries(detr_job, tmp_path):
     assert list(run(tmp_path, 'gradients', detr_job, '--images', '2')['result']['views']) == ['query']
 
 
-@pytest.mark.parametrize('main, words', [
-    (analyze.main, ['score-distance', 'CONFIG', 'CHECKPOINT']), (analyze.main, ['object-sizes', 'CONFIG']),
-    (views.main, ['CONFIG', 'CHECKPOINT'])])
+@pytest.mark.parametrize(
+    'main, words',
+    [
+        (analyze.main, ['score-distance', 'CONFIG', 'CHECKPOINT']),
+        (analyze.main, ['object-sizes', 'CONFIG']),
+        (views.main, ['CONFIG', 'CHECKPOINT']),
+    ],
+)
 def test_queries_have_no_cells_to_draw_or_to_assign(detr_job, tmp_path, main, words):
     places = dict(CONFIG=str(detr_job.config), CHECKPOINT=str(detr_job.checkpoint))
     reason = r'a dense head .* the detector has none \(its views: query\): take RetinaNet'
     with pytest.raises(UserError, match=reason) as said:
-        main([*(places.get(word, word) for word in words), '--out', str(
-            tmp_path / 'new' / ('seen.png' if main is views.main else ''))])
+        main(
+            [
+                *(places.get(word, word) for word in words),
+                '--out',
+                str(tmp_path / 'new' / ('seen.png' if main is views.main else '')),
+            ]
+        )
     assert '\n' not in str(said.value) and not list(tmp_path.glob('new/*'))
 
 
 def test_a_picture_of_random_weights_fetches_none(make_job, tmp_path):
     """Neither for the backbone nor for the shared head of C4, which is pretrained too."""
     job, parts = job_of(make_job, tiny.c4()), ('backbone', 'roi_head.shared_head')
-    options = [f'model.detector.{part}.init_cfg.{item}' for part in parts
-               for item in ('type=Pretrained', 'checkpoint=nowhere.pth')]
+    options = [
+        f'model.detector.{part}.init_cfg.{item}'
+        for part in parts
+        for item in ('type=Pretrained', 'checkpoint=nowhere.pth')
+    ]
     out = tmp_path / 'random.png'
     assert views.main([str(job.config), '--images', '1', '--out', str(out), '--cfg-options', *options]) == 0
     assert out.stat().st_size > 5000
 
 
-@pytest.mark.parametrize('args, said', [
-    (['--images', '0'], '--images is 0'), (['--shift', '0'], '--shift is 0'),
-    (['--shift', '24'], '--shift is 24, but it can be at most 8'), (['--seed', '-1'], '--seed is -1'),
-    (['--device', 'foo'], '--device foo cannot be used here'),
-    (['--device', 'cuda:7'], '--device cuda:7 cannot be used here'),
-    (['--name', 'a/b'], '--name is a/b'),
-    (['--cfg-options', 'model.type=Foo'], 'cannot be built'),
-    (['--cfg-options', 'model=None'], 'has no model: name a config'),
-    (['--part', 'student'], 'leave --part out'),
-    (['--ann', 'nowhere.json'], 'annotation file nowhere.json does not exist'),
-    (['--img-dir', 'nowhere'], 'image folder nowhere does not exist'), (['--out', __file__], 'is no folder'),
-    (['--cfg-options', 'model.bbox_head.feat_channels=8'], 'is not of the detector in the config')])
+@pytest.mark.parametrize(
+    'args, said',
+    [
+        (['--images', '0'], '--images is 0'),
+        (['--shift', '0'], '--shift is 0'),
+        (['--shift', '24'], '--shift is 24, but it can be at most 8'),
+        (['--seed', '-1'], '--seed is -1'),
+        (['--device', 'foo'], '--device foo cannot be used here'),
+        (['--device', 'cuda:7'], '--device cuda:7 cannot be used here'),
+        (['--name', 'a/b'], '--name is a/b'),
+        (['--cfg-options', 'model.type=Foo'], 'cannot be built'),
+        (['--cfg-options', 'model=None'], 'has no model: name a config'),
+        (['--part', 'student'], 'leave --part out'),
+        (['--ann', 'nowhere.json'], 'annotation file nowhere.json does not exist'),
+        (['--img-dir', 'nowhere'], 'image folder nowhere does not exist'),
+        (['--out', __file__], 'is no folder'),
+        (['--cfg-options', 'model.bbox_head.feat_channels=8'], 'is not of the detector in the config'),
+    ],
+)
 def test_mistakes(trained, tmp_path, args, said):
     with pytest.raises(UserError) as caught:
         analyze.main(['score-distance', str(trained.config), str(trained.checkpoint), '--out', str(tmp_path), *args])
@@ -164,22 +204,36 @@ def test_a_plain_config_has_no_unlabelled_images(trained, tmp_path):
         views.main([str(trained.config), '--out', str(tmp_path / 'seen.png')])
 
 
-@pytest.mark.parametrize('args, said', [
-    (['--scale', '0', '0'], '--scale is 0 0'), (['--scale', '-5', '5'], '--scale is -5 5'),
-    (['--pos-iou', '0'], '--pos-iou is 0.0'), (['--pos-iou', '1.5'], '--pos-iou is 1.5'),
-    (['--max-shift', '-1'], '--max-shift is -1'), (['--max-shift', '99'], '--max-shift is 99')])
+@pytest.mark.parametrize(
+    'args, said',
+    [
+        (['--scale', '0', '0'], '--scale is 0 0'),
+        (['--scale', '-5', '5'], '--scale is -5 5'),
+        (['--pos-iou', '0'], '--pos-iou is 0.0'),
+        (['--pos-iou', '1.5'], '--pos-iou is 1.5'),
+        (['--max-shift', '-1'], '--max-shift is -1'),
+        (['--max-shift', '99'], '--max-shift is 99'),
+    ],
+)
 def test_sizes_that_no_image_has(trained, tmp_path, args, said):
     with pytest.raises(UserError) as caught:
         analyze.main(['object-sizes', str(trained.config), '--out', str(tmp_path / 'new'), *args])
     assert said in str(caught.value) and '\n' not in str(caught.value) and not (tmp_path / 'new').exists()
 
 
-@pytest.mark.parametrize('args, said', [
-    (['--out', 'seen.xyz'], "--out seen.xyz is no name of a picture: let it end in .png"),
-    (['--out', 'seen'], '--out seen is no name of a picture'), (['--out', f'{__file__}/a.png'], 'is no folder'),
-    (['--device', 'foo'], '--device foo cannot be used here'), (['--seed', '-1'], '--seed is -1'),
-    (['--shift', '24'], '--shift is 24'), (['--cfg-options', 'model.type=Foo'], 'cannot be built'),
-    (['--cfg-options', 'model=None'], 'has no model')])
+@pytest.mark.parametrize(
+    'args, said',
+    [
+        (['--out', 'seen.xyz'], '--out seen.xyz is no name of a picture: let it end in .png'),
+        (['--out', 'seen'], '--out seen is no name of a picture'),
+        (['--out', f'{__file__}/a.png'], 'is no folder'),
+        (['--device', 'foo'], '--device foo cannot be used here'),
+        (['--seed', '-1'], '--seed is -1'),
+        (['--shift', '24'], '--shift is 24'),
+        (['--cfg-options', 'model.type=Foo'], 'cannot be built'),
+        (['--cfg-options', 'model=None'], 'has no model'),
+    ],
+)
 def test_pictures_that_cannot_be_drawn(trained, tmp_path, monkeypatch, args, said):
     monkeypatch.chdir(tmp_path)
     before = set(tmp_path.iterdir())

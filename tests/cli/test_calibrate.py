@@ -1,4 +1,5 @@
 """Calibration of lambda from end to end: short real trainings of a tiny guided detector."""
+
 import json
 
 import pytest
@@ -24,8 +25,20 @@ def _in_tmp_path(tmp_path, monkeypatch):
 def calibrated(job, *args, share=0.3):
     """Calibrate with a few iterations; the config and the record that were written."""
     out = job.work_dir / 'found.py'
-    status = calibrate.main([str(job.config), '--iterations', str(ITERATIONS), '--share', str(share), '--tolerance',
-                             '0.06', '--out', str(out), *args])
+    status = calibrate.main(
+        [
+            str(job.config),
+            '--iterations',
+            str(ITERATIONS),
+            '--share',
+            str(share),
+            '--tolerance',
+            '0.06',
+            '--out',
+            str(out),
+            *args,
+        ]
+    )
     assert status == 0
     return out, json.loads(out.with_suffix('.json').read_text())
 
@@ -45,7 +58,7 @@ def test_a_calibrated_config_trains_with_the_wanted_share(make_guided, capsys):
     train.main([str(out), '--work-dir', str(job.work_dir / 'run'), '--cfg-options', 'randomness.seed=3'])
     curves = read_curves(job.work_dir / 'run')
     assert curves['lambda_'].values == [chosen['lambda']] * ITERATIONS
-    last = curves['distill_share'].values[-round(LAST * ITERATIONS):]
+    last = curves['distill_share'].values[-round(LAST * ITERATIONS) :]
     assert sum(last) / len(last) == pytest.approx(chosen['share'], rel=1e-3)
 
 
@@ -56,7 +69,7 @@ def test_a_second_call_trains_only_what_is_new_and_gives_the_same(make_guided):
     out, again = calibrated(job)
     assert again['trials'] == first['trials'] and again['chosen'] == first['chosen']
     _, other = calibrated(job, share=0.6)
-    assert other['trials'][:len(first['trials'])] == first['trials'] and len(other['trials']) > len(first['trials'])
+    assert other['trials'][: len(first['trials'])] == first['trials'] and len(other['trials']) > len(first['trials'])
     cfg = calibration_config(Config.fromfile(str(job.config)), seed=0)
     row = first['trials'][0]
     assert measure_share(cfg, row['lambda'], ITERATIONS) == row['share']
@@ -100,8 +113,12 @@ def test_mistakes_are_told_before_training(make_guided, make_job, tmp_path):
     mine.write_text('model = dict()\n')
     assert 'was not written by a calibration' in refused(job, '--out', str(mine))
     assert mine.read_text() == 'model = dict()\n'
-    for content in ('[]', '{"hash": "1"}', '{"hash": "1", "trials": [{"share": 1}]}',
-                    '{"hash": "1", "trials": [{"lambda": "x", "share": 1}]}'):
+    for content in (
+        '[]',
+        '{"hash": "1"}',
+        '{"hash": "1", "trials": [{"share": 1}]}',
+        '{"hash": "1", "trials": [{"lambda": "x", "share": 1}]}',
+    ):
         (tmp_path / 'other.json').write_text(content)
         assert 'other.json is no record of a calibration' in refused(job, '--out', 'other.py')
     odd = make_guided('odd', extra="custom_hooks[0]['lambda_'] = dict(type='Zigzag')\n")
@@ -120,5 +137,4 @@ def test_missing_labels_are_told_before_training(make_guided, tiny_coco):
 
 
 def test_a_training_that_diverges_is_told(make_guided):
-    assert 'with lambda 1 is not finite' in refused(
-        make_guided(), '--cfg-options', 'optim_wrapper.optimizer.lr=1e30')
+    assert 'with lambda 1 is not finite' in refused(make_guided(), '--cfg-options', 'optim_wrapper.optimizer.lr=1e30')

@@ -1,4 +1,5 @@
 """A checkpoint of another model is refused before it is used."""
+
 from collections import OrderedDict
 from types import SimpleNamespace
 
@@ -78,7 +79,8 @@ def test_missing_keys_are_counted_and_the_first_are_named():
 
 def test_missing_counters_of_batch_norm_do_not_matter():
     state_dict = OrderedDict(
-        (key, value) for key, value in _net().state_dict().items() if 'num_batches_tracked' not in key)
+        (key, value) for key, value in _net().state_dict().items() if 'num_batches_tracked' not in key
+    )
     _load(_net(), state_dict)
 
 
@@ -175,8 +177,9 @@ def test_a_guided_checkpoint_becomes_a_plain_detector(tmp_path, name):
     assert _modules(plain) == _modules(model.detector)
     data = model.eval().data_preprocessor(guided.batch(), False)
     with torch.no_grad():
-        expected, found = (one.predict(data['inputs'], [sample.clone() for sample in data['data_samples']])
-                           for one in (model, plain))
+        expected, found = (
+            one.predict(data['inputs'], [sample.clone() for sample in data['data_samples']]) for one in (model, plain)
+        )
     for mine, theirs in zip(expected, found):
         assert len(mine.pred_instances) > 0
         assert torch.equal(mine.pred_instances.bboxes, theirs.pred_instances.bboxes)
@@ -235,8 +238,13 @@ def test_a_guided_checkpoint_on_a_plain_model_is_told_the_way_out():
         _load(_net(), state)
 
 
-@pytest.mark.parametrize('parts, others', [(('detector', 'guidance'), ('student', 'teacher', 'guidance')),
-                                           (('student', 'teacher', 'guidance'), ('detector', 'guidance'))])
+@pytest.mark.parametrize(
+    'parts, others',
+    [
+        (('detector', 'guidance'), ('student', 'teacher', 'guidance')),
+        (('student', 'teacher', 'guidance'), ('detector', 'guidance')),
+    ],
+)
 def test_guided_checkpoints_on_another_guided_model_are_told_the_way_out(parts, others):
     state = nn.ModuleDict({part: _net() for part in parts}).state_dict()
     with pytest.raises(UserError, match='python -m sssd extract weights.pth OUT.pth'):

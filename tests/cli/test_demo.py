@@ -1,4 +1,5 @@
 """The demo from end to end, with real training of a few iterations."""
+
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from sssd.studies.spec import load_spec
 
 
 def entry(run, ap):
-    return {'run': run, 'seed': 0, 'seconds': 1., 'metrics': {'teacher': {'iter': 500, 'AP': ap}}}
+    return {'run': run, 'seed': 0, 'seconds': 1.0, 'metrics': {'teacher': {'iter': 500, 'AP': ap}}}
 
 
 def test_outside_a_checkout_the_study_that_comes_with_the_package_is_run(tmp_path, monkeypatch):
@@ -36,15 +37,14 @@ def test_fresh_removes_only_what_the_demo_made(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ['notes.txt']
 
 
-@pytest.mark.parametrize('seconds, redraws', [(1., False), (2., True)])
-def test_figures_are_drawn_anew_when_a_result_was_replaced(
-        tmp_path, monkeypatch, repo_root, seconds, redraws):
+@pytest.mark.parametrize('seconds, redraws', [(1.0, False), (2.0, True)])
+def test_figures_are_drawn_anew_when_a_result_was_replaced(tmp_path, monkeypatch, repo_root, seconds, redraws):
     monkeypatch.chdir(repo_root)
     results = ResultsFile(tmp_path / 'results.json')
-    results.put(entry('few', 15.))
+    results.put(entry('few', 15.0))
 
     def replace(*_):
-        results.put({**entry('few', 15.), 'seconds': seconds})
+        results.put({**entry('few', 15.0), 'seconds': seconds})
         return 0
 
     asked = []
@@ -62,10 +62,10 @@ def study(tmp_path, monkeypatch, repo_root):
 
 def test_the_gain_is_told_as_a_share_of_what_all_labels_are_worth(study, tmp_path):
     kept = tmp_path / 'kept.json'
-    for run, ap in (('few', 15.), ('sed', 21.)):
+    for run, ap in (('few', 15.0), ('sed', 21.0)):
         study.results.put(entry(run, ap))
     assert demo.headroom_line(study, 0, kept) is None
-    whole = {**entry('all', 27.), 'hash': study.all_jobs([0], ['all'])[-1].hash}
+    whole = {**entry('all', 27.0), 'hash': study.all_jobs([0], ['all'])[-1].hash}
     ResultsFile(kept).put(whole)
     line = demo.headroom_line(study, 0, kept)
     assert '27.0 AP' in line and '12.0 more' in line and '50% of that (+6.0 AP)' in line and str(kept) in line
@@ -85,17 +85,17 @@ def test_quick_demo_and_its_second_call(repo_root, tmp_path):
     shutil.copytree(repo_root / 'configs', tmp_path / 'configs')
     spec = tmp_path / 'configs' / 'sizes' / 'toy_study.py'
     with spec.open('a') as handle:
-        handle.write("data = dict(type='toy', root='data/toy_small', num_train=24, num_val=8, "
-                     'num_labeled=4, labeled_below=0.6)\n')
+        handle.write(
+            "data = dict(type='toy', root='data/toy_small', num_train=24, num_val=8, "
+            'num_labeled=4, labeled_below=0.6)\n'
+        )
     command = [sys.executable, '-m', 'sssd', 'demo', '--quick', '--work-dir', 'here']
     path = os.pathsep.join(filter(None, [str(repo_root), os.environ.get('PYTHONPATH')]))
-    settings = dict(cwd=tmp_path, capture_output=True, text=True,
-                    env=dict(os.environ, PYTHONPATH=path))
+    settings = dict(cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ, PYTHONPATH=path))
     done = subprocess.run(command, **settings)
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'supervised' in done.stdout and 'here/contact_sheet.png' in done.stdout
-    entries = {entry['run']: entry
-               for entry in json.loads((tmp_path / 'here/results.json').read_text())['runs']}
+    entries = {entry['run']: entry for entry in json.loads((tmp_path / 'here/results.json').read_text())['runs']}
     assert list(entries) == ['start', 'few', 'sed']
     for entry in entries.values():
         assert entry['metrics']['teacher']['iter'] == 2

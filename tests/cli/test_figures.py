@@ -1,4 +1,5 @@
 """The commands that draw figures find what a run left in its work directory."""
+
 import json
 
 import pytest
@@ -13,7 +14,7 @@ def work_dir(tmp_path):
     root = tmp_path / 'run'
     log = root / '20260101_000000' / 'vis_data' / 'scalars.json'
     log.parent.mkdir(parents=True)
-    log.write_text(json.dumps({'loss': 1., 'iter': 10, 'step': 10}) + '\n')
+    log.write_text(json.dumps({'loss': 1.0, 'iter': 10, 'step': 10}) + '\n')
     (root / 'some_config.py').write_text('')
     for name in ('iter_10.pth', 'iter_9.pth', 'iter_20.pth', 'best_iter_9.pth'):
         (root / name).touch()
@@ -30,8 +31,7 @@ def test_curves(work_dir, tmp_path, capsys):
 
 def test_model_of_a_work_directory(work_dir):
     # iter_20 is newer than last_checkpoint says: it may be half written
-    assert contact_sheet.find_model(work_dir) == (
-        work_dir / 'some_config.py', work_dir / 'iter_10.pth')
+    assert contact_sheet.find_model(work_dir) == (work_dir / 'some_config.py', work_dir / 'iter_10.pth')
 
 
 def test_work_directory_without_a_checkpoint(work_dir):

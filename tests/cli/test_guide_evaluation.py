@@ -1,4 +1,5 @@
 """A trained checkpoint, evaluated as the plain detector and as the teacher that is given the labels."""
+
 import json
 import pickle
 
@@ -53,9 +54,13 @@ def test_other_labels_change_the_teacher_and_not_the_student(trained_guided, tmp
     assert not any(same(teacher, evaluate(trained_guided, tmp_path / 'teacher2', GUIDE, *others)))
 
 
-@pytest.mark.parametrize('pipeline, said', [
-    ('load[:1] + resize', 'test_dataloader.dataset.pipeline loads no labels.*after Resize'),
-    ('load + resize', 'test_dataloader.dataset.pipeline has Resize after LoadAnnotations')])
+@pytest.mark.parametrize(
+    'pipeline, said',
+    [
+        ('load[:1] + resize', 'test_dataloader.dataset.pipeline loads no labels.*after Resize'),
+        ('load + resize', 'test_dataloader.dataset.pipeline has Resize after LoadAnnotations'),
+    ],
+)
 def test_a_pipeline_that_withholds_the_labels_is_refused(make_guided, trained_guided, tmp_path, pipeline, said):
     job = make_guided(extra=f"test_dataloader['dataset']['pipeline'] = {pipeline} + [dict(type='PackDetInputs')]\n")
     args = [str(job.config), str(trained_guided.last_checkpoint), '--work-dir', str(tmp_path / 'work')]
@@ -66,5 +71,6 @@ def test_a_pipeline_that_withholds_the_labels_is_refused(make_guided, trained_gu
 
 def test_labels_are_not_augmented(trained_guided):
     with pytest.raises(UserError, match='--tta does not augment labels'):
-        test_command.main([str(trained_guided.config), str(trained_guided.last_checkpoint), '--tta', '--cfg-options',
-                           GUIDE])
+        test_command.main(
+            [str(trained_guided.config), str(trained_guided.last_checkpoint), '--tta', '--cfg-options', GUIDE]
+        )

@@ -1,4 +1,5 @@
 """``python -m sssd init``: configs for one's own images that train, and mistakes in them that are told."""
+
 import json
 import shlex
 import shutil
@@ -13,8 +14,10 @@ from sssd.registry import DATASETS
 from sssd.studies.own_data import name_of
 from sssd.studies.spec import load_spec
 
-SMALL = [f'{part}.pipeline.{step}.scale=[(96,64),(96,64)]' for part, step in (
-    ('train_dataloader.dataset.datasets.0', 2), ('train_dataloader.dataset.datasets.1', 2))]
+SMALL = [
+    f'{part}.pipeline.{step}.scale=[(96,64),(96,64)]'
+    for part, step in (('train_dataloader.dataset.datasets.0', 2), ('train_dataloader.dataset.datasets.1', 2))
+]
 
 
 @pytest.fixture
@@ -34,10 +37,27 @@ def mine(tmp_path, make_tiny_coco, monkeypatch):
 
 def arguments(**changes):
     """A command line over ``mine``; an argument that is None is left out."""
-    given = dict(labeled='data/mine/train.json', labeled_images='data/mine/train', unlabeled='data/mine/unlabeled',
-                 val='data/mine/val.json', val_images='data/mine/val', detector='retinanet_r18') | changes
-    return ['init', 'configs/mine', *(word for key, value in given.items() if value is not None
-                                      for word in (f'--{key.replace("_", "-")}', str(value)))]
+    given = (
+        dict(
+            labeled='data/mine/train.json',
+            labeled_images='data/mine/train',
+            unlabeled='data/mine/unlabeled',
+            val='data/mine/val.json',
+            val_images='data/mine/val',
+            detector='retinanet_r18',
+        )
+        | changes
+    )
+    return [
+        'init',
+        'configs/mine',
+        *(
+            word
+            for key, value in given.items()
+            if value is not None
+            for word in (f'--{key.replace("_", "-")}', str(value))
+        ),
+    ]
 
 
 @pytest.mark.parametrize('detector', ['faster-rcnn_r50', 'retinanet_r50', 'retinanet_r18', 'fcos_r50'])
@@ -59,7 +79,9 @@ def test_the_data_sets_and_heads_are_the_users(mine, detector, capsys):
     assert supervised.train_dataloader.batch_size == 3
     rate = 0.02 if detector.startswith('faster') else 0.01
     assert [cfg.optim_wrapper.optimizer.lr for cfg in (sed, supervised)] == [
-        pytest.approx(0.01 * 12 / 16), pytest.approx(rate * 12 / 16)]
+        pytest.approx(0.01 * 12 / 16),
+        pytest.approx(rate * 12 / 16),
+    ]
     assert not Path('configs/mine/study.py').exists(), 'a study is one process, for which the rate is not'
     assert (sed.auto_scale_lr.base_batch_size, supervised.auto_scale_lr.base_batch_size) == (24, 12)
     assert sed.train_cfg.max_iters == 1000 and sed.param_scheduler[1].milestones == [700, 900]
@@ -68,9 +90,14 @@ def test_the_data_sets_and_heads_are_the_users(mine, detector, capsys):
 @pytest.mark.slow
 def test_what_is_written_trains(mine):
     assert main(arguments(iters=1)) == 0
-    small = ['model.detector.backbone.init_cfg=None', 'train_dataloader.num_workers=0',
-             'train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0',
-             'val_dataloader.persistent_workers=False', 'val_dataloader.dataset.pipeline.1.scale=(96,64)']
+    small = [
+        'model.detector.backbone.init_cfg=None',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        'val_dataloader.num_workers=0',
+        'val_dataloader.persistent_workers=False',
+        'val_dataloader.dataset.pipeline.1.scale=(96,64)',
+    ]
     sizes = dict(sed=SMALL, supervised=['train_dataloader.dataset.pipeline.2.scale=[(96,64),(96,64)]'])
     for name, size in sizes.items():
         words = ['train', f'configs/mine/{name}.py', '--work-dir', name, '--cfg-options', *small, *size]
@@ -83,7 +110,9 @@ def test_the_study_names_both_configs_wherever_they_are(mine, capsys, folder):
     assert main([word if word != 'configs/mine' else folder for word in arguments()]) == 0
     spec = load_spec(f'{folder}/study.py')
     assert {name: run.config for name, run in spec.runs.items()} == {
-        'few': f'{folder}/supervised.py', 'sed': f'{folder}/sed.py'}
+        'few': f'{folder}/supervised.py',
+        'sed': f'{folder}/sed.py',
+    }
     commands = [shlex.split(line) for line in capsys.readouterr().out.splitlines() if line.startswith('  python')]
     assert [words[4] for words in commands] == [f'{folder}/supervised.py', f'{folder}/sed.py']
 
@@ -163,13 +192,16 @@ def without_area(content):
     content['annotations'][3].pop('area')
 
 
-@pytest.mark.parametrize('file, edit, words', [
-    ('val', rename, "names 'disc', which data/mine/val.json does not have"),
-    ('val', reverse, "data/mine/val.json of val_dataloader.dataset lists its categories as 'bar', 'disc'"),
-    ('train', name_twice, "train.json has several categories called 'disc'"),
-    ('train', without_area, 'has annotations without an area'),
-    ('train', lambda content: content.update(annotations=[]), 'train.json has no box of its categories'),
-])
+@pytest.mark.parametrize(
+    'file, edit, words',
+    [
+        ('val', rename, "names 'disc', which data/mine/val.json does not have"),
+        ('val', reverse, "data/mine/val.json of val_dataloader.dataset lists its categories as 'bar', 'disc'"),
+        ('train', name_twice, "train.json has several categories called 'disc'"),
+        ('train', without_area, 'has annotations without an area'),
+        ('train', lambda content: content.update(annotations=[]), 'train.json has no box of its categories'),
+    ],
+)
 def test_classes_that_would_be_taken_wrongly_are_told(mine, capsys, file, edit, words):
     change(mine / f'{file}.json', edit)
     assert main(arguments()) == 2
@@ -193,22 +225,27 @@ def test_classes_are_in_the_order_of_the_files_and_those_without_a_box_left_out(
     assert [labels.count(label) for label in (0, 1)] == list(count.values())
 
 
-@pytest.mark.parametrize('changes, words', [
-    (dict(labeled='nothing.json'), '--labeled nothing.json is no file'),
-    (dict(val='data/mine/val'), '--val data/mine/val is no file'),
-    (dict(unlabeled='nowhere'), '--unlabeled nowhere is neither a folder nor a file'),
-    (dict(unlabeled='data'), '3 images of data/mine/val.json are also in data, such as '),
-    (dict(unlabeled='configs'), '--unlabeled configs has no image in it'),
-    (dict(unlabeled_images='data/mine/train'), '--unlabeled-images goes with a COCO file'),
-    (dict(iters=0), '--iters is 0'),
-    (dict(labeled_images='data'), 'are missing, such as data/0000.png; check --labeled-images.'),
-    (dict(val_images='nope'), 'are missing, such as nope/0000.png; check --val-images.'),
-    (dict(val='data/mine/more.json', val_images=None), 'check --val-images, which is not given'),
-])
+@pytest.mark.parametrize(
+    'changes, words',
+    [
+        (dict(labeled='nothing.json'), '--labeled nothing.json is no file'),
+        (dict(val='data/mine/val'), '--val data/mine/val is no file'),
+        (dict(unlabeled='nowhere'), '--unlabeled nowhere is neither a folder nor a file'),
+        (dict(unlabeled='data'), '3 images of data/mine/val.json are also in data, such as '),
+        (dict(unlabeled='configs'), '--unlabeled configs has no image in it'),
+        (dict(unlabeled_images='data/mine/train'), '--unlabeled-images goes with a COCO file'),
+        (dict(iters=0), '--iters is 0'),
+        (dict(labeled_images='data'), 'are missing, such as data/0000.png; check --labeled-images.'),
+        (dict(val_images='nope'), 'are missing, such as nope/0000.png; check --val-images.'),
+        (dict(val='data/mine/more.json', val_images=None), 'check --val-images, which is not given'),
+    ],
+)
 def test_mistakes_in_arguments_are_told(mine, capsys, changes, words):
     (mine.parents[1] / 'configs').mkdir()
-    change(shutil.copy(mine / 'val.json', mine / 'more.json'), lambda content: content['images'][0].update(
-        file_name='of val.png'))
+    change(
+        shutil.copy(mine / 'val.json', mine / 'more.json'),
+        lambda content: content['images'][0].update(file_name='of val.png'),
+    )
     assert main(arguments(**changes)) == 2
     assert words in capsys.readouterr().err
     assert not Path('configs/mine').exists()

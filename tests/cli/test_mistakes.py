@@ -1,4 +1,5 @@
 """Mistakes in the arguments of training and testing: one sentence each, before anything is built."""
+
 import re
 
 import pytest
@@ -22,14 +23,17 @@ def _train(job, *args):
     return text
 
 
-@pytest.mark.parametrize('option, said', [
-    ('foo', "got 'foo', which is not of the form key=value"),
-    ('=3', "got '=3', which is not of the form key=value"),
-    ('a=[1,2', 'a bracket is not closed'),
-    ('a=dict(b=1,c="d")', 'write a dict as keys of its own'),
-    ('vis_backends.7.type=x', 'Index 7 exceeds the length'),
-    ('model.bbox_head.num_classes.x=1', 'num_classes'),
-])
+@pytest.mark.parametrize(
+    'option, said',
+    [
+        ('foo', "got 'foo', which is not of the form key=value"),
+        ('=3', "got '=3', which is not of the form key=value"),
+        ('a=[1,2', 'a bracket is not closed'),
+        ('a=dict(b=1,c="d")', 'write a dict as keys of its own'),
+        ('vis_backends.7.type=x', 'Index 7 exceeds the length'),
+        ('model.bbox_head.num_classes.x=1', 'num_classes'),
+    ],
+)
 def test_options_that_do_not_fit(job, option, said):
     text = _train(job, '--cfg-options', option)
     assert '--cfg-options' in text and said in text
@@ -40,11 +44,14 @@ def test_a_config_that_is_not_there():
         train.main(['nowhere.py'])
 
 
-@pytest.mark.parametrize('text, said', [
-    ('model = dict(', 'cannot be read'),
-    ("_base_ = ['gone.py']", 'gone.py'),
-    ('x = undefined_name', 'undefined_name'),
-])
+@pytest.mark.parametrize(
+    'text, said',
+    [
+        ('model = dict(', 'cannot be read'),
+        ("_base_ = ['gone.py']", 'gone.py'),
+        ('x = undefined_name', 'undefined_name'),
+    ],
+)
 def test_a_config_that_cannot_be_read(tmp_path, text, said):
     config = tmp_path / 'broken.py'
     config.write_text(text)
@@ -138,8 +145,12 @@ def test_an_image_that_breaks_off_is_named_by_training(make_job, tiny_coco, load
     """Its first bytes are those of an image, so that only decoding it finds it."""
     path = tiny_coco.img_dir / '0002.png'
     path.write_bytes(path.read_bytes()[:60])
-    text = _train(make_job(), '--cfg-options', f'train_dataloader.num_workers={workers}',
-                  f'train_dataloader.dataset.pipeline.0.type={loader}')
+    text = _train(
+        make_job(),
+        '--cfg-options',
+        f'train_dataloader.num_workers={workers}',
+        f'train_dataloader.dataset.pipeline.0.type={loader}',
+    )
     assert text.startswith(f'image {path} cannot be decoded, the file is broken;') and text.endswith('.')
 
 

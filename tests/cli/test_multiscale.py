@@ -1,4 +1,5 @@
 """Multi-scale testing with an NMS ensemble (Table 7): configs/_base_/tta_multiscale.py and ``--tta``."""
+
 import copy
 
 import numpy as np
@@ -29,11 +30,15 @@ def views_of(path, width, height):
     return results
 
 
-@pytest.mark.parametrize('size, shapes', [
-    ((640, 480), [(480, 640), (800, 1067), (1200, 1600)]),
-    ((480, 640), [(640, 480), (1067, 800), (1600, 1200)]),
-    ((1000, 300), [(240, 800), (400, 1333), (600, 2000)]),
-], ids=['landscape', 'portrait', 'panorama'])
+@pytest.mark.parametrize(
+    'size, shapes',
+    [
+        ((640, 480), [(480, 640), (800, 1067), (1200, 1600)]),
+        ((480, 640), [(640, 480), (1067, 800), (1600, 1200)]),
+        ((1000, 300), [(240, 800), (400, 1333), (600, 2000)]),
+    ],
+    ids=['landscape', 'portrait', 'panorama'],
+)
 def test_sizes_of_the_views(tmp_path, size, shapes):
     """Shorter sides of 480, 800 and 1200, unless the longer one would pass 1333 / 800 of that."""
     views = views_of(tmp_path / '1.png', *size)
@@ -59,20 +64,24 @@ def nms(boxes, scores, labels, threshold):
 
 def test_the_ensemble_is_nms_over_the_detections_of_every_size(tmp_path):
     cfg = read(BASE)
-    detector = tiny.retinanet(anchor_generator=dict(  # large anchors, so that detections of several sizes overlap
-        type='AnchorGenerator', octave_base_scale=16, scales_per_octave=2, ratios=[1.0], strides=[8, 16, 32, 64]))
+    detector = tiny.retinanet(
+        anchor_generator=dict(  # large anchors, so that detections of several sizes overlap
+            type='AnchorGenerator', octave_base_scale=16, scales_per_octave=2, ratios=[1.0], strides=[8, 16, 32, 64]
+        )
+    )
     detector['test_cfg'].update(score_thr=0.0, nms_pre=1000, max_per_img=100)
     model = MODELS.build(dict(copy.deepcopy(cfg.tta_model), module=tiny.sed_config(detector))).eval()
     model.module.init_weights()
     data = pseudo_collate([views_of(tmp_path / '1.png', 640, 480)])
     single = []
     for inputs, samples in zip(data['inputs'], data['data_samples']):
-        result, = model.module.test_step(copy.deepcopy(dict(inputs=inputs, data_samples=samples)))
+        (result,) = model.module.test_step(copy.deepcopy(dict(inputs=inputs, data_samples=samples)))
         single.append(result.pred_instances)
-    result, = model.test_step(data)
+    (result,) = model.test_step(data)
     found = result.pred_instances
-    boxes, scores, labels = (np.concatenate([view[name].numpy() for view in single])
-                             for name in ('bboxes', 'scores', 'labels'))
+    boxes, scores, labels = (
+        np.concatenate([view[name].numpy() for view in single]) for name in ('bboxes', 'scores', 'labels')
+    )
     kept = nms(boxes.astype(float), scores, labels, 0.5)
     keep = kept[:100]
     assert len(single) == 3 and all(len(view) == 100 for view in single)
@@ -107,5 +116,5 @@ def test_every_config_of_the_paper_has_it_and_single_sizes_are_an_option(name):
     cfg = copy.deepcopy(read(f'sed/{name}'))
     assert (cfg.tta_model, cfg.tta_pipeline) == (read(BASE).tta_model, read(BASE).tta_pipeline)
     cfg.merge_from_dict({'test_dataloader.dataset.pipeline.1.scale': (800, 480)})
-    resize, = [step for step in cfg.test_dataloader.dataset.pipeline if 'scale' in step]
+    (resize,) = [step for step in cfg.test_dataloader.dataset.pipeline if 'scale' in step]
     assert resize.type == 'Resize' and resize.scale == (800, 480)

@@ -1,4 +1,5 @@
 """``python -m sssd prepare``: what is told of a data set, what is written, what is refused."""
+
 import shutil
 
 import pytest
@@ -22,8 +23,12 @@ def test_the_folds_of_coco(coco, capsys):
     assert main(['prepare', 'coco', '--root', str(coco), '--any-count', '--percent', '10', '20', '--folds', '2']) == 0
     out = capsys.readouterr().out
     files = sorted(path.name for path in coco.glob('annotations/*@*'))
-    assert files == [f'instances_train2017.{fold}@{percent}{part}.json' for fold in (1, 2) for percent in (10, 20)
-                     for part in ('-unlabeled', '')]
+    assert files == [
+        f'instances_train2017.{fold}@{percent}{part}.json'
+        for fold in (1, 2)
+        for percent in (10, 20)
+        for part in ('-unlabeled', '')
+    ]
     assert all(name in out for name in files)
     assert 'unlabeled2017: missing (published: 123403 images, in unlabeled2017.zip; for 100 % of Table 2 only)' in out
     assert '\ntrain2017: 20 images\n' in out
@@ -36,7 +41,8 @@ def test_the_four_shares_and_five_folds_are_the_default(coco, make_tiny_coco, tm
     shutil.move(data.ann_file, coco / 'annotations/instances_train2017.json')
     assert main(['prepare', 'coco', '--root', str(coco), '--any-count']) == 0
     assert sorted(path.name for path in coco.glob('annotations/*@*-unlabeled.json')) == sorted(
-        f'instances_train2017.{fold}@{percent}-unlabeled.json' for fold in range(1, 6) for percent in (1, 2, 5, 10))
+        f'instances_train2017.{fold}@{percent}-unlabeled.json' for fold in range(1, 6) for percent in (1, 2, 5, 10)
+    )
 
 
 def test_looking_writes_nothing(coco, capsys):
@@ -51,14 +57,31 @@ def test_other_numbers_than_published_are_refused(coco, capsys):
     assert 'unlabeled2017' not in err and not list(coco.glob('annotations/*@*'))
 
 
-@pytest.mark.parametrize('name, words', [
-    ('coco', ('train2017 (missing)', 'come with train2017.zip, annotations_trainval2017.zip, val2017.zip',
-              'https://cocodataset.org/#download')),
-    ('coco35k', ('instances_minival2014.json (missing)',
-                 'annotations_trainval2014.zip and annotations_trainval2017.zip',
-                 'instances_minival2014.json is in no archive: prepare makes it from instances_val2014.json')),
-    ('voc', ('VOC2007/ImageSets/Main/test.txt (missing)', 'VOCtest_06-Nov-2007.tar', 'VOC/voc2007/', 'VOC/voc2012/')),
-])
+@pytest.mark.parametrize(
+    'name, words',
+    [
+        (
+            'coco',
+            (
+                'train2017 (missing)',
+                'come with train2017.zip, annotations_trainval2017.zip, val2017.zip',
+                'https://cocodataset.org/#download',
+            ),
+        ),
+        (
+            'coco35k',
+            (
+                'instances_minival2014.json (missing)',
+                'annotations_trainval2014.zip and annotations_trainval2017.zip',
+                'instances_minival2014.json is in no archive: prepare makes it from instances_val2014.json',
+            ),
+        ),
+        (
+            'voc',
+            ('VOC2007/ImageSets/Main/test.txt (missing)', 'VOCtest_06-Nov-2007.tar', 'VOC/voc2007/', 'VOC/voc2012/'),
+        ),
+    ],
+)
 def test_where_missing_parts_come_from(name, words, tmp_path, capsys):
     assert main(['prepare', name, '--root', str(tmp_path)]) == 2
     err = capsys.readouterr().err

@@ -1,4 +1,5 @@
 """What the arguments make of a config."""
+
 import argparse
 import socket
 
@@ -117,8 +118,7 @@ def test_on_cpus_the_wrapper_has_no_device():
 def test_on_cpus_a_wrapper_of_the_config_is_kept():
     cfg = Config(dict(model_wrapper_cfg=dict(type='MMDistributedDataParallel', broadcast_buffers=True)))
     use_cpu(cfg, 'pytorch')
-    assert cfg.model_wrapper_cfg == dict(
-        type='MMDistributedDataParallel', broadcast_buffers=True, device_ids=None)
+    assert cfg.model_wrapper_cfg == dict(type='MMDistributedDataParallel', broadcast_buffers=True, device_ids=None)
 
 
 def test_more_processes_than_gpus(monkeypatch):
@@ -136,7 +136,8 @@ def test_the_group_is_started_before_and_ended_after(monkeypatch):
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     for name, value in dict(
-            RANK='0', WORLD_SIZE='1', LOCAL_RANK='0', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port)).items():
+        RANK='0', WORLD_SIZE='1', LOCAL_RANK='0', MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port)
+    ).items():
         monkeypatch.setenv(name, value)
     with process_group(Config(), 'pytorch'):
         assert dist.get_backend() == 'gloo'

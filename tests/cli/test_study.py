@@ -1,4 +1,5 @@
 """The command `study`: tables from a results file, exit statuses."""
+
 import json
 import signal
 import sys
@@ -32,8 +33,7 @@ def small_study(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path('config.py').write_text(CONFIG)
     Path('spec.py').write_text(SPEC)
-    defaults = dict(runner.StudyRunner.__init__.__kwdefaults__,
-                    train_command=[sys.executable, str(STUB)])
+    defaults = dict(runner.StudyRunner.__init__.__kwdefaults__, train_command=[sys.executable, str(STUB)])
     monkeypatch.setattr(runner.StudyRunner.__init__, '__kwdefaults__', defaults)
 
 
@@ -86,7 +86,9 @@ def test_failed_run_ends_with_a_sentence_and_a_status(capsys):
 
 
 def test_options_and_seeds_of_the_command_line(capsys):
-    run_cli(command.main, ['spec.py', '--runs', 'few', '--seeds', '3', '--results', 'r.json',
-                           '--cfg-options', 'train_cfg.max_iters=1'])
-    entry, = json.loads(Path('r.json').read_text())['runs']
+    run_cli(
+        command.main,
+        ['spec.py', '--runs', 'few', '--seeds', '3', '--results', 'r.json', '--cfg-options', 'train_cfg.max_iters=1'],
+    )
+    (entry,) = json.loads(Path('r.json').read_text())['runs']
     assert entry['seed'] == 3 and entry['metrics']['student']['iter'] == 1

@@ -1,4 +1,5 @@
 """The scripts of tools/ on a tiny detector: real runs of a few iterations."""
+
 import json
 import pickle
 import re
@@ -35,15 +36,24 @@ def test_train_writes_a_checkpoint_of_finite_weights(trained):
 
 
 def test_train_goes_on_from_a_checkpoint(run_tool, trained, tmp_path):
-    done = run_tool('train.py', trained.config, '--work-dir', tmp_path / 'more', '--resume', trained.checkpoint,
-                    '--cfg-options', 'train_cfg.max_iters=4')
+    done = run_tool(
+        'train.py',
+        trained.config,
+        '--work-dir',
+        tmp_path / 'more',
+        '--resume',
+        trained.checkpoint,
+        '--cfg-options',
+        'train_cfg.max_iters=4',
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert _iterations(done) == [3, 4]
     assert (tmp_path / 'more' / 'iter_4.pth').is_file()
 
 
-@pytest.mark.parametrize('words, wrapper', [
-    (['--amp'], 'BFloat16OptimWrapper'), (['--amp-dtype', 'float16'], 'Float16OptimWrapper')])
+@pytest.mark.parametrize(
+    'words, wrapper', [(['--amp'], 'BFloat16OptimWrapper'), (['--amp-dtype', 'float16'], 'Float16OptimWrapper')]
+)
 def test_train_in_mixed_precision_on_the_cpu(run_tool, job, words, wrapper):
     done = run_tool('train.py', job.config, '--work-dir', job.work_dir, *words, CUDA_VISIBLE_DEVICES='-1')
     assert done.returncode == 0, done.stderr[-2000:]
@@ -64,8 +74,9 @@ def test_test_evaluates_and_writes_predictions(run_tool, trained, tmp_path):
 
 
 def test_test_draws_with_test_time_augmentation(run_tool, trained, tmp_path):
-    done = run_tool('test.py', trained.config, trained.checkpoint, '--work-dir', tmp_path / 'test', '--tta',
-                    '--show-dir', 'shown')
+    done = run_tool(
+        'test.py', trained.config, trained.checkpoint, '--work-dir', tmp_path / 'test', '--tta', '--show-dir', 'shown'
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert 'coco/bbox_mAP' in done.stdout
     assert len(list(tmp_path.glob('test/*/shown/*.png'))) == 6
@@ -87,8 +98,9 @@ def test_a_checkpoint_of_another_model_is_refused_before_it_is_used(run_tool, tr
 
 
 def test_two_processes_train_on_a_machine_without_gpus(run_tool, job):
-    done = run_tool('dist_train.sh', job.config, '2', '--work-dir', job.work_dir, PORT=_free_port(),
-                    CUDA_VISIBLE_DEVICES='-1')
+    done = run_tool(
+        'dist_train.sh', job.config, '2', '--work-dir', job.work_dir, PORT=_free_port(), CUDA_VISIBLE_DEVICES='-1'
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert _iterations(done) == [1, 2]
     assert "backend='gloo'" in done.stdout and re.search(r'GPU number: 2', done.stdout)
@@ -96,8 +108,16 @@ def test_two_processes_train_on_a_machine_without_gpus(run_tool, job):
 
 
 def test_two_processes_test_on_a_machine_without_gpus(run_tool, trained, tmp_path):
-    done = run_tool('dist_test.sh', trained.config, trained.checkpoint, '2', '--work-dir', tmp_path / 'test',
-                    PORT=_free_port(), CUDA_VISIBLE_DEVICES='-1')
+    done = run_tool(
+        'dist_test.sh',
+        trained.config,
+        trained.checkpoint,
+        '2',
+        '--work-dir',
+        tmp_path / 'test',
+        PORT=_free_port(),
+        CUDA_VISIBLE_DEVICES='-1',
+    )
     assert done.returncode == 0, done.stderr[-2000:]
     assert re.search(r'Iter\(test\) \[3/3\] .*coco/bbox_mAP', done.stdout)
 
@@ -107,9 +127,22 @@ def test_two_processes_test_on_a_machine_without_gpus(run_tool, trained, tmp_pat
 def test_no_thread_of_gloo_outlives_a_run(run_python, repo_root, trained, tmp_path, tool):
     checkpoint = [trained.checkpoint] if tool == 'test' else []
     done = run_python(
-        '-m', 'torch.distributed.run', '--nproc_per_node', '1', '--master_port', _free_port(),
-        repo_root / 'tests/helpers/threads_left.py', tool, trained.config, *checkpoint, '--launcher', 'pytorch',
-        '--work-dir', tmp_path, CUDA_VISIBLE_DEVICES='-1')
+        '-m',
+        'torch.distributed.run',
+        '--nproc_per_node',
+        '1',
+        '--master_port',
+        _free_port(),
+        repo_root / 'tests/helpers/threads_left.py',
+        tool,
+        trained.config,
+        *checkpoint,
+        '--launcher',
+        'pytorch',
+        '--work-dir',
+        tmp_path,
+        CUDA_VISIBLE_DEVICES='-1',
+    )
     left = [line for line in done.stdout.splitlines() if line.startswith('threads left:')]
     assert len(left) == 1 and 'gloo' not in left[0], done.stderr[-2000:]
 

@@ -1,4 +1,5 @@
 """Two nodes with addresses of their own, as two network namespaces of this machine; one is lost while it trains."""
+
 import os
 import shutil
 import subprocess
@@ -45,15 +46,30 @@ class Node:
 
     def __init__(self, namespace, number, script, args, folder, **env):
         settings = dict(
-            os.environ, PYTHON=sys.executable, PYTHONPATH=elastic.write_hook(folder), OMP_NUM_THREADS='1',
-            CUDA_VISIBLE_DEVICES='-1', GLOO_SOCKET_IFNAME='cable', NNODES='2', MAX_RESTARTS='3',
-            RDZV_ENDPOINT=f'{NODES[0]}:29400', RDZV_CONF=f'is_host={1 - number},join_timeout=200',
-            LOCAL_ADDR=NODES[number], MARK=str(folder / 'lost'), **env)
+            os.environ,
+            PYTHON=sys.executable,
+            PYTHONPATH=elastic.write_hook(folder),
+            OMP_NUM_THREADS='1',
+            CUDA_VISIBLE_DEVICES='-1',
+            GLOO_SOCKET_IFNAME='cable',
+            NNODES='2',
+            MAX_RESTARTS='3',
+            RDZV_ENDPOINT=f'{NODES[0]}:29400',
+            RDZV_CONF=f'is_host={1 - number},join_timeout=200',
+            LOCAL_ADDR=NODES[number],
+            MARK=str(folder / 'lost'),
+            **env,
+        )
         self.log = folder / f'node{number}.log'
         with self.log.open('a') as log:
             self.process = subprocess.Popen(
-                ['ip', 'netns', 'exec', namespace, str(script), *map(str, args)], cwd=folder, env=settings, stdout=log,
-                stderr=log, start_new_session=True)
+                ['ip', 'netns', 'exec', namespace, str(script), *map(str, args)],
+                cwd=folder,
+                env=settings,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
 
     def wait(self, seconds):
         """Its exit status."""

@@ -1,4 +1,5 @@
 """configs/ablations: each row changes what it is about, nothing else, over every base; the tables are the paper's."""
+
 import copy
 from functools import cache
 
@@ -38,18 +39,29 @@ ROWS = dict(
     alpha_constant={'custom_hooks.2.alpha': 0.95},
     reweight_mean=weights('scale', 'distill', reweight='Mean'),
     reweight_ohem=weights('scale', 'distill', reweight='OHEM'),
-    reweight_focal=weights('scale', 'distill', reweight='Focal'))
+    reweight_focal=weights('scale', 'distill', reweight='Focal'),
+)
 #: The paper's tables, written out here; (row, AP).
 PUBLISHED = dict(
-    table4=[('few', 23.86), ('scr_mean', 26.80), ('scr', 30.10), ('distill_mean', 29.80), ('distill', 31.40),
-            ('hard_targets', 29.50), ('sed', 34.00)],
+    table4=[
+        ('few', 23.86),
+        ('scr_mean', 26.80),
+        ('scr', 30.10),
+        ('distill_mean', 29.80),
+        ('distill', 31.40),
+        ('hard_targets', 29.50),
+        ('sed', 34.00),
+    ],
     table6=[('distill', 31.4), ('distill_wide_jitter', 32.0), ('sed', 34.0)],
-    table7=[('few', {'480': 22.9, '800': 24.1, '1200': 22.5, 'ensemble': 26.1}),
-            ('all', {'480': 33.7, '800': 37.4, '1200': 36.8, 'ensemble': 38.9}),
-            ('sed', {'480': 31.5, '800': 34.2, '1200': 33.0, 'ensemble': 34.8})],
+    table7=[
+        ('few', {'480': 22.9, '800': 24.1, '1200': 22.5, 'ensemble': 26.1}),
+        ('all', {'480': 33.7, '800': 37.4, '1200': 36.8, 'ensemble': 38.9}),
+        ('sed', {'480': 31.5, '800': 34.2, '1200': 33.0, 'ensemble': 34.8}),
+    ],
     table8=[('distill', 23.0), ('sed', 26.1), ('rate4', 25.2), ('rate8', 23.1), ('rate16', 21.1)],
     table9=[('alpha_cosine', 33.0), ('sed', 34.1), ('alpha_constant', 32.0)],
-    table10=[('reweight_mean', 30.1), ('reweight_ohem', 31.4), ('reweight_focal', 31.2), ('sed', 34.0)])
+    table10=[('reweight_mean', 30.1), ('reweight_ohem', 31.4), ('reweight_focal', 31.2), ('sed', 34.0)],
+)
 #: Parts of a config that training reads; names that a config file only helps itself with are none.
 PARTS = ('model', 'custom_hooks', 'train_dataloader', 'val_dataloader', 'optim_wrapper', 'param_scheduler', 'train_cfg')
 
@@ -142,8 +154,9 @@ def test_the_losses_of_a_row_hold_its_values(name):
 def test_small_bases_are_the_small_sets_own_with_a_fall_of_the_learning_rate(data):
     folder = dict(toy='quickstart', bccd='bccd')[data]
     for kind in ('sed', 'supervised', 'all'):
-        plain, falls = (read_config(f'configs/{name}.py') for name in (
-            f'{folder}/retinanet_{kind}', f'ablations/{data}_{kind}'))
+        plain, falls = (
+            read_config(f'configs/{name}.py') for name in (f'{folder}/retinanet_{kind}', f'ablations/{data}_{kind}')
+        )
         assert all(plain[part] == falls[part] for part in PARTS if part != 'param_scheduler')
         assert falls.param_scheduler[:-1] == plain.param_scheduler
         fall, total = falls.param_scheduler[-1], plain.train_cfg.max_iters
@@ -151,7 +164,8 @@ def test_small_bases_are_the_small_sets_own_with_a_fall_of_the_learning_rate(dat
 
 
 @pytest.mark.parametrize(
-    'data, data_type', [('toy', 'toy'), ('bccd', 'splits'), ('coco', 'splits'), ('coco_r18', 'splits')])
+    'data, data_type', [('toy', 'toy'), ('bccd', 'splits'), ('coco', 'splits'), ('coco_r18', 'splits')]
+)
 def test_studies_of_the_data_sets(data, data_type):
     spec = load_spec(f'configs/ablations/{data}_study.py')
     assert spec.name == data and spec.data['type'] == data_type

@@ -1,4 +1,5 @@
 """--auto-scale-lr and recipes know of every config which total batch its learning rate is meant for."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -12,8 +13,12 @@ from sssd.cli.train import scale_lr
 from sssd.hardware.memory import Memory
 from sssd.hardware.recipe import make_recipe
 
-FILES = sorted(str(path.relative_to(CONFIGS)) for folder in ('sed', 'sssd', 'quickstart', 'bccd')
-               for path in (CONFIGS / folder).glob('*.py') if not path.name.endswith('study.py'))
+FILES = sorted(
+    str(path.relative_to(CONFIGS))
+    for folder in ('sed', 'sssd', 'quickstart', 'bccd')
+    for path in (CONFIGS / folder).glob('*.py')
+    if not path.name.endswith('study.py')
+)
 
 
 @pytest.mark.parametrize('name', FILES)
@@ -32,8 +37,12 @@ def test_the_learning_rate_is_scaled(name):
     cfg, gpus = read(name), 8 if name.startswith(('sed/', 'sssd/')) else 1
     switched = SimpleNamespace(auto_scale_lr=cfg.auto_scale_lr, get=lambda key: cfg.auto_scale_lr)
     scale_lr(switched, name)
-    runner = SimpleNamespace(_train_dataloader=cfg.train_dataloader, world_size=2 * gpus, param_schedulers=[],
-                             logger=MMLogger.get_current_instance())
+    runner = SimpleNamespace(
+        _train_dataloader=cfg.train_dataloader,
+        world_size=2 * gpus,
+        param_schedulers=[],
+        logger=MMLogger.get_current_instance(),
+    )
     rate = cfg.optim_wrapper.optimizer.lr
     wrapper = OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate))
     Runner.scale_lr(runner, wrapper, switched.auto_scale_lr)

@@ -1,4 +1,5 @@
 """The study of a detector that meets other cameras."""
+
 import pytest
 
 from sssd.studies.spec import load_config, load_spec
@@ -26,8 +27,7 @@ def test_the_start_sees_one_camera_and_the_runs_the_others(spec):
     configs = {run: load_config(spec.runs[run], 2) for run in spec.runs}
     assert sources(configs['few']) == ([(f'{split}.json', folder)], test)
     assert sources(configs['few_strong']) == sources(configs['few'])
-    assert sources(configs['sed']) == (
-        [(f'{split}.json', folder), (f'{split}-unlabeled.json', folder)], test)
+    assert sources(configs['sed']) == ([(f'{split}.json', folder), (f'{split}-unlabeled.json', folder)], test)
     assert sources(configs['all']) == ([('data/bccd_varied/train.json', folder)], test)
 
 

@@ -1,4 +1,5 @@
 """The comparisons of LGD and SSSD on small data: what is compared differs in nothing else."""
+
 import pytest
 from mmengine.registry import HOOKS
 
@@ -32,7 +33,7 @@ def test_what_is_compared(study):
 
 def test_stepwise_switches_lambda_at_the_milestone_alone(study):
     _, configs = study
-    milestone, = configs['baseline'].param_scheduler[-1].milestones
+    (milestone,) = configs['baseline'].param_scheduler[-1].milestones
     total = configs['baseline'].train_cfg.max_iters
     assert milestone == 2 * total // 3
     schedules = [HOOKS.build(configs[name].custom_hooks[0]).schedules['lambda_'] for name in ('sssd', 'sssd_stepwise')]

@@ -1,4 +1,5 @@
 """DETR, C4 and DC5: mmdet's own models, what SED changes in them, and what the paper says of them."""
+
 import pytest
 from config_files import build, read
 from mmengine.hub import get_config
@@ -20,7 +21,7 @@ def test_detr_is_that_of_mmdet():
 def test_detr_is_paced_by_300_epochs_of_voc07():
     """Table 5: 300 epochs, of VOC07's 5011 labelled images; 8 GPUs x 2 of them an iteration."""
     cfg = read('_base_/schedules/detr_300e_voc07.py')
-    fall, = cfg.param_scheduler
+    (fall,) = cfg.param_scheduler
     for iterations, epochs in ((cfg.max_iters, 300), (fall.milestones[0], 200)):
         assert iterations == pytest.approx(epochs * 5011 / 16, rel=1e-3)
     assert cfg.train_cfg.max_iters == fall.end == cfg.max_iters

@@ -1,4 +1,5 @@
 """The study of sizes that no label shows."""
+
 import pytest
 
 from sssd.studies.spec import load_config, load_spec
@@ -17,7 +18,8 @@ def test_all_trainings_and_tests_use_the_data_that_the_study_makes(spec):
         leaves = train.get('datasets', [train])
         assert {leaf.data_root for leaf in leaves} == {val.data_root} == {root}
         assert [leaf.ann_file for leaf in leaves] == (
-            ['labeled.json', 'unlabeled.json'] if 'sed' in name else [files[name.removesuffix('_jitter')]])
+            ['labeled.json', 'unlabeled.json'] if 'sed' in name else [files[name.removesuffix('_jitter')]]
+        )
         assert cfg.val_evaluator.ann_file == cfg.test_evaluator.ann_file == root + val.ann_file
         assert cfg.test_dataloader.dataset == val
 
@@ -40,8 +42,9 @@ def test_runs_share_schedule_average_and_labels_a_batch(spec):
 @pytest.mark.parametrize('name', ['few', 'sed', 'all'])
 def test_the_jitter_shows_small_objects_as_large_as_the_others_and_changes_nothing_else(spec, name):
     plain, wide = (load_config(spec.runs[run], 1) for run in (name, f'{name}_jitter'))
-    before, after = (cfg.train_dataloader.dataset.get('datasets', [cfg.train_dataloader.dataset])[0]
-                     for cfg in (plain, wide))
+    before, after = (
+        cfg.train_dataloader.dataset.get('datasets', [cfg.train_dataloader.dataset])[0] for cfg in (plain, wide)
+    )
     changed = [pair for pair in zip(before.pipeline, after.pipeline, strict=True) if pair[0] != pair[1]]
     assert [step.type for step, _ in changed] == ['RandomResize']
     assert changed[0][1].ratio_range[1] * spec.data['labeled_below'] >= 0.75

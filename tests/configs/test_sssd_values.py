@@ -1,4 +1,5 @@
 """configs/sssd against what the SSSD paper and LGD say, written out here; and that docs/reproduction.md names them."""
+
 import copy
 
 import pytest
@@ -9,7 +10,7 @@ from sssd.schedules import Progress
 
 #: One line a config: learning rate, backbone, distance, context box, guide detached from the student, lambda before
 #: and from the first milestone on. SSSD's Table 1 is its Table 4 at lambda 75.
-ROWS = '''
+ROWS = """
 faster-rcnn_r50_baseline         0.02  50   -    -    -    -    -
 faster-rcnn_r50_labelenc_step1   0.02  50   -    -    -    -    -
 faster-rcnn_r50_labelenc         0.02  50   mse  -    -    -    -
@@ -43,7 +44,7 @@ fcos_r101_baseline               0.01  101  -    -    -    -    -
 fcos_r101_labelenc               0.01  101  mse  -    -    -    -
 fcos_r101_lgd                    0.01  101  mse  yes  no   1    1
 fcos_r101_sssd                   0.01  101  js   yes  no   75   75
-'''
+"""
 TABLE = {name: values for name, *values in map(str.split, ROWS.strip().splitlines())}
 GUIDED = [name for name in TABLE if name.split('_')[2] in ('lgd', 'sssd')]
 DETECTORS = {'faster-rcnn': 'FasterRCNN', 'retinanet': 'RetinaNet', 'fcos': 'FCOS'}
@@ -81,7 +82,7 @@ def test_data(name):
     assert cfg.auto_scale_lr.base_batch_size == 8 * loader.batch_size == 16
     assert loader.dataset.ann_file == 'annotations/instances_train2017.json'
     assert cfg.val_evaluator.ann_file.endswith('instances_val2017.json')
-    pipeline, = pipelines(loader)
+    (pipeline,) = pipelines(loader)
     resize = transform(pipeline, 'RandomResize')
     assert resize.scale == [(1333, 640), (1333, 800)] and resize.keep_ratio
     assert transform(pipeline, 'RandomFlip').prob == 0.5 and pipeline[-1].type == 'PackDetInputs'
@@ -122,9 +123,20 @@ def test_lambda_freezing_detaching(name):
     before, after = map(float, TABLE[name][5:])
 
     def at(key):
-        return [weights.schedules[key](Progress(iteration, 180000, lr, 1.0)) for iteration, lr in (
-            (500, 0.5), (19999, 1.0), (20000, 1.0), (29999, 1.0), (30000, 1.0), (119999, 1.0), (120000, 0.1),
-            (160000, 0.01))]
+        return [
+            weights.schedules[key](Progress(iteration, 180000, lr, 1.0))
+            for iteration, lr in (
+                (500, 0.5),
+                (19999, 1.0),
+                (20000, 1.0),
+                (29999, 1.0),
+                (30000, 1.0),
+                (119999, 1.0),
+                (120000, 0.1),
+                (160000, 0.01),
+            )
+        ]
+
     assert at('lambda_') == [0, 0, before, before, before, before, after, after]
     assert at('student_grad') == [0, 0, 0, 0, 1, 1, 1, 1]
     assert freeze.until == 20000 and weights.burn_in == 0

@@ -1,4 +1,5 @@
 """Unlabelled images from a folder."""
+
 import os
 
 import mmcv
@@ -22,8 +23,7 @@ def save(path, width=30, height=20, orientation=None, **options):
 
 
 def names(dataset, root):
-    return [os.path.relpath(dataset.get_data_info(i)['img_path'], root)
-            for i in range(len(dataset))]
+    return [os.path.relpath(dataset.get_data_info(i)['img_path'], root) for i in range(len(dataset))]
 
 
 def build(root, **options):
@@ -38,7 +38,14 @@ def test_nested_folders_any_case_natural_order(tmp_path):
     (tmp_path / 'readme.txt').write_text('no image')
     dataset = build(tmp_path)
     assert names(dataset, tmp_path) == [
-        'a/x.Jpeg', 'a/y.bmp', 'b/1.PNG', 'img1.webp', 'img2.JPG', 'img10.jpg', 'z.TIFF']
+        'a/x.Jpeg',
+        'a/y.bmp',
+        'b/1.PNG',
+        'img1.webp',
+        'img2.JPG',
+        'img10.jpg',
+        'z.TIFF',
+    ]
     info = dataset.get_data_info(5)
     assert (info['width'], info['height'], info['img_id'], info['instances']) == (30, 20, 5, [])
 
@@ -112,10 +119,21 @@ def test_small_images_can_be_left_out_in_training(tmp_path):
 
 @pytest.mark.parametrize('metainfo', [None, dict(classes=('disc', 'bar'))])
 def test_it_stands_beside_a_coco_data_set(tiny_coco, metainfo):
-    labelled = dict(type='mmdet.CocoDataset', data_root=str(tiny_coco.root), metainfo=metainfo,
-                    ann_file='annotations.json', data_prefix=dict(img='images/'), pipeline=[])
-    folder = dict(type='sssd.ImageFolder', data_root=str(tiny_coco.root), metainfo=metainfo,
-                  data_prefix=dict(img='images/'), pipeline=[dict(type='sssd.LoadImage')])
+    labelled = dict(
+        type='mmdet.CocoDataset',
+        data_root=str(tiny_coco.root),
+        metainfo=metainfo,
+        ann_file='annotations.json',
+        data_prefix=dict(img='images/'),
+        pipeline=[],
+    )
+    folder = dict(
+        type='sssd.ImageFolder',
+        data_root=str(tiny_coco.root),
+        metainfo=metainfo,
+        data_prefix=dict(img='images/'),
+        pipeline=[dict(type='sssd.LoadImage')],
+    )
     both = ConcatDataset([DATASETS.build(labelled), DATASETS.build(folder)])
     assert isinstance(both.metainfo, dict) and both.cumulative_sizes == [6, 12]
     expected = metainfo['classes'] if metainfo else CocoDataset.METAINFO['classes']
@@ -125,8 +143,9 @@ def test_it_stands_beside_a_coco_data_set(tiny_coco, metainfo):
 
 
 def test_an_unlabelled_json_stands_beside_it_too(tiny_coco):
-    options = dict(data_root=str(tiny_coco.root), metainfo=tiny_coco.metainfo, pipeline=[],
-                   data_prefix=dict(img='images/'))
+    options = dict(
+        data_root=str(tiny_coco.root), metainfo=tiny_coco.metainfo, pipeline=[], data_prefix=dict(img='images/')
+    )
     folder = ImageFolder(**options)
     json_file = CocoDataset(ann_file='annotations.json', **options)
     assert isinstance(ConcatDataset([json_file, folder]).metainfo, dict)
@@ -164,9 +183,14 @@ def test_a_list_names_the_images_to_take(tmp_path, lines):
     assert names(dataset, tmp_path / 'pool') == ['a/x.Jpeg', 'img2.JPG']
 
 
-@pytest.mark.parametrize('lines, words', [
-    ('img1\nimg3\n', r'list.txt names 2 images, of which 1 are not in .*such as img3; check data_prefix'),
-    ('\n', r'list.txt names 0 images'), (None, r'list of images .*list.txt does not exist')])
+@pytest.mark.parametrize(
+    'lines, words',
+    [
+        ('img1\nimg3\n', r'list.txt names 2 images, of which 1 are not in .*such as img3; check data_prefix'),
+        ('\n', r'list.txt names 0 images'),
+        (None, r'list of images .*list.txt does not exist'),
+    ],
+)
 def test_lists_that_do_not_fit_are_named(tmp_path, lines, words):
     save(tmp_path / 'pool/img1.jpg')
     if lines is not None:

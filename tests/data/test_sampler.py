@@ -1,4 +1,5 @@
 """Batches of fixed shares from several sources."""
+
 from collections import Counter
 from itertools import islice
 
@@ -66,9 +67,18 @@ def on_rank(monkeypatch, rank, world_size):
     monkeypatch.setattr(sampler_module, 'get_dist_info', lambda: (rank, world_size))
 
 
-@pytest.mark.parametrize('size, ratio, counts', [
-    (5, [1, 4], [1, 4]), (8, [1, 1], [4, 4]), (4, [1, 2], [1, 3]), (7, [0.3, 0.7], [2, 5]),
-    (6, [1, 1, 1], [2, 2, 2]), (2, [1, 1], [1, 1]), (10, [1, 1, 1], [4, 3, 3])])
+@pytest.mark.parametrize(
+    'size, ratio, counts',
+    [
+        (5, [1, 4], [1, 4]),
+        (8, [1, 1], [4, 4]),
+        (4, [1, 2], [1, 3]),
+        (7, [0.3, 0.7], [2, 5]),
+        (6, [1, 1, 1], [2, 2, 2]),
+        (2, [1, 1], [1, 1]),
+        (10, [1, 1, 1], [4, 3, 3]),
+    ],
+)
 def test_counts_sum_to_the_batch(size, ratio, counts):
     assert split_batch(size, ratio) == counts
 
@@ -83,15 +93,21 @@ def test_every_batch_has_its_shares_and_one_orientation_per_source():
 
 def test_sources_choose_their_orientation_independently():
     data = Concat((10, 10), (10, 10))
-    pairs = {(portrait(data, b[0]), portrait(data, b[2]))
-             for b in batches(MixedSourceSampler(data, 4, [1, 1], seed=0), 100, 4)}
+    pairs = {
+        (portrait(data, b[0]), portrait(data, b[2]))
+        for b in batches(MixedSourceSampler(data, 4, [1, 1], seed=0), 100, 4)
+    }
     assert len(pairs) == 4
 
 
-@pytest.mark.parametrize('kinds', [
-    ((9, 0), (0, 9)),  # neither source has the other's orientation
-    ((1, 1), (30, 1)),  # fewer images of an orientation than a batch needs
-    ((1, 0), (1, 0))])
+@pytest.mark.parametrize(
+    'kinds',
+    [
+        ((9, 0), (0, 9)),  # neither source has the other's orientation
+        ((1, 1), (30, 1)),  # fewer images of an orientation than a batch needs
+        ((1, 0), (1, 0)),
+    ],
+)
 def test_no_hang_and_every_image_equally_often(kinds):
     data = Concat(*kinds)
     count = 1200
@@ -119,8 +135,7 @@ def test_without_shuffling_the_order_is_the_data_sets():
 
 def test_the_seed_decides():
     data = Concat((9, 5), (20, 9))
-    one, same, other = (batches(MixedSourceSampler(data, 4, [1, 1], seed=seed), 30, 4)
-                        for seed in (3, 3, 4))
+    one, same, other = (batches(MixedSourceSampler(data, 4, [1, 1], seed=seed), 30, 4) for seed in (3, 3, 4))
     assert np.array_equal(one, same) and not np.array_equal(one, other)
 
 
@@ -132,8 +147,8 @@ def test_ranks_share_what_one_rank_would_see(monkeypatch, world_size):
     for rank in range(world_size):
         on_rank(monkeypatch, rank, world_size)
         parts.append(batches(MixedSourceSampler(data, local, [1, 3], seed=5), 50, local))
-    labelled = np.concatenate([part[:, :local // 4] for part in parts], 1)
-    unlabelled = np.concatenate([part[:, local // 4:] for part in parts], 1)
+    labelled = np.concatenate([part[:, : local // 4] for part in parts], 1)
+    unlabelled = np.concatenate([part[:, local // 4 :] for part in parts], 1)
     assert np.array_equal(whole, np.concatenate([labelled, unlabelled], 1))
 
 
@@ -160,8 +175,7 @@ def test_skip_counts_single_images_from_the_start_too():
 def test_a_resumed_run_sees_what_an_uninterrupted_one_would(workers):
     def run(first, count):
         data = Concat((9, 5), (20, 13))
-        loader = DataLoader(data, 5, sampler=MixedSourceSampler(data, 5, [2, 3], seed=5),
-                            num_workers=workers)
+        loader = DataLoader(data, 5, sampler=MixedSourceSampler(data, 5, [2, 3], seed=5), num_workers=workers)
         iterator = _InfiniteDataloaderIterator(loader)
         if hasattr(iterator, 'skip_iter'):
             iterator.skip_iter(first)
@@ -175,19 +189,25 @@ def test_a_resumed_run_sees_what_an_uninterrupted_one_would(workers):
 
 
 def test_it_is_registered_and_takes_mmdets_arguments():
-    sampler = DATA_SAMPLERS.build(dict(
-        type='sssd.MixedSourceSampler', dataset=Concat((4, 4), (4, 4)), batch_size=5,
-        source_ratio=[1, 4], seed=0))
+    sampler = DATA_SAMPLERS.build(
+        dict(type='sssd.MixedSourceSampler', dataset=Concat((4, 4), (4, 4)), batch_size=5, source_ratio=[1, 4], seed=0)
+    )
     assert len(sampler) == 16 and sampler.num_per_source == [1, 4]
 
 
-@pytest.mark.parametrize('arguments, words', [
-    (dict(dataset=[1, 2], batch_size=4, source_ratio=[1, 1]), 'needs a ConcatDataset.*is a list'),
-    (dict(batch_size=4, source_ratio=[1, 1, 1]), r'source_ratio=\[1, 1, 1\].*each of the 2'),
-    (dict(batch_size=2, source_ratio=[1, 9]), r'batch_size=2 with source_ratio=\[1, 9\] gives source 0 no'),
-    (dict(batch_size=4, source_ratio=[1, 0]), r'source_ratio=\[1, 0\] must hold positive numbers'),
-    (dict(dataset=Concat((4, 0), (0, 0)), batch_size=4, source_ratio=[1, 1]),
-     'data set 1 of the ConcatDataset is empty')])
+@pytest.mark.parametrize(
+    'arguments, words',
+    [
+        (dict(dataset=[1, 2], batch_size=4, source_ratio=[1, 1]), 'needs a ConcatDataset.*is a list'),
+        (dict(batch_size=4, source_ratio=[1, 1, 1]), r'source_ratio=\[1, 1, 1\].*each of the 2'),
+        (dict(batch_size=2, source_ratio=[1, 9]), r'batch_size=2 with source_ratio=\[1, 9\] gives source 0 no'),
+        (dict(batch_size=4, source_ratio=[1, 0]), r'source_ratio=\[1, 0\] must hold positive numbers'),
+        (
+            dict(dataset=Concat((4, 0), (0, 0)), batch_size=4, source_ratio=[1, 1]),
+            'data set 1 of the ConcatDataset is empty',
+        ),
+    ],
+)
 def test_mistakes_are_named(arguments, words):
     arguments = dict(dict(dataset=Concat((4, 4), (4, 4)), seed=0), **arguments)
     with pytest.raises(UserError, match=words):

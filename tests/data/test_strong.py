@@ -1,4 +1,5 @@
 """Colour augmentation."""
+
 import cv2
 import numpy as np
 import pytest
@@ -44,8 +45,7 @@ def test_saturation_keeps_the_grey_values(image):
     changes = []
     for _ in range(20):
         out = ColorJitter(**dict(OFF, saturation=0.5))(dict(img=image))['img']
-        difference = (cv2.cvtColor(out, cv2.COLOR_BGR2GRAY).astype(int)
-                      - cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))
+        difference = cv2.cvtColor(out, cv2.COLOR_BGR2GRAY).astype(int) - cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
         assert np.abs(difference).mean() < 3
         changes.append(hsv(out)[..., 1].mean() - hsv(image)[..., 1].mean())
     assert min(changes) < -15 and max(changes) > 15
@@ -93,8 +93,11 @@ def test_the_order_of_the_changes_varies(image, monkeypatch):
     for _ in range(40):
         calls = []
         for name in ('brightness', 'contrast', 'saturation', 'hue'):
-            monkeypatch.setattr(ColorJitter, f'_{name}', staticmethod(
-                lambda img, amount, name=name, calls=calls: calls.append(name) or img))
+            monkeypatch.setattr(
+                ColorJitter,
+                f'_{name}',
+                staticmethod(lambda img, amount, name=name, calls=calls: calls.append(name) or img),
+            )
         ColorJitter(prob=1)(dict(img=image))
         assert len(set(calls)) == len(calls) == 4
         orders.add(tuple(calls))
@@ -109,13 +112,17 @@ def test_the_seed_decides(image):
     assert np.array_equal(draw(1), draw(1)) and not np.array_equal(draw(1), draw(2))
 
 
-@pytest.mark.parametrize('config, words', [
-    (dict(type='ColorJitter', prob=1.5), 'ColorJitter: prob=1.5'),
-    (dict(type='ColorJitter', contrast=2), 'contrast=2 must lie between 0 and 1'),
-    (dict(type='ColorJitter', hue=0.6), 'hue=0.6 must lie between 0 and 0.5'),
-    (dict(type='GaussianBlur', prob=-1), 'GaussianBlur: prob=-1'),
-    (dict(type='GaussianBlur', sigma=(2, 1)), r'sigma=\(2, 1\) must be two positive'),
-    (dict(type='GaussianBlur', sigma=(0, 1)), r'sigma=\(0, 1\) must be two positive')])
+@pytest.mark.parametrize(
+    'config, words',
+    [
+        (dict(type='ColorJitter', prob=1.5), 'ColorJitter: prob=1.5'),
+        (dict(type='ColorJitter', contrast=2), 'contrast=2 must lie between 0 and 1'),
+        (dict(type='ColorJitter', hue=0.6), 'hue=0.6 must lie between 0 and 0.5'),
+        (dict(type='GaussianBlur', prob=-1), 'GaussianBlur: prob=-1'),
+        (dict(type='GaussianBlur', sigma=(2, 1)), r'sigma=\(2, 1\) must be two positive'),
+        (dict(type='GaussianBlur', sigma=(0, 1)), r'sigma=\(0, 1\) must be two positive'),
+    ],
+)
 def test_mistakes_are_named(config, words):
     with pytest.raises(UserError, match=words):
         TRANSFORMS.get(f'sssd.{config.pop("type")}')(**config)

@@ -1,4 +1,5 @@
 """Data sets as published: what is looked for, what is made. Small files of the same shape stand for the data."""
+
 import dataclasses
 import hashlib
 import json
@@ -26,16 +27,24 @@ def write_coco(path, names, ids=None):
     """A COCO file with one box an image."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ids = list(ids or range(1, len(names) + 1))
-    path.write_text(json.dumps(dict(
-        images=[dict(id=i, file_name=name, width=5, height=4) for i, name in zip(ids, names)],
-        annotations=[dict(id=100 + i, image_id=i, category_id=1, bbox=[0, 0, 3, 3], area=9, iscrowd=0) for i in ids],
-        categories=[dict(id=1, name='person')])))
+    path.write_text(
+        json.dumps(
+            dict(
+                images=[dict(id=i, file_name=name, width=5, height=4) for i, name in zip(ids, names)],
+                annotations=[
+                    dict(id=100 + i, image_id=i, category_id=1, bbox=[0, 0, 3, 3], area=9, iscrowd=0) for i in ids
+                ],
+                categories=[dict(id=1, name='person')],
+            )
+        )
+    )
 
 
 def small(data_set, **counts):
     """The data set with other published numbers: ``{part's last name: dict(images=...)}``."""
-    return [dataclasses.replace(part, **counts.get(part.path.split('/')[-1].split('.')[0], {}))
-            for part in data_set.parts]
+    return [
+        dataclasses.replace(part, **counts.get(part.path.split('/')[-1].split('.')[0], {})) for part in data_set.parts
+    ]
 
 
 @pytest.fixture
@@ -94,7 +103,8 @@ def test_images_that_an_annotation_file_names_are_looked_for(coco):
     found = look(COCO.parts, coco, exact=False)
     assert found['train2017'].problem == '1 files are empty, such as 000000000002.jpg'
     assert found['annotations/instances_train2017.json'].problem == (
-        '1 files are not in train2017/, such as 000000000003.jpg')
+        '1 files are not in train2017/, such as 000000000003.jpg'
+    )
 
 
 def test_a_broken_annotation_file_is_a_finding(coco):
@@ -120,8 +130,9 @@ def test_minival_is_val2017_and_the_rest_is_labelled(coco2014):
     assert make_minival(coco2014) == [coco2014 / MINIVAL, coco2014 / VAL_MINUS_MINIVAL]
     assert read(coco2014 / MINIVAL) == ([2, 5], [2, 5])
     assert read(coco2014 / VAL_MINUS_MINIVAL) == ([1, 3, 4, 6], [1, 3, 4, 6])
-    found = look(small(COCO_35K, instances_minival2014=dict(images=2), instances_valminusminival2014=dict(images=4)),
-                 coco2014)
+    found = look(
+        small(COCO_35K, instances_minival2014=dict(images=2), instances_valminusminival2014=dict(images=4)), coco2014
+    )
     assert found[MINIVAL] == Finding('2 images') and found[VAL_MINUS_MINIVAL] == Finding('4 images')
 
 
@@ -173,13 +184,18 @@ def test_a_list_of_voc_that_is_no_text(tmp_path):
 def test_objects_are_those_that_mmdet_reads(tmp_path):
     """Parts of objects, such as heads, are none; a file without the flag has no difficult ones."""
     root = tiny_voc.write_tiny_voc(tmp_path)
-    dataset = VOCDataset(data_root=str(root), ann_file='VOC2007/ImageSets/Main/trainval.txt', pipeline=[],
-                         data_prefix=dict(sub_data_root='VOC2007/'))
+    dataset = VOCDataset(
+        data_root=str(root),
+        ann_file='VOC2007/ImageSets/Main/trainval.txt',
+        pipeline=[],
+        data_prefix=dict(sub_data_root='VOC2007/'),
+    )
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
         ours = read_objects(root / f'VOC2007/Annotations/{info["img_id"]}.xml')
-        theirs = [(dataset.METAINFO['classes'][thing['bbox_label']], thing['ignore_flag'] == 1)
-                  for thing in info['instances']]
+        theirs = [
+            (dataset.METAINFO['classes'][thing['bbox_label']], thing['ignore_flag'] == 1) for thing in info['instances']
+        ]
         assert ours == theirs
     path = root / 'plain.xml'
     path.write_text('<annotation><object><name>dog</name></object></annotation>')

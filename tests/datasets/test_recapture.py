@@ -1,4 +1,5 @@
 """A data set as other cameras see it."""
+
 import json
 
 import cv2
@@ -13,15 +14,20 @@ from sssd.errors import UserError
 @pytest.fixture
 def source(tmp_path):
     """Three images, one in a folder of its own and one without objects."""
-    images = [dict(id=i, file_name=name, width=40, height=30)
-              for i, name in enumerate(('a.jpg', 'deep/b.png', 'c.jpg'))]
+    images = [
+        dict(id=i, file_name=name, width=40, height=30) for i, name in enumerate(('a.jpg', 'deep/b.png', 'c.jpg'))
+    ]
     rng = np.random.default_rng(0)
     for image in images:
         path = tmp_path / 'pictures' / image['file_name']
         path.parent.mkdir(parents=True, exist_ok=True)
         cv2.imwrite(str(path), cv2.resize(rng.integers(40, 200, (3, 4, 3), np.uint8), (40, 30)))
-    coco = dict(images=images, categories=[dict(id=1, name='cell')], info=dict(year=2026),
-                annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1, 2, 3, 4], area=12, iscrowd=0)])
+    coco = dict(
+        images=images,
+        categories=[dict(id=1, name='cell')],
+        info=dict(year=2026),
+        annotations=[dict(id=1, image_id=1, category_id=1, bbox=[1, 2, 3, 4], area=12, iscrowd=0)],
+    )
     (tmp_path / 'cells.json').write_text(json.dumps(coco))
     return tmp_path
 
@@ -77,8 +83,9 @@ def test_several_files_of_one_folder_share_their_images(source):
     assert [path.stat().st_mtime_ns for path in (source / 'seen/images').glob('*.jpg')] == times
 
 
-@pytest.mark.parametrize('options, words', [
-    (dict(seed=1), r'seed=0, not 1'), (dict(camera='plain'), r"camera='varied', not 'plain'")])
+@pytest.mark.parametrize(
+    'options, words', [(dict(seed=1), r'seed=0, not 1'), (dict(camera='plain'), r"camera='varied', not 'plain'")]
+)
 def test_images_that_were_made_otherwise_are_not_mixed(source, options, words):
     make(source)
     before = pixels(source)

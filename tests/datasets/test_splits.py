@@ -1,4 +1,5 @@
 """Labelled and unlabelled splits."""
+
 import hashlib
 import json
 
@@ -41,8 +42,7 @@ def test_the_order_is_the_same_everywhere():
 
 def test_parts_are_disjoint_complete_and_named_as_in_mmdet(source, tmp_path):
     written = make_splits(source, tmp_path / 'out', percents=[10, 2.5 * 10], folds=3, progress=False)
-    assert [path.name for path in written[0]] == [
-        'annotations.1@10.json', 'annotations.1@10-unlabeled.json']
+    assert [path.name for path in written[0]] == ['annotations.1@10.json', 'annotations.1@10-unlabeled.json']
     assert len(written) == 6 and written[-1][0].name == 'annotations.3@25.json'
     whole = read(source)
     for (labeled, unlabeled), count in zip(written, [2, 2, 2, 5, 5, 5]):
@@ -57,8 +57,10 @@ def test_parts_are_disjoint_complete_and_named_as_in_mmdet(source, tmp_path):
 
 def test_folds_and_seeds_differ_runs_do_not_and_small_parts_nest(source, tmp_path):
     def chosen(folder, **options):
-        return [frozenset(ids(read(labeled)))
-                for labeled, _ in make_splits(source, tmp_path / folder, progress=False, **options)]
+        return [
+            frozenset(ids(read(labeled)))
+            for labeled, _ in make_splits(source, tmp_path / folder, progress=False, **options)
+        ]
 
     folds = chosen('a', percents=[30], folds=5)
     assert len(set(folds)) == 5
@@ -70,13 +72,18 @@ def test_folds_and_seeds_differ_runs_do_not_and_small_parts_nest(source, tmp_pat
 def test_info_says_where_a_split_comes_from(source, tmp_path):
     coco = dict(read(source), info=dict(year=2017))
     write(source, coco)
-    (labeled, unlabeled), = make_splits(source, counts=[4], folds=1, seed=7, progress=False)
+    ((labeled, unlabeled),) = make_splits(source, counts=[4], folds=1, seed=7, progress=False)
     assert labeled.parent == source.parent and labeled.name == 'annotations.1@4images.json'
     info = read(labeled)['info']
     assert info['year'] == 2017
     assert info['split'] == dict(
         source=dict(file='annotations.json', sha256=hashlib.sha256(source.read_bytes()).hexdigest()),
-        seed=7, fold=1, num_labeled=4, order='sha256("<seed>:<fold>:<image id>")', part='labeled')
+        seed=7,
+        fold=1,
+        num_labeled=4,
+        order='sha256("<seed>:<fold>:<image id>")',
+        part='labeled',
+    )
     assert read(unlabeled)['info']['split']['part'] == 'unlabeled'
 
 
@@ -90,14 +97,13 @@ def test_a_box_that_is_none_is_named(source, bbox):
 
 
 def test_annotations_of_the_unlabelled_part_can_be_kept(source):
-    (_, unlabeled), = make_splits(source, counts=[4], folds=1, keep_annotations=True, progress=False)
+    ((_, unlabeled),) = make_splits(source, counts=[4], folds=1, keep_annotations=True, progress=False)
     hidden = set(ids(read(unlabeled)))
-    assert read(unlabeled)['annotations'] == [
-        a for a in read(source)['annotations'] if a['image_id'] in hidden]
+    assert read(unlabeled)['annotations'] == [a for a in read(source)['annotations'] if a['image_id'] in hidden]
 
 
 def test_mmdet_reads_both_parts(source):
-    (labeled, unlabeled), = make_splits(source, counts=[4], folds=1, progress=False)
+    ((labeled, unlabeled),) = make_splits(source, counts=[4], folds=1, progress=False)
     options = dict(data_prefix=dict(img=''), metainfo=dict(classes=('disc', 'bar')), pipeline=[])
     labelled = CocoDataset(ann_file=str(labeled), filter_cfg=dict(filter_empty_gt=True), **options)
     assert len(labelled) == 4 and labelled.get_data_info(0)['instances']
@@ -110,15 +116,19 @@ def test_the_command(source, tmp_path, capsys):
     assert len(list((tmp_path / 'o').iterdir())) == 4
 
 
-@pytest.mark.parametrize('options, words', [
-    (dict(), 'no amount of labelled images was given'),
-    (dict(percents=[0]), 'percent=0 must lie above 0 and below 100'),
-    (dict(percents=[100]), 'percent=100 must lie above'),
-    (dict(percents=[1]), r'1 % of the 20 image\(s\) of .*annotations.json leaves a part'),
-    (dict(percents=[99]), '99 % of the 20 .* leaves a part without images'),
-    (dict(counts=[20]), 'count=20 must lie above 0 and below the 20'),
-    (dict(counts=[0]), 'count=0 must lie above 0'),
-    (dict(percents=[10], folds=0), 'folds=0 must be at least 1')])
+@pytest.mark.parametrize(
+    'options, words',
+    [
+        (dict(), 'no amount of labelled images was given'),
+        (dict(percents=[0]), 'percent=0 must lie above 0 and below 100'),
+        (dict(percents=[100]), 'percent=100 must lie above'),
+        (dict(percents=[1]), r'1 % of the 20 image\(s\) of .*annotations.json leaves a part'),
+        (dict(percents=[99]), '99 % of the 20 .* leaves a part without images'),
+        (dict(counts=[20]), 'count=20 must lie above 0 and below the 20'),
+        (dict(counts=[0]), 'count=0 must lie above 0'),
+        (dict(percents=[10], folds=0), 'folds=0 must be at least 1'),
+    ],
+)
 def test_amounts_out_of_range(source, options, words):
     with pytest.raises(UserError, match=words):
         make_splits(source, progress=False, **options)
@@ -134,16 +144,24 @@ def test_a_labelled_part_without_a_box(source):
         make_splits(source, counts=[2], progress=False)
 
 
-@pytest.mark.parametrize('change, words', [
-    (lambda coco: 'no json', 'is no valid JSON .*give a COCO'),
-    (lambda coco: [1], r'is not in COCO format: it lacks the list\(s\) images, annotations, categories'),
-    (lambda coco: {**coco, 'categories': None}, r'lacks the list\(s\) categories'),
-    (lambda coco: {**coco, 'images': [dict(id=1)]}, "entry 0 of 'images' has no 'file_name'"),
-    (lambda coco: {**coco, 'annotations': [dict(id=1)]}, "entry 0 of 'annotations' has no 'image_id'"),
-    (lambda coco: {**coco, 'images': coco['images'] + [dict(coco['images'][0], file_name='x')]},
-     'lists 2 images with id 1'),
-    (lambda coco: {**coco, 'images': coco['images'] + [dict(coco['images'][0], id=99)]},
-     "lists 2 images with file_name '0000.png'")])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (lambda coco: 'no json', 'is no valid JSON .*give a COCO'),
+        (lambda coco: [1], r'is not in COCO format: it lacks the list\(s\) images, annotations, categories'),
+        (lambda coco: {**coco, 'categories': None}, r'lacks the list\(s\) categories'),
+        (lambda coco: {**coco, 'images': [dict(id=1)]}, "entry 0 of 'images' has no 'file_name'"),
+        (lambda coco: {**coco, 'annotations': [dict(id=1)]}, "entry 0 of 'annotations' has no 'image_id'"),
+        (
+            lambda coco: {**coco, 'images': coco['images'] + [dict(coco['images'][0], file_name='x')]},
+            'lists 2 images with id 1',
+        ),
+        (
+            lambda coco: {**coco, 'images': coco['images'] + [dict(coco['images'][0], id=99)]},
+            "lists 2 images with file_name '0000.png'",
+        ),
+    ],
+)
 def test_files_that_cannot_be_split(source, change, words):
     write(source, change(read(source)))
     with pytest.raises(UserError, match=words):

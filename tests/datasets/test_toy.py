@@ -1,4 +1,5 @@
 """The embedded data set."""
+
 import hashlib
 import json
 
@@ -34,8 +35,7 @@ def read(path):
 
 
 def hashes(folder):
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest()
-            for path in sorted(folder.iterdir())}
+    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
 def test_an_image_depends_on_its_index_alone(small, tmp_path):
@@ -63,8 +63,9 @@ def test_the_varied_camera_takes_other_pictures_of_the_same_scenes():
     assert same_objects == objects and [image.shape for image in varied] == [image.shape for image in plain]
     assert all(image.dtype == np.uint8 for image in varied)
     # The colours of an image tell its camera: between images they differ far more than the plain camera's do.
-    spread = [np.std([np.log((image.reshape(-1, 3) + 1.).mean(0)) for image in images], axis=0)
-              for images in (plain, varied)]
+    spread = [
+        np.std([np.log((image.reshape(-1, 3) + 1.0).mean(0)) for image in images], axis=0) for images in (plain, varied)
+    ]
     assert (spread[1] > 1.2 * spread[0]).all()
     again = toy_image(0, 'train', 7, 'varied')[0]
     assert np.array_equal(again, varied[7])
@@ -132,8 +133,7 @@ def test_boxes_lie_inside_and_objects_stay_visible(scenes):
 
 def test_files_and_splits(small):
     root, paths = small
-    train, labeled, unlabeled, val = (read(paths[name])
-                                      for name in ('train', 'labeled', 'unlabeled', 'val'))
+    train, labeled, unlabeled, val = (read(paths[name]) for name in ('train', 'labeled', 'unlabeled', 'val'))
     ids = [{image['id'] for image in part['images']} for part in (train, labeled, unlabeled)]
     assert [len(part) for part in ids] == [12, 4, 8] and len(val['images']) == 3
     assert ids[1] | ids[2] == ids[0] and not ids[1] & ids[2]
@@ -243,9 +243,16 @@ def test_a_refused_part_leaves_none_of_other_images(tmp_path):
     assert not list(paths['unlabeled_images'].iterdir())
 
 
-@pytest.mark.parametrize('numbers, words', [
-    ((1, 1, 1, 0), 'num_train=1'), ((4, 0, 1, 0), 'num_val=0'), ((4, 1, 4, 0), 'num_labeled=4'),
-    ((4, 1, 0, 0), 'num_labeled=0'), ((4, 1, 1, -1), 'seed=-1')])
+@pytest.mark.parametrize(
+    'numbers, words',
+    [
+        ((1, 1, 1, 0), 'num_train=1'),
+        ((4, 0, 1, 0), 'num_val=0'),
+        ((4, 1, 4, 0), 'num_labeled=4'),
+        ((4, 1, 0, 0), 'num_labeled=0'),
+        ((4, 1, 1, -1), 'seed=-1'),
+    ],
+)
 def test_impossible_numbers(tmp_path, numbers, words):
     with pytest.raises(UserError, match=words):
         make_toy(tmp_path / 'toy', *numbers, progress=False)
@@ -256,10 +263,11 @@ def test_the_command_says_where_the_files_are(tmp_path, capsys):
     toy_cli.main([str(tmp_path / 'toy'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1'])
     assert f'labeled: {tmp_path}/toy/labeled.json' in capsys.readouterr().out
     assert len(read(tmp_path / 'toy/labeled.json')['images']) == 1
-    toy_cli.main([str(tmp_path / 'seen'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1',
-                  '--camera', 'varied'])
+    toy_cli.main(
+        [str(tmp_path / 'seen'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1', '--camera', 'varied']
+    )
     assert read(tmp_path / 'seen/train.json')['info']['camera'] == 'varied'
-    toy_cli.main([str(tmp_path / 'toy'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1',
-                  '--labeled-below', '0.74'])
+    toy_cli.main(
+        [str(tmp_path / 'toy'), '--num-train', '4', '--num-val', '1', '--num-labeled', '1', '--labeled-below', '0.74']
+    )
     assert read(tmp_path / 'toy/labeled.json')['info']['labeled_below'] == 0.74
-

@@ -1,4 +1,5 @@
 """VOC as the configs read it, on a tiny VOCdevkit: XML boxes, difficult objects, both ways of averaging precision."""
+
 import copy
 import warnings
 
@@ -32,8 +33,12 @@ def cfg(tmp_path):
     detector = tiny.retinanet(num_classes=20)
     detector['test_cfg'].update(score_thr=0.0)
     cfg.model = tiny.sed_config(detector)
-    for leaf in (*cfg.train_dataloader.dataset.datasets, cfg.val_dataloader.dataset, cfg.test_dataloader.dataset,
-                 cfg.supervised_dataloader.dataset):
+    for leaf in (
+        *cfg.train_dataloader.dataset.datasets,
+        cfg.val_dataloader.dataset,
+        cfg.test_dataloader.dataset,
+        cfg.supervised_dataloader.dataset,
+    ):
         leaf.data_root = root
         for step in leaf.pipeline:
             if step.type in ('Resize', 'RandomResize'):
@@ -84,6 +89,7 @@ def test_a_step_of_training_knows_nothing_of_difficult_labels(cfg):
         torch.manual_seed(0)
         total, _ = model.parse_losses(tiny.losses_of(model.train(), changed))
         return total
+
     plain = loss(None)
     plain.backward()
     assert torch.isfinite(plain) and any(value.grad is not None for value in model.student.parameters())
@@ -138,11 +144,14 @@ def test_both_metrics_are_those_of_the_devkit(cfg, seed):
             truth[label].setdefault(image, []).append((flag, box))
         for score, label, box in zip(scores, said, near):
             detections[label].append((image, score, box))
-        numbers = dict(gt_instances=dict(bboxes=boxes[~flags], labels=labels[~flags]),
-                       ignored_instances=dict(bboxes=boxes[flags], labels=labels[flags]),
-                       pred_instances=dict(bboxes=near, scores=scores, labels=said))
-        evaluator.process([{key: {name: torch.from_numpy(value) for name, value in part.items()}
-                            for key, part in numbers.items()}])
+        numbers = dict(
+            gt_instances=dict(bboxes=boxes[~flags], labels=labels[~flags]),
+            ignored_instances=dict(bboxes=boxes[flags], labels=labels[flags]),
+            pred_instances=dict(bboxes=near, scores=scores, labels=said),
+        )
+        evaluator.process(
+            [{key: {name: torch.from_numpy(value) for name, value in part.items()} for key, part in numbers.items()}]
+        )
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # 'area' is not VOC2007's own way
         result = evaluator.evaluate(12)
@@ -157,10 +166,19 @@ def test_both_metrics_are_those_of_the_devkit(cfg, seed):
 def runner_of(cfg):
     """A Runner for the validation and the test of a config."""
     return Runner(
-        model=cfg.model, work_dir=cfg.work_dir, val_dataloader=cfg.val_dataloader, val_evaluator=cfg.val_evaluator,
-        val_cfg=cfg.val_cfg, test_dataloader=cfg.test_dataloader, test_evaluator=cfg.test_evaluator,
-        test_cfg=cfg.test_cfg, default_hooks=cfg.default_hooks, default_scope='mmdet', log_level='ERROR',
-        experiment_name=f'voc{id(cfg)}')
+        model=cfg.model,
+        work_dir=cfg.work_dir,
+        val_dataloader=cfg.val_dataloader,
+        val_evaluator=cfg.val_evaluator,
+        val_cfg=cfg.val_cfg,
+        test_dataloader=cfg.test_dataloader,
+        test_evaluator=cfg.test_evaluator,
+        test_cfg=cfg.test_cfg,
+        default_hooks=cfg.default_hooks,
+        default_scope='mmdet',
+        log_level='ERROR',
+        experiment_name=f'voc{id(cfg)}',
+    )
 
 
 @pytest.mark.filterwarnings('ignore:Pascal VOC2007')
@@ -170,7 +188,8 @@ def test_teacher_and_student_are_evaluated_both_ways(cfg, monkeypatch):
     monkeypatch.setattr(runner, 'call_hook', lambda name, **values: found.update(values.get('metrics') or {}))
     runner.val()
     assert {key for key in found if key.endswith('mAP')} == {
-        f'{part}/{metric}/mAP' for part in ('teacher', 'student') for metric in ('voc_11points', 'voc_area')}
+        f'{part}/{metric}/mAP' for part in ('teacher', 'student') for metric in ('voc_11points', 'voc_area')
+    }
 
 
 @pytest.mark.parametrize('views', [3, 2], ids=['multiscale', 'flip'])
@@ -182,7 +201,7 @@ def test_augmented_tests_compare_with_the_original_boxes(cfg, views):
     model = MODELS.build(cfg.model).eval()
     data = next(iter(Runner.build_dataloader(cfg.test_dataloader, seed=0)))
     assert len(data['inputs']) == views
-    result, = model.test_step(data)
+    (result,) = model.test_step(data)
     assert len(result.pred_instances) > 0
     assert result.gt_instances.bboxes.tolist() == [[20, 10, 59, 49]]
     assert result.ignored_instances.bboxes.tolist() == [[64, 39, 93, 69]]
@@ -220,14 +239,17 @@ def empty_list(cfg, root):
     (root / 'VOC2007/ImageSets/Main/trainval.txt').write_text('')
 
 
-@pytest.mark.parametrize('change, words', [
-    (wrong_classes, 'has no box that counts of the classes class0.*its boxes are of car, cat, dog'),
-    (no_labels, r'000002\.xml of train_dataloader.* does not exist'),
-    (no_image, r'000004\.jpg of train_dataloader.* does not exist; check data_prefix'),
-    (broken_label, r'000002\.xml is no VOC annotation file'),
-    (no_unlabelled_image, r'names 3 images, of which 1 are not in .*such as 2008_000002'),
-    (empty_list, 'trainval.txt of .* names no image'),
-])
+@pytest.mark.parametrize(
+    'change, words',
+    [
+        (wrong_classes, 'has no box that counts of the classes class0.*its boxes are of car, cat, dog'),
+        (no_labels, r'000002\.xml of train_dataloader.* does not exist'),
+        (no_image, r'000004\.jpg of train_dataloader.* does not exist; check data_prefix'),
+        (broken_label, r'000002\.xml is no VOC annotation file'),
+        (no_unlabelled_image, r'names 3 images, of which 1 are not in .*such as 2008_000002'),
+        (empty_list, 'trainval.txt of .* names no image'),
+    ],
+)
 def test_mistakes_in_voc_data_are_told(cfg, change, words):
     cfg.model = read(CONFIG).model
     change(cfg, tiny_voc.Path(cfg.val_dataloader.dataset.data_root))
@@ -237,7 +259,9 @@ def test_mistakes_in_voc_data_are_told(cfg, change, words):
 
 def test_the_config_for_own_xml_files(tmp_path, repo_root, monkeypatch):
     """The block of docs/your_own_data.md, over files of the names that it says."""
-    text, = [block for block in (repo_root / 'docs/your_own_data.md').read_text().split('```') if 'XMLDataset' in block]
+    (text,) = [
+        block for block in (repo_root / 'docs/your_own_data.md').read_text().split('```') if 'XMLDataset' in block
+    ]
     root = tmp_path / 'data/mine'
     (tiny_voc.write_tiny_voc(tmp_path / 'VOCdevkit') / 'VOC2007').rename(tmp_path / 'mine')
     (tmp_path / 'data').mkdir()

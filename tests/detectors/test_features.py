@@ -1,4 +1,5 @@
 """Features of training x {SED, SSSD, both}: the table of docs/distributed.md."""
+
 from functools import partial
 from types import SimpleNamespace
 
@@ -64,8 +65,9 @@ def test_accumulated_gradients_make_one_step_of_their_mean(kind, detector, tmp_p
     total.backward()
     torch.optim.SGD([value for value in reference.parameters() if value.requires_grad], lr=rate).step()
     hooks = [] if kind == 'sssd' else [dict(type='sssd.EMATeacherHook', alpha=0.0)]
-    runner = tiny.make_runner(build(kind, config()), [batch(kind, seed) for seed in range(2)], tmp_path, 2,
-                              hooks=hooks, accumulate=2, lr=rate)
+    runner = tiny.make_runner(
+        build(kind, config()), [batch(kind, seed) for seed in range(2)], tmp_path, 2, hooks=hooks, accumulate=2, lr=rate
+    )
     runner.train()
     found = tiny.state_of(runner.model)
     for name, value in reference.named_parameters():
@@ -80,8 +82,10 @@ def test_accumulated_gradients_make_one_step_of_their_mean(kind, detector, tmp_p
 @detectors
 def test_half_precision_steps_nearly_as_float32_does(kind, detector, half):
     """On the CPU: every loss is float32, so are the weights, and the update points the same way."""
-    updates, wrappers = [], {torch.bfloat16: BFloat16OptimWrapper, torch.float16: partial(
-        Float16OptimWrapper, loss_scale=1024)}
+    updates, wrappers = (
+        [],
+        {torch.bfloat16: BFloat16OptimWrapper, torch.float16: partial(Float16OptimWrapper, loss_scale=1024)},
+    )
     for wrapper_type in (wrappers[half], None):
         model = build(kind, tiny.DETECTORS[detector]())
         wrapper = tiny.sgd(model, lr=0.01)
@@ -89,7 +93,8 @@ def test_half_precision_steps_nearly_as_float32_does(kind, detector, half):
             wrapper = wrapper_type(optimizer=wrapper.optimizer)
         before, halved = tiny.state_of(model), []
         handle = model.get_submodule('detector' if kind == 'sssd' else 'student').neck.register_forward_hook(
-            lambda module, args, output, halved=halved: halved.append(output[0].dtype == half))
+            lambda module, args, output, halved=halved: halved.append(output[0].dtype == half)
+        )
         torch.manual_seed(0)
         losses = model.train_step(batch(kind), wrapper)
         handle.remove()
@@ -125,9 +130,14 @@ def test_a_step_that_overflows_is_left_out(kind, detector, tmp_path):
     """The second of three: neither weights nor teacher move, then the scale is lower and training goes on."""
     watch, alpha = Overflow(), [] if kind == 'sssd' else [dict(type='sssd.EMATeacherHook', alpha=0.5)]
     runner = tiny.make_runner(
-        build(kind, tiny.DETECTORS[detector]()), [batch(kind, seed) for seed in range(3)], tmp_path, 3, lr=0.01,
-        hooks=[*alpha, watch], precision=dict(type='sssd.Float16OptimWrapper', loss_scale=dict(
-            init_scale=1024.0, backoff_factor=2.0**-50)))
+        build(kind, tiny.DETECTORS[detector]()),
+        [batch(kind, seed) for seed in range(3)],
+        tmp_path,
+        3,
+        lr=0.01,
+        hooks=[*alpha, watch],
+        precision=dict(type='sssd.Float16OptimWrapper', loss_scale=dict(init_scale=1024.0, backoff_factor=2.0**-50)),
+    )
     runner.train()
     assert watch.scales == [1024.0, 2.0**60, 1024.0]
     first, second, third = watch.states
@@ -137,15 +147,20 @@ def test_a_step_that_overflows_is_left_out(kind, detector, tmp_path):
     assert all(value.isfinite().all() for value in third.values())
     assert sum(not torch.equal(second[name], third[name]) for name in moving) > len(moving) / 2
     if kind != 'sssd':
-        assert any(not torch.equal(second[name], second[name.replace('student', 'teacher', 1)])
-                   for name in trained if name.startswith('student.')), 'an average would have moved the teacher'
+        assert any(
+            not torch.equal(second[name], second[name.replace('student', 'teacher', 1)])
+            for name in trained
+            if name.startswith('student.')
+        ), 'an average would have moved the teacher'
         assert len(runner.message_hub.get_scalar('train/alpha').data[0]) == 2
 
 
 def test_a_loss_scale_is_dynamic_a_number_or_options():
     optimizer = tiny.sgd(nn.Linear(1, 1)).optimizer
-    found = [Float16OptimWrapper(optimizer=optimizer, **words).loss_scaler.state_dict() for words in (
-        {}, dict(loss_scale=512), dict(loss_scale=dict(init_scale=8.0, growth_interval=3)))]
+    found = [
+        Float16OptimWrapper(optimizer=optimizer, **words).loss_scaler.state_dict()
+        for words in ({}, dict(loss_scale=512), dict(loss_scale=dict(init_scale=8.0, growth_interval=3)))
+    ]
     assert [state['scale'] for state in found] == [65536.0, 512.0, 8.0] and found[2]['growth_interval'] == 3
     with pytest.raises(UserError, match="loss_scale is 'static'; use 'dynamic'"):
         Float16OptimWrapper(optimizer=optimizer, loss_scale='static')
@@ -207,8 +222,9 @@ def test_mmengine_s_checkpointing_loses_gradients(part):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('detector, kind', [*(('retinanet', kind) for kind in KINDS), ('fcos', 'both'), (
-    'faster_rcnn', 'both')])
+@pytest.mark.parametrize(
+    'detector, kind', [*(('retinanet', kind) for kind in KINDS), ('fcos', 'both'), ('faster_rcnn', 'both')]
+)
 def test_compiled_parts_train_as_before(kind, detector, tmp_path):
     """The tracing of torch.compile without its code generation; the names of what is saved do not change."""
     torch._dynamo.reset()
@@ -227,8 +243,13 @@ def test_compiled_parts_train_as_before(kind, detector, tmp_path):
 
 def test_a_model_without_the_parts_is_refused(tmp_path):
     for hook in ('CompilePartsHook', 'RecomputeHook'):
-        runner = tiny.make_runner(build('sed', tiny.retinanet()), [batch('sed')], tmp_path, 1,
-                                  hooks=[dict(type=f'sssd.{hook}', parts=['trunk'])])
+        runner = tiny.make_runner(
+            build('sed', tiny.retinanet()),
+            [batch('sed')],
+            tmp_path,
+            1,
+            hooks=[dict(type=f'sssd.{hook}', parts=['trunk'])],
+        )
         with pytest.raises(UserError, match=f'{hook}: SED has no part named trunk'):
             runner.train()
     assert CompilePartsHook().options == dict(dynamic=True)

@@ -1,4 +1,5 @@
 """The guided wrapper around RetinaNet, FCOS and Faster R-CNN."""
+
 import copy
 
 import guided
@@ -32,17 +33,24 @@ def test_a_real_step_moves_every_part(model, boxes):
     wrapper = tiny.sgd(model, lr=0.01)
     losses = model.train_step(guided.batch(BATCHES[boxes]), wrapper)
     assert all(torch.isfinite(value).all() for value in losses.values())
-    moved = {'.'.join(name.removeprefix('guidance.').split('.')[:2]) for name, value in model.state_dict().items()
-             if not torch.equal(value, before[name])}
-    heads = {part for part in ('detector.bbox_head', 'detector.rpn_head', 'detector.roi_head')
-             if hasattr(model.detector, part.split('.')[1])}
+    moved = {
+        '.'.join(name.removeprefix('guidance.').split('.')[:2])
+        for name, value in model.state_dict().items()
+        if not torch.equal(value, before[name])
+    }
+    heads = {
+        part
+        for part in ('detector.bbox_head', 'detector.rpn_head', 'detector.roi_head')
+        if hasattr(model.detector, part.split('.')[1])
+    }
     expected = heads | {'detector.backbone', 'detector.neck', 'adapter.0', 'guide.refine'}
     assert expected <= moved
     assert boxes == 'empty' or {'guide.encode', 'guide.appearance', 'guide.attention'} <= moved
 
 
-@pytest.mark.parametrize('boxes, options', [
-    ('mixed', {}), ('empty', {}), ('mixed', dict(lambda_=0.0, student_grad=0.0))])
+@pytest.mark.parametrize(
+    'boxes, options', [('mixed', {}), ('empty', {}), ('mixed', dict(lambda_=0.0, student_grad=0.0))]
+)
 def test_every_parameter_has_a_gradient(model, boxes, options):
     for name, value in options.items():
         setattr(model, name, value)
@@ -59,8 +67,9 @@ def test_both_passes_have_the_same_targets(model):
     names = [name for name in losses if f'guide_{name}' in losses]
     assert len(names) >= 2 and any('cls' in name for name in names) and any('bbox' in name for name in names)
     for name in names:
-        for mine, theirs in zip(*(value if isinstance(value, list) else [value]
-                                  for value in (losses[name], losses[f'guide_{name}']))):
+        for mine, theirs in zip(
+            *(value if isinstance(value, list) else [value] for value in (losses[name], losses[f'guide_{name}']))
+        ):
             assert torch.equal(mine, theirs)
 
 
@@ -81,7 +90,9 @@ def test_targets_are_assigned_once_and_nothing_is_left_behind(model):
         def call(self, *args, **kwargs):
             calls.append(1)
             return original(self, *args, **kwargs)
+
         return call
+
     kind = type(head)
     head.__class__ = type('Counted', (kind,), dict(get_targets=counted(kind.get_targets)))
     tiny.losses_of(model, guided.batch())
@@ -109,8 +120,13 @@ def gradients_of_the_distance(model):
     def largest(part):
         found = [value.grad.abs().max().item() for value in part.parameters() if value.grad is not None]
         return max(found) if found else None
-    return {name: largest(part) for name, part in dict(
-        student=model.detector, guide=model.guidance.guide, adapter=model.guidance.adapter).items()}
+
+    return {
+        name: largest(part)
+        for name, part in dict(
+            student=model.detector, guide=model.guidance.guide, adapter=model.guidance.adapter
+        ).items()
+    }
 
 
 def test_the_distance_moves_the_student_and_never_the_guide(model):
@@ -137,8 +153,9 @@ def test_lambda_weighs_the_distance_and_the_share_is_of_the_whole():
 
 @pytest.mark.parametrize('distance', [dict(kind='mse'), dict(kind='kl'), dict(kind='js', root='cell')], ids=str)
 def test_lgd_and_others_are_options(distance):
-    model = guided.build(tiny.retinanet(), distance=distance, lambda_=1.0,
-                         guide=dict(context=True, detach=True, query='label'))
+    model = guided.build(
+        tiny.retinanet(), distance=distance, lambda_=1.0, guide=dict(context=True, detach=True, query='label')
+    )
     total, _ = model.parse_losses(tiny.losses_of(model, guided.batch(BATCHES['mixed'])))
     total.backward()
     assert all(value.grad is not None and torch.isfinite(value.grad).all() for value in model.parameters())

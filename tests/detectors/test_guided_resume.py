@@ -1,4 +1,5 @@
 """A guided run that is interrupted and resumed ends where one in one go does."""
+
 import guided
 import pytest
 import tiny
@@ -31,15 +32,26 @@ def run(work_dir, stop=None, resume=False):
     """Frozen for one iteration, the student detached for two, the rate falls after three."""
     watch = Interrupt(stop)
     lambda_ = dict(type='Ramp', begin=1, after=dict(type='StepAtDecay', start=75.0, end=100.0))
-    hooks = [dict(type='sssd.LambdaScheduleHook', lambda_=lambda_, student_grad=dict(type='Ramp', begin=2, after=1.0)),
-             dict(type='sssd.FreezeBackboneHook', until=1), watch]
+    hooks = [
+        dict(type='sssd.LambdaScheduleHook', lambda_=lambda_, student_grad=dict(type='Ramp', begin=2, after=1.0)),
+        dict(type='sssd.FreezeBackboneHook', until=1),
+        watch,
+    ]
     torch.manual_seed(0)
     runner = tiny.make_runner(
-        guided.config(tiny.retinanet()), [guided.batch((*tiny.BOXES, ()), seed=index) for index in range(ITERATIONS)],
-        work_dir, ITERATIONS, hooks=hooks, resume=resume, lr=0.01,
-        param_scheduler=[dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=2),
-                         dict(type='MultiStepLR', by_epoch=False, milestones=[3], gamma=0.1)],
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1, save_last=False)))
+        guided.config(tiny.retinanet()),
+        [guided.batch((*tiny.BOXES, ()), seed=index) for index in range(ITERATIONS)],
+        work_dir,
+        ITERATIONS,
+        hooks=hooks,
+        resume=resume,
+        lr=0.01,
+        param_scheduler=[
+            dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=2),
+            dict(type='MultiStepLR', by_epoch=False, milestones=[3], gamma=0.1),
+        ],
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1, save_last=False)),
+    )
     if stop:
         with pytest.raises(PowerCut):
             runner.train()

@@ -1,4 +1,5 @@
 """SED with a label-guided teacher on its labelled branch: one config, one schedule hook, plain detectors."""
+
 import guided
 import pytest
 import tiny
@@ -44,8 +45,9 @@ class Watch(Hook):
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         model, alpha = runner.model, runner.message_hub.get_scalar('train/alpha').current()
-        self.seen.append((model.lambda_s, model.lambda_d, model.lambda_, model.student_grad, alpha,
-                          model.student.backbone.training))
+        self.seen.append(
+            (model.lambda_s, model.lambda_d, model.lambda_, model.student_grad, alpha, model.student.backbone.training)
+        )
         wanted = {name for name, value in model.named_parameters() if value.requires_grad}
         self.without += sorted(wanted - self.used)
         self.used.clear()
@@ -57,19 +59,31 @@ class Watch(Hook):
 def run(name, work_dir, stop=None, resume=False):
     """Four iterations: frozen for one, the student detached for two, the rate falls after three."""
     watch = Watch(stop)
-    hooks = [dict(type='sssd.LambdaScheduleHook', lambda_s=1.0, lambda_d=dict(type='Ramp', after=1.0, length=4),
-                  lambda_=dict(type='Ramp', begin=1, after=dict(type='StepAtDecay', start=75.0, end=100.0)),
-                  student_grad=dict(type='Ramp', begin=2, after=1.0)),
-             dict(type='sssd.EMATeacherHook', alpha=dict(type='StepAtDecay', start=0.9, end=0.5)),
-             dict(type='sssd.FreezeBackboneHook', until=1), watch]
+    hooks = [
+        dict(
+            type='sssd.LambdaScheduleHook',
+            lambda_s=1.0,
+            lambda_d=dict(type='Ramp', after=1.0, length=4),
+            lambda_=dict(type='Ramp', begin=1, after=dict(type='StepAtDecay', start=75.0, end=100.0)),
+            student_grad=dict(type='Ramp', begin=2, after=1.0),
+        ),
+        dict(type='sssd.EMATeacherHook', alpha=dict(type='StepAtDecay', start=0.9, end=0.5)),
+        dict(type='sssd.FreezeBackboneHook', until=1),
+        watch,
+    ]
     torch.manual_seed(0)
     boxes = (tiny.BOXES, MIXED, NO_BOXES, tiny.BOXES)
     runner = tiny.make_runner(
         tiny.sed_config(tiny.DETECTORS[name](), guidance=dict(guide=dict(type='LGD', context=True))),
-        [tiny.make_batch(seed=index, boxes=boxes[index]) for index in range(ITERATIONS)], work_dir, ITERATIONS,
-        hooks=hooks, resume=resume, lr=0.01,
+        [tiny.make_batch(seed=index, boxes=boxes[index]) for index in range(ITERATIONS)],
+        work_dir,
+        ITERATIONS,
+        hooks=hooks,
+        resume=resume,
+        lr=0.01,
         param_scheduler=[dict(type='MultiStepLR', by_epoch=False, milestones=[3], gamma=0.1)],
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1, save_last=False)))
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1, save_last=False)),
+    )
     if stop:
         with pytest.raises(PowerCut):
             runner.train()
@@ -83,8 +97,12 @@ def test_a_run_and_its_resume(name, tmp_path):
     """Every parameter is used in every iteration, all parts move, and stopping in between changes nothing."""
     whole, watch = run(name, tmp_path / 'whole')
     assert watch.without == []
-    assert watch.seen == [(1, 0, 0, 0, 0.9, False), (1, 0.25, 75, 0, 0.9, True), (1, 0.5, 75, 1, 0.9, True),
-                          (1, 0.75, 100, 1, 0.5, True)]
+    assert watch.seen == [
+        (1, 0, 0, 0, 0.9, False),
+        (1, 0.25, 75, 0, 0.9, True),
+        (1, 0.5, 75, 1, 0.9, True),
+        (1, 0.75, 100, 1, 0.5, True),
+    ]
     assert all(torch.isfinite(value).all() for losses in watch.losses for value in losses.values())
     half, first = run(name, tmp_path / 'parts', stop=2)
     resumed, second = run(name, tmp_path / 'parts', resume=True)
@@ -145,8 +163,11 @@ def test_the_distance_moves_the_student_alone():
     model = build('fcos')
     losses = tiny.losses_of(model, tiny.make_batch())
     losses['sup_loss_distill'].backward()
-    moved = {name.split('.')[0] + '.' + name.split('.')[1] for name, value in model.named_parameters()
-             if value.grad is not None and value.grad.abs().max() > 0}
+    moved = {
+        name.split('.')[0] + '.' + name.split('.')[1]
+        for name, value in model.named_parameters()
+        if value.grad is not None and value.grad.abs().max() > 0
+    }
     assert moved == {'student.backbone', 'student.neck', 'guidance.adapter'}
 
 
@@ -158,17 +179,24 @@ def test_ddp_with_a_frozen_backbone(tmp_path, monkeypatch):
         inner = build('faster_rcnn')
         model = MMDistributedDataParallel(inner, broadcast_buffers=False)
         runner = guided.fake_runner(model)
-        freeze, weights, states = FreezeBackboneHook(2), LambdaScheduleHook(
-            lambda_s=1.0, lambda_d=dict(type='Ramp', begin=1, after=1.0),
-            lambda_=dict(type='Ramp', begin=2, after=75.0)), []
+        freeze, weights, states = (
+            FreezeBackboneHook(2),
+            LambdaScheduleHook(
+                lambda_s=1.0,
+                lambda_d=dict(type='Ramp', begin=1, after=1.0),
+                lambda_=dict(type='Ramp', begin=2, after=75.0),
+            ),
+            [],
+        )
         freeze.before_train(runner)
         weights.before_train(runner)
         for runner.iter in range(4):
             states.append(tiny.state_of(inner.student.backbone))
             for hook in (freeze, weights):
                 hook.before_train_iter(runner, runner.iter)
-            model.train_step(tiny.make_batch(seed=runner.iter, boxes=NO_BOXES if runner.iter == 1 else MIXED),
-                             runner.optim_wrapper)
+            model.train_step(
+                tiny.make_batch(seed=runner.iter, boxes=NO_BOXES if runner.iter == 1 else MIXED), runner.optim_wrapper
+            )
             average(inner.teacher, inner.student, 0.9)
         same = [all(torch.equal(first[key], second[key]) for key in first) for first, second in zip(states, states[1:])]
         assert same == [True, True, False]

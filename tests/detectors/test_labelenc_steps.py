@@ -1,4 +1,5 @@
 """LabelEnc's two steps through real Runners on the three detectors."""
+
 import guided
 import pytest
 import tiny
@@ -39,10 +40,15 @@ def train(name, work_dir, guide, **options):
     watch = Watch()
     runner = tiny.make_runner(
         guided.config(tiny.DETECTORS[name](), guide=dict(type='LabelEnc', **guide), distance=MSE, **options),
-        [guided.batch(boxes, seed=index) for index, boxes in enumerate(BATCHES)], work_dir, len(BATCHES), hooks=[watch],
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=len(BATCHES))))
-    runner.optim_wrapper = runner.build_optim_wrapper(dict(
-        type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.5)))
+        [guided.batch(boxes, seed=index) for index, boxes in enumerate(BATCHES)],
+        work_dir,
+        len(BATCHES),
+        hooks=[watch],
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=len(BATCHES))),
+    )
+    runner.optim_wrapper = runner.build_optim_wrapper(
+        dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.5))
+    )
     runner.train()
     assert watch.without == []
     assert all(torch.isfinite(value).all() for losses in watch.losses for value in losses.values())
@@ -67,8 +73,9 @@ def test_both_steps(name, tmp_path):
     assert changed(seen.start, after, 'detector.backbone')
 
     step1 = tmp_path / 'step1' / 'iter_2.pth'
-    second, seen = train(name, tmp_path / 'step2', dict(frozen=True, init_cfg=pretrained(step1)), guide_loss=False,
-                         lambda_=1.0)
+    second, seen = train(
+        name, tmp_path / 'step2', dict(frozen=True, init_cfg=pretrained(step1)), guide_loss=False, lambda_=1.0
+    )
     trained, after = torch.load(step1, weights_only=False)['state_dict'], second.state_dict()
     for key in guides:
         assert torch.equal(seen.start[key], trained[key]) and torch.equal(after[key], trained[key])
@@ -103,9 +110,15 @@ def test_a_missing_step_1_is_told_before_training(tmp_path):
 def test_the_encoder_can_teach_the_labelled_branch_of_sed(tmp_path):
     source = guided.build(tiny.fcos(), guide=dict(type='LabelEnc'))
     torch.save(dict(state_dict=source.state_dict()), tmp_path / 'step1.pth')
-    model = tiny.build_sed(tiny.fcos(), guidance=dict(
-        guide=dict(type='LabelEnc', frozen=True, init_cfg=pretrained(tmp_path / 'step1.pth')), distance=MSE,
-        guide_loss=False, lambda_=1.0))
+    model = tiny.build_sed(
+        tiny.fcos(),
+        guidance=dict(
+            guide=dict(type='LabelEnc', frozen=True, init_cfg=pretrained(tmp_path / 'step1.pth')),
+            distance=MSE,
+            guide_loss=False,
+            lambda_=1.0,
+        ),
+    )
     before = tiny.state_of(model)
     losses = model.train_step(tiny.make_batch(), tiny.sgd(model, lr=0.01))
     assert losses['sup_loss_distill'] > 0 and 'sup_guide_loss_cls' not in losses

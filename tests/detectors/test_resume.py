@@ -1,4 +1,5 @@
 """A run that is interrupted and resumed ends where one in one go does."""
+
 import pytest
 import tiny
 import torch
@@ -31,16 +32,32 @@ class Interrupt(Hook):
 
 def dataloader(coco):
     """The project's own sampler over labelled and unlabelled images."""
+
     def source(pipeline):
-        return dict(type='CocoDataset', ann_file=str(coco.ann_file), data_prefix=dict(img=str(coco.img_dir)),
-                    metainfo=coco.metainfo, pipeline=[dict(type='LoadImageFromFile'), *pipeline])
-    labelled = source([dict(type='LoadAnnotations', with_bbox=True),
-                       dict(type='MultiBranch', branch_field=BRANCHES, sup=[PACK])])
-    unlabelled = source([dict(type='LoadEmptyAnnotations'), dict(
-        type='MultiBranch', branch_field=BRANCHES, unsup_teacher=[PACK], unsup_student=[PACK])])
-    return dict(batch_size=2, num_workers=0, collate_fn=dict(type='pseudo_collate'),
-                sampler=dict(type='sssd.MixedSourceSampler', batch_size=2, source_ratio=[1, 1]),
-                dataset=dict(type='ConcatDataset', datasets=[labelled, unlabelled]))
+        return dict(
+            type='CocoDataset',
+            ann_file=str(coco.ann_file),
+            data_prefix=dict(img=str(coco.img_dir)),
+            metainfo=coco.metainfo,
+            pipeline=[dict(type='LoadImageFromFile'), *pipeline],
+        )
+
+    labelled = source(
+        [dict(type='LoadAnnotations', with_bbox=True), dict(type='MultiBranch', branch_field=BRANCHES, sup=[PACK])]
+    )
+    unlabelled = source(
+        [
+            dict(type='LoadEmptyAnnotations'),
+            dict(type='MultiBranch', branch_field=BRANCHES, unsup_teacher=[PACK], unsup_student=[PACK]),
+        ]
+    )
+    return dict(
+        batch_size=2,
+        num_workers=0,
+        collate_fn=dict(type='pseudo_collate'),
+        sampler=dict(type='sssd.MixedSourceSampler', batch_size=2, source_ratio=[1, 1]),
+        dataset=dict(type='ConcatDataset', datasets=[labelled, unlabelled]),
+    )
 
 
 def run(coco, work_dir, detector, stop=None, resume=False, precision=None):
@@ -49,12 +66,23 @@ def run(coco, work_dir, detector, stop=None, resume=False, precision=None):
     hooks = [
         dict(type='sssd.LambdaScheduleHook', lambda_s=dict(type='Ramp', after=1.0, length=4), lambda_d=1.0),
         dict(type='sssd.ScaleDrawHook', max_shift=2),
-        dict(type='sssd.EMATeacherHook', alpha=dict(type='StepAtDecay', start=0.8, end=0.3)), watch]
+        dict(type='sssd.EMATeacherHook', alpha=dict(type='StepAtDecay', start=0.8, end=0.3)),
+        watch,
+    ]
     runner = tiny.make_runner(
-        tiny.sed_config(detector()), dataloader(coco), work_dir, 4, hooks=hooks, resume=resume, precision=precision,
-        param_scheduler=[dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=2),
-                         dict(type='MultiStepLR', by_epoch=False, milestones=[3], gamma=0.1)],
-        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1, save_last=False)))
+        tiny.sed_config(detector()),
+        dataloader(coco),
+        work_dir,
+        4,
+        hooks=hooks,
+        resume=resume,
+        precision=precision,
+        param_scheduler=[
+            dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=2),
+            dict(type='MultiStepLR', by_epoch=False, milestones=[3], gamma=0.1),
+        ],
+        default_hooks=dict(checkpoint=dict(type='CheckpointHook', by_epoch=False, interval=1, save_last=False)),
+    )
     if stop:
         with pytest.raises(PowerCut):
             runner.train()

@@ -1,4 +1,5 @@
 """SED as a whole: real optimisation steps of real detectors, teacher and student, Eq. 1."""
+
 import copy
 
 import pytest
@@ -15,8 +16,9 @@ from sssd.registry import MODELS
 DETECTORS = {**tiny.DETECTORS, **tiny.OTHERS}
 KINDS = sorted(DETECTORS)
 NO_BOXES = ((), ())
-UNSUPERVISED = dict(retinanet=['bbox'], fcos=['bbox'], faster_rcnn=['rpn', 'roi'], detr=['query'],
-                    c4=['rpn', 'roi'], dc5=['rpn', 'roi'])
+UNSUPERVISED = dict(
+    retinanet=['bbox'], fcos=['bbox'], faster_rcnn=['rpn', 'roi'], detr=['query'], c4=['rpn', 'roi'], dc5=['rpn', 'roi']
+)
 
 
 class Gradients(Hook):
@@ -38,8 +40,14 @@ def train(kind, work_dir, batches, hooks=(), accumulate=1, **options):
     """Train in a Runner with the hooks of SED; the model before, after, and what was recorded."""
     record = Gradients()
     runner = tiny.make_runner(
-        tiny.sed_config(DETECTORS[kind](), **options), batches, work_dir, len(batches), accumulate=accumulate,
-        lr=0.01, hooks=[record, EMATeacherHook(alpha=0.9), *hooks])
+        tiny.sed_config(DETECTORS[kind](), **options),
+        batches,
+        work_dir,
+        len(batches),
+        accumulate=accumulate,
+        lr=0.01,
+        hooks=[record, EMATeacherHook(alpha=0.9), *hooks],
+    )
     runner.model.init_weights()
     before = tiny.state_of(runner.model)
     runner.train()
@@ -68,8 +76,9 @@ def unsupervised(losses):
 @pytest.mark.parametrize('kind', KINDS)
 def test_steps_of_every_kind(kind, tmp_path):
     """An ordinary batch, one with an image without objects, and one without any box."""
-    batches = [tiny.make_batch(seed=i, boxes=boxes)
-               for i, boxes in enumerate((tiny.BOXES, (tiny.BOXES[0], ()), NO_BOXES))]
+    batches = [
+        tiny.make_batch(seed=i, boxes=boxes) for i, boxes in enumerate((tiny.BOXES, (tiny.BOXES[0], ()), NO_BOXES))
+    ]
     before, model, record = train(kind, tmp_path, batches)
     check_step(before, model, record)
     assert all(unsupervised(losses) == names_of(kind, 'scale', 'distill') for losses in record.losses)
@@ -95,8 +104,14 @@ def test_s_up_to_2(kind, tmp_path):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-@pytest.mark.parametrize('lambda_s, lambda_d, left, needed', [
-    (0.0, 1.0, ['distill'], ['student', 'teacher']), (1.0, 0.0, ['scale'], ['student', 'student']), (0.0, 0.0, [], [])])
+@pytest.mark.parametrize(
+    'lambda_s, lambda_d, left, needed',
+    [
+        (0.0, 1.0, ['distill'], ['student', 'teacher']),
+        (1.0, 0.0, ['scale'], ['student', 'student']),
+        (0.0, 0.0, [], []),
+    ],
+)
 def test_lambdas_of_zero_cost_nothing(kind, lambda_s, lambda_d, left, needed, tmp_path, monkeypatch):
     hook = LambdaScheduleHook(lambda_s=lambda_s, lambda_d=lambda_d)
     passes, run = [], SED.run
@@ -209,7 +224,7 @@ def test_a_pass_at_half_size_has_images_of_half_size():
 def test_predictions_come_from_the_model_asked_for(predict_on):
     model = tiny.build_sed(tiny.retinanet(), semi_test_cfg=dict(predict_on=predict_on)).eval()
     torch.nn.init.constant_(getattr(model, predict_on).bbox_head.retina_cls.bias, 3.0)
-    result, = model.predict(torch.randn(1, 3, 64, 96), [tiny.sample((64, 96))])
+    (result,) = model.predict(torch.randn(1, 3, 64, 96), [tiny.sample((64, 96))])
     assert result.pred_instances.scores.max() > 0.9
 
 

@@ -1,4 +1,5 @@
 """Two ranks with half the batch each step as one rank with the whole batch does."""
+
 import os
 import subprocess
 import sys
@@ -18,9 +19,16 @@ def ranks(tmp_path_factory, repo_root):
     folder = tmp_path_factory.mktemp('ranks')
     paths = os.pathsep.join([str(repo_root), str(SCRIPT.parent)])
     env = dict(os.environ, PYTHONPATH=paths, OMP_NUM_THREADS='1', GLOO_SOCKET_IFNAME='lo')
-    processes = [subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(folder / 'meet'), str(rank), '2', str(folder / f'{rank}.pt')],
-        env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for rank in range(2)]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(SCRIPT), str(folder / 'meet'), str(rank), '2', str(folder / f'{rank}.pt')],
+            env=env,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
     try:
         errors = [process.communicate(timeout=600)[1] for process in processes]
         assert [process.returncode for process in processes] == [0, 0], '\n'.join(errors)
@@ -42,10 +50,26 @@ def update_and_gap(case, ranks, key=None, **options):
     return largest_gap(before, alone), largest_gap(alone, ranks[0][key or case])
 
 
-@pytest.mark.parametrize('case', [
-    'retinanet', 'fcos', 'faster_rcnn', 'retinanet_foreground', 'retinanet_balanced', 'retinanet_floored',
-    'retinanet_guided', 'fcos_guided', 'faster_rcnn_guided', 'retinanet_sssd', 'fcos_sssd', 'faster_rcnn_sssd', 'detr',
-    'faster_rcnn_c4', 'faster_rcnn_dc5'])
+@pytest.mark.parametrize(
+    'case',
+    [
+        'retinanet',
+        'fcos',
+        'faster_rcnn',
+        'retinanet_foreground',
+        'retinanet_balanced',
+        'retinanet_floored',
+        'retinanet_guided',
+        'fcos_guided',
+        'faster_rcnn_guided',
+        'retinanet_sssd',
+        'fcos_sssd',
+        'faster_rcnn_sssd',
+        'detr',
+        'faster_rcnn_c4',
+        'faster_rcnn_dc5',
+    ],
+)
 def test_half_the_batch_twice_is_the_whole_batch(case, ranks):
     update, gap = update_and_gap(case, ranks)
     assert update > 100 * TOLERANCE

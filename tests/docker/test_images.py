@@ -1,4 +1,5 @@
 """docker/: the Dockerfile, what compose.yml and make say of it, and the scripts that it runs."""
+
 import os
 import re
 import runpy
@@ -89,8 +90,12 @@ def test_final_stages_have_no_compiler_and_no_root(dockerfile, repo_root, target
 
 def test_what_is_copied_is_there_and_in_the_context(dockerfile, repo_root):
     kept = {line[1:] for line in (repo_root / '.dockerignore').read_text().splitlines() if line.startswith('!')}
-    copied = [text.split()[:-1] for stage in dockerfile.values() for text in values(stage, 'COPY')
-              if not text.startswith('--from')]
+    copied = [
+        text.split()[:-1]
+        for stage in dockerfile.values()
+        for text in values(stage, 'COPY')
+        if not text.startswith('--from')
+    ]
     assert copied
     for source in (source for sources in copied for source in sources if source != '.'):
         assert (repo_root / source).exists(), source
@@ -127,21 +132,22 @@ def test_compose_names_what_exists(dockerfile, compose, repo_root, service):
     assert set(build['args']) <= known
     workdir = values(dockerfile[target], 'WORKDIR')[0]
     assert [DEFAULT.sub(r'\1', volume) for volume in service['volumes']] == [
-        f'../{name}:{workdir}/{name}' for name in ('data', 'work_dirs')]
+        f'../{name}:{workdir}/{name}' for name in ('data', 'work_dirs')
+    ]
     words = [DEFAULT.sub(r'\1', word) for word in service['command']]
     assert all((repo_root / word).is_file() for word in words if '/' in word)
 
 
 def test_the_launcher_s_variables_and_the_host_s_network_reach_the_container(compose, repo_root):
     train, script = compose['services']['train'], (repo_root / 'tools/_launch.sh').read_text()
-    launch = script[script.index('\nlaunch() {'):script.index('\nqueue() {')].partition('\n# queue')[0]
+    launch = script[script.index('\nlaunch() {') : script.index('\nqueue() {')].partition('\n# queue')[0]
     assert set(train['environment']) == set(re.findall(r'\$\{([A-Z_]+)', launch))
     assert DEFAULT.sub(r'\1', train['network_mode']) == 'bridge'
 
 
 def test_only_the_gpu_service_asks_for_gpus(compose):
     assert 'deploy' not in compose['services']['demo']
-    device, = compose['services']['train']['deploy']['resources']['reservations']['devices']
+    (device,) = compose['services']['train']['deploy']['resources']['reservations']['devices']
     assert device['capabilities'] == ['gpu']
 
 
@@ -150,16 +156,24 @@ def make(repo_root, tmp_path, *args):
     return subprocess.run(['make', '-s', *args, 'DOCKER=echo', *folders], cwd=repo_root, capture_output=True, text=True)
 
 
-@pytest.mark.parametrize('args, called', [
-    (['docker-cpu'], 'build demo'),
-    (['docker-cuda'], 'build train'),
-    (['docker-demo', 'ARGS=--quick'], 'run --rm demo python -m sssd demo --quick'),
-    (['docker-train', 'CONFIG=configs/a.py', 'GPUS=8', 'ARGS=--resume'],
-     'run --rm train tools/dist_train.sh configs/a.py 8 --resume'),
-    (['docker-test', 'DOCKER_TESTS=tests/losses'],
-     'run --rm demo python -m pytest tests/losses -q -p no:cacheprovider'),
-    (['docker-check'], 'run --rm train python docker/healthcheck.py --gpu'),
-    (['docker-shell'], 'run --rm train bash')])
+@pytest.mark.parametrize(
+    'args, called',
+    [
+        (['docker-cpu'], 'build demo'),
+        (['docker-cuda'], 'build train'),
+        (['docker-demo', 'ARGS=--quick'], 'run --rm demo python -m sssd demo --quick'),
+        (
+            ['docker-train', 'CONFIG=configs/a.py', 'GPUS=8', 'ARGS=--resume'],
+            'run --rm train tools/dist_train.sh configs/a.py 8 --resume',
+        ),
+        (
+            ['docker-test', 'DOCKER_TESTS=tests/losses'],
+            'run --rm demo python -m pytest tests/losses -q -p no:cacheprovider',
+        ),
+        (['docker-check'], 'run --rm train python docker/healthcheck.py --gpu'),
+        (['docker-shell'], 'run --rm train bash'),
+    ],
+)
 def test_make_calls_compose(repo_root, tmp_path, compose, args, called):
     done = make(repo_root, tmp_path, *args)
     assert done.stdout.strip() == f'compose -f docker/compose.yml {called}', done.stderr
@@ -181,8 +195,9 @@ def install_stack(repo_root, tmp_path, **variables):
         (tmp_path / name).write_text(f'#!/bin/sh\n{line}\n')
         (tmp_path / name).chmod(0o755)
     environment = {'PATH': f'{tmp_path}:{os.environ["PATH"]}', **variables}
-    return subprocess.run([repo_root / 'docker/install_stack.sh'], cwd=tmp_path, env=environment, capture_output=True,
-                          text=True)
+    return subprocess.run(
+        [repo_root / 'docker/install_stack.sh'], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
 
 
 def test_pins_replace_constraints_and_the_log_of_pip_goes(repo_root, tmp_path):
@@ -224,8 +239,12 @@ def build_script(repo_root, tmp_path, user):
         (tmp_path / name).symlink_to(shutil.which(name))
     (tmp_path / 'id').write_text(f'#!{shutil.which("bash")}\necho {user}\n')
     (tmp_path / 'id').chmod(0o755)
-    return subprocess.run([repo_root / 'docker/build_without_docker.sh', tmp_path / 'log'], capture_output=True,
-                          text=True, env={'PATH': str(tmp_path)})
+    return subprocess.run(
+        [repo_root / 'docker/build_without_docker.sh', tmp_path / 'log'],
+        capture_output=True,
+        text=True,
+        env={'PATH': str(tmp_path)},
+    )
 
 
 @pytest.mark.parametrize('user, complaint', [(1000, 'error: this needs root'), (0, 'error: buildah was not found')])
@@ -253,7 +272,10 @@ def test_what_an_image_must_not_hold_is_complained_about(repo_root, tmp_path):
     (tmp_path / 'etc/pip.conf').touch()
     (tmp_path / 'opt/venv/RECORD').write_text('https://me:secret@here/simple/torch')
     assert call_function(repo_root, 'leftovers', setting).splitlines() == [
-        'a compiler: g++', 'left behind: etc/pip.conf', 'the image names an index']
+        'a compiler: g++',
+        'left behind: etc/pip.conf',
+        'the image names an index',
+    ]
     in_history = setting.replace('{}', 'PIP_INDEX_URL=https://me:secret@here/simple')
     assert "the image's history names an index" in call_function(repo_root, 'leftovers', in_history)
 
@@ -285,17 +307,32 @@ def test_the_log_of_the_last_build_is_of_the_present_recipe(repo_root, dockerfil
         pytest.skip('a shallow clone does not have the commit of the log')
     commit = found.group(1)
     assert git(repo_root, 'merge-base', '--is-ancestor', commit, 'HEAD').returncode == 0, commit
-    copied = {word for stage in dockerfile.values() for text in values(stage, 'COPY') if not text.startswith('--from')
-              for word in text.split()[:-1]} - {'.'}
+    copied = {
+        word
+        for stage in dockerfile.values()
+        for text in values(stage, 'COPY')
+        if not text.startswith('--from')
+        for word in text.split()[:-1]
+    } - {'.'}
     assert {'constraints.txt', 'pyproject.toml', 'tools/setup_env.py'} < copied
-    changed = git(repo_root, 'diff', '--name-only', commit, '--', '.dockerignore', 'docker/Dockerfile',
-                  'docker/healthcheck.py', *sorted(copied))
+    changed = git(
+        repo_root,
+        'diff',
+        '--name-only',
+        commit,
+        '--',
+        '.dockerignore',
+        'docker/Dockerfile',
+        'docker/healthcheck.py',
+        *sorted(copied),
+    )
     assert (changed.returncode, changed.stdout) == (0, ''), f'changed since the last build, at {commit}'
 
 
 @pytest.mark.parametrize('change, said', [('', ''), ('touch new', ' (with changes)'), ('rm -rf .git', 'unknown')])
 def test_the_build_without_docker_names_its_commit(repo_root, tmp_path, change, said):
     start = 'git init -q . && git -c user.name=a -c user.email=b commit -q --allow-empty -m first'
-    hash_, told = call_function(repo_root, 'commit', f'cd {tmp_path}\n{start}\ngit rev-parse HEAD\n{change}\ncommit'
-                                ).splitlines()
+    hash_, told = call_function(
+        repo_root, 'commit', f'cd {tmp_path}\n{start}\ngit rev-parse HEAD\n{change}\ncommit'
+    ).splitlines()
     assert told == (said if said == 'unknown' else hash_ + said)

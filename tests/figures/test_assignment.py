@@ -1,4 +1,5 @@
 """Foreground by a head's own assignment, against the rules written out in NumPy."""
+
 import numpy as np
 import pytest
 import scale_runs
@@ -10,9 +11,14 @@ from mmengine.hub import get_config
 from sssd.errors import UserError
 from sssd.figures.assignment import assign
 
-GRIDS = {'retinanet': [(8, 12), (4, 6), (2, 3), (1, 2)], 'fcos': [(8, 12), (4, 6), (2, 3), (1, 2)],
-         'faster_rcnn': [(16, 24), (8, 12), (4, 6), (2, 3), (1, 2)], 'c4': [(4, 6)], 'yolof': [(6, 8)]}
-BOXES = torch.tensor([[8., 8, 40, 40], [30, 20, 90, 60], [60, 4, 76, 20], [1, 1, 3, 3]])
+GRIDS = {
+    'retinanet': [(8, 12), (4, 6), (2, 3), (1, 2)],
+    'fcos': [(8, 12), (4, 6), (2, 3), (1, 2)],
+    'faster_rcnn': [(16, 24), (8, 12), (4, 6), (2, 3), (1, 2)],
+    'c4': [(4, 6)],
+    'yolof': [(6, 8)],
+}
+BOXES = torch.tensor([[8.0, 8, 40, 40], [30, 20, 90, 60], [60, 4, 76, 20], [1, 1, 3, 3]])
 
 
 def head_of(name):
@@ -75,10 +81,20 @@ def test_points_by_their_ranges():
 
 def test_yolof_takes_the_nearest_anchors():
     """The four nearest of each object by the L1 distance of (cx, cy, w, h), if they overlap it by 0.15 or more."""
-    head, boxes = head_of('yolof'), torch.tensor([[10., 13, 60, 81], [120, 40, 236, 171], [200, 10, 206, 15]])
+    head, boxes = head_of('yolof'), torch.tensor([[10.0, 13, 60, 81], [120, 40, 236, 171], [200, 10, 206, 15]])
     anchors = priors_of(head, GRIDS['yolof'])
-    places, middles = (np.stack([(part[:, 0] + part[:, 2]) / 2, (part[:, 1] + part[:, 3]) / 2, part[:, 2] - part[:, 0],
-                                 part[:, 3] - part[:, 1]], 1) for part in (anchors[0].numpy(), boxes.numpy()))
+    places, middles = (
+        np.stack(
+            [
+                (part[:, 0] + part[:, 2]) / 2,
+                (part[:, 1] + part[:, 3]) / 2,
+                part[:, 2] - part[:, 0],
+                part[:, 3] - part[:, 1],
+            ],
+            1,
+        )
+        for part in (anchors[0].numpy(), boxes.numpy())
+    )
     overlap = ious(anchors[0].numpy(), boxes.numpy())
     expected = np.where(overlap.max(1) > 0.7, -1, 0)
     for place, middle in enumerate(middles):
@@ -104,19 +120,28 @@ def test_anchors_beyond_the_border_are_neither():
     assert (found[outside] == -1).all() and (found[~outside] > 0).any()
 
 
-@pytest.mark.parametrize('kind, more', [
-    ('FoveaHead', dict(strides=[8, 16], base_edge_list=[16, 32], scale_ranges=((1, 64), (32, 128)))),
-    ('YOLOXHead', dict(strides=(8, 16), train_cfg=dict(assigner=dict(type='SimOTAAssigner')))),
-])
+@pytest.mark.parametrize(
+    'kind, more',
+    [
+        ('FoveaHead', dict(strides=[8, 16], base_edge_list=[16, 32], scale_ranges=((1, 64), (32, 128)))),
+        ('YOLOXHead', dict(strides=(8, 16), train_cfg=dict(assigner=dict(type='SimOTAAssigner')))),
+    ],
+)
 def test_heads_that_assign_otherwise_are_refused(kind, more):
     head = MMDET_MODELS.build(dict(type=kind, num_classes=tiny.CLASSES, in_channels=32, feat_channels=32, **more))
     with pytest.raises(UserError, match=f'{kind} assigns its targets (by|in a way)'):
         assign(head, priors_of(head, [(8, 8), (4, 4)]), BOXES)
 
 
-@pytest.mark.parametrize('config', [
-    'ddod/ddod_r50_fpn_1x_coco.py', 'free_anchor/freeanchor_r50_fpn_1x_coco.py', 'paa/paa_r50_fpn_1x_coco.py',
-    'tood/tood_r50_fpn_1x_coco.py'])
+@pytest.mark.parametrize(
+    'config',
+    [
+        'ddod/ddod_r50_fpn_1x_coco.py',
+        'free_anchor/freeanchor_r50_fpn_1x_coco.py',
+        'paa/paa_r50_fpn_1x_coco.py',
+        'tood/tood_r50_fpn_1x_coco.py',
+    ],
+)
 def test_heads_whose_predictions_decide_are_refused_whatever_their_assigner(config):
     model = get_config(f'mmdet::{config}').model
     head = MMDET_MODELS.build(dict(model.bbox_head, train_cfg=model.train_cfg))

@@ -1,4 +1,5 @@
 """Gradient by bins of g against NumPy, for every re-weighting."""
+
 import numpy as np
 import pytest
 import scale_runs
@@ -18,7 +19,7 @@ def weights_of(name, divergence, distance):
         return distance**2 / (distance**2).sum()
     if name == 'OHEM':
         kept = np.zeros(len(distance))
-        kept[np.argsort(-divergence)[:int(np.ceil(len(distance) * 0.01))]] = 1
+        kept[np.argsort(-divergence)[: int(np.ceil(len(distance) * 0.01))]] = 1
         return kept / kept.sum()
     index = np.minimum((distance * BINS).astype(int), BINS - 1)
     return 1 / (BINS * np.bincount(index, minlength=BINS)[index])
@@ -53,8 +54,9 @@ def test_against_numpy(name):
             gradient = sum(totals) / 2
             np.testing.assert_allclose(found['rows'], sum(rows) / 4)
             np.testing.assert_allclose(found['reweight'][reweight]['gradient'], gradient, rtol=1e-3, atol=1e-7)
-            np.testing.assert_allclose(found['reweight'][reweight]['share'], gradient / gradient.sum(), rtol=1e-3,
-                                       atol=1e-6)
+            np.testing.assert_allclose(
+                found['reweight'][reweight]['share'], gradient / gradient.sum(), rtol=1e-3, atol=1e-6
+            )
     assert sum(count > 0 for count in found['rows']) > 1
 
 

@@ -1,4 +1,5 @@
 """Sizes of objects, and the sizes that label assignment allows: SED's Fig. 2a and 5."""
+
 import math
 
 import numpy as np
@@ -17,13 +18,18 @@ from sssd.figures.valid_range import ValidSizes, assigner_of, intervals, valid_s
 
 
 def info(width, height, *boxes):
-    return dict(width=width, height=height,
-                instances=[dict(bbox=box, bbox_label=0, ignore_flag=int(crowd)) for box, crowd in boxes])
+    return dict(
+        width=width,
+        height=height,
+        instances=[dict(bbox=box, bbox_label=0, ignore_flag=int(crowd)) for box, crowd in boxes],
+    )
 
 
 def test_sizes_in_the_pixels_of_the_network():
-    infos = [info(400, 200, ([0, 0, 40, 10], False), ([0, 0, 400, 200], True)),
-             info(100, 100, ([10, 10, 35, 35], False))]
+    infos = [
+        info(400, 200, ([0, 0, 40, 10], False), ([0, 0, 400, 200], True)),
+        info(100, 100, ([10, 10, 35, 35], False)),
+    ]
     pixels, relative = object_sizes(infos, Resizing((200, 200)))
     np.testing.assert_allclose(pixels, [10, 50])  # halved; doubled
     np.testing.assert_allclose(relative, [20 / math.sqrt(80000), 0.25])
@@ -45,7 +51,7 @@ def test_statistics():
     valid = [ValidSizes(0, [[15.0, 40.0]]), ValidSizes(1, [[0.0, 10.0], [80.0, None]]), ValidSizes(2, [])]
     found = size_statistics(pixels, pixels / 100, valid)
     assert (found['objects'], found['pixels']['mean'], found['pixels']['least']) == (4, 37.5, 10)
-    assert found['pixels']['std'] == pytest.approx(math.sqrt(sum((x - 37.5)**2 for x in pixels) / 4))
+    assert found['pixels']['std'] == pytest.approx(math.sqrt(sum((x - 37.5) ** 2 for x in pixels) / 4))
     assert [each['share'] for each in found['valid']] == [0.5, 0.5, 0.0]
     assert [each['rate'] for each in found['valid']] == [1, 2, 4]
     assert found['cdf']['size'][0] == 10 and found['cdf']['size'][-1] == 80
@@ -55,9 +61,13 @@ def test_statistics():
 def test_intervals_are_found_by_bisection():
     def valid(size):
         return size < 3 or 10.5 <= size <= 20.25 or size > 90
+
     found = intervals(valid, np.geomspace(1, 128, 60))
-    assert found == [[0.0, pytest.approx(3, abs=2e-3)], [pytest.approx(10.5, abs=2e-3), pytest.approx(20.25, abs=2e-3)],
-                     [pytest.approx(90, abs=2e-3), None]]
+    assert found == [
+        [0.0, pytest.approx(3, abs=2e-3)],
+        [pytest.approx(10.5, abs=2e-3), pytest.approx(20.25, abs=2e-3)],
+        [pytest.approx(90, abs=2e-3), None],
+    ]
     assert intervals(lambda size: False, np.geomspace(1, 8, 5)) == []
     # A gap that only rounding makes is none.
     assert intervals(lambda size: abs(size - 30) > 0.01, np.array([1, 29.9, 30, 30.1, 60])) == [[0.0, None]]
@@ -66,10 +76,15 @@ def test_intervals_are_found_by_bisection():
 def rpn(pos_iou):
     """The RPN of mmdet's Faster R-CNN with FPN: squares of 32 to 512 pixels among its anchors."""
     assigner = dict(tiny.MAX_IOU, pos_iou_thr=pos_iou, neg_iou_thr=0.3, min_pos_iou=0.3)
-    return MMDET_MODELS.build(dict(
-        tiny.rpn_head(), anchor_generator=dict(type='AnchorGenerator', scales=[8], ratios=[0.5, 1.0, 2.0],
-                                               strides=[4, 8, 16, 32, 64]),
-        train_cfg=dict(assigner=assigner, sampler=tiny.sampler(8, 0.5, False), allowed_border=-1, pos_weight=-1)))
+    return MMDET_MODELS.build(
+        dict(
+            tiny.rpn_head(),
+            anchor_generator=dict(
+                type='AnchorGenerator', scales=[8], ratios=[0.5, 1.0, 2.0], strides=[4, 8, 16, 32, 64]
+            ),
+            train_cfg=dict(assigner=assigner, sampler=tiny.sampler(8, 0.5, False), allowed_border=-1, pos_weight=-1),
+        )
+    )
 
 
 def test_the_papers_range_is_that_of_an_iou_of_half():
@@ -84,12 +99,12 @@ def test_the_papers_range_is_that_of_an_iou_of_half():
 
 def test_a_stricter_iou_leaves_gaps_and_the_rescue_fills_them():
     head = rpn(0.7)
-    strict, = valid_sizes(head, [0], assigner_of(head))
+    (strict,) = valid_sizes(head, [0], assigner_of(head))
     root = math.sqrt(0.7)
     sizes = [32 * 2**level for level in range(5)]
     expected = [bound for size in sizes for bound in (size * root, size / root)]
     np.testing.assert_allclose(np.ravel(strict.intervals), expected, atol=2e-3)
-    loose, = valid_sizes(head, [0], assigner_of(head, low_quality=True))
+    (loose,) = valid_sizes(head, [0], assigner_of(head, low_quality=True))
     np.testing.assert_allclose(loose.intervals, [[32 * math.sqrt(0.3), 512 / math.sqrt(0.3)]], atol=2e-3)
 
 
@@ -125,21 +140,37 @@ def test_anchors_of_a_single_map_allow_what_those_of_a_pyramid_do(kind):
 
 def atss():
     """An ATSS head of strides 8 to 64 with one square a cell."""
-    return MMDET_MODELS.build(dict(
-        type='ATSSHead', num_classes=3, in_channels=32, stacked_convs=1, feat_channels=16, norm_cfg=tiny.GN,
-        bbox_coder=tiny.DELTAS, loss_cls=tiny.FOCAL, loss_bbox=dict(type='GIoULoss'),
-        loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True),
-        anchor_generator=dict(type='AnchorGenerator', octave_base_scale=8, scales_per_octave=1, ratios=[1.0],
-                              strides=[8, 16, 32, 64]),
-        train_cfg=dict(assigner=dict(type='ATSSAssigner', topk=9), allowed_border=-1, pos_weight=-1)))
+    return MMDET_MODELS.build(
+        dict(
+            type='ATSSHead',
+            num_classes=3,
+            in_channels=32,
+            stacked_convs=1,
+            feat_channels=16,
+            norm_cfg=tiny.GN,
+            bbox_coder=tiny.DELTAS,
+            loss_cls=tiny.FOCAL,
+            loss_bbox=dict(type='GIoULoss'),
+            loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True),
+            anchor_generator=dict(
+                type='AnchorGenerator', octave_base_scale=8, scales_per_octave=1, ratios=[1.0], strides=[8, 16, 32, 64]
+            ),
+            train_cfg=dict(assigner=dict(type='ATSSAssigner', topk=9), allowed_border=-1, pos_weight=-1),
+        )
+    )
 
 
 def foreground(head, side, size, centre, assigner):
     """Rows of an image with one square in the middle, level by level: (H, W, A)."""
     grids = [(-(-side // stride[1]), -(-side // stride[0])) for stride in head.prior_generator.strides]
     x, y, half = *centre, size / 2
-    found = assign(head, head.prior_generator.grid_priors(grids, device='cpu'),
-                   torch.tensor([[x - half, y - half, x + half, y + half]], dtype=torch.float), (side, side), assigner)
+    found = assign(
+        head,
+        head.prior_generator.grid_priors(grids, device='cpu'),
+        torch.tensor([[x - half, y - half, x + half, y + half]], dtype=torch.float),
+        (side, side),
+        assigner,
+    )
     return [(rows > 0).view(*grid, -1) for rows, grid in zip(found, grids)]
 
 
@@ -154,24 +185,33 @@ def allowed(head, size, shift, assigner):
             pairs = [(full[place + shift], small[place]) for place in range(len(strides) - shift)]
         else:
             base = head.prior_generator.base_anchors[0].tolist()
-            pairs = [(full[0][::step, ::step, here], small[0][..., there]) for here, large in enumerate(base)
-                     for there, little in enumerate(base) if large == [side * step for side in little]]
+            pairs = [
+                (full[0][::step, ::step, here], small[0][..., there])
+                for here, large in enumerate(base)
+                for there, little in enumerate(base)
+                if large == [side * step for side in little]
+            ]
         if any((here & there).any() for here, there in pairs):
             return True
     return False
 
 
-@pytest.mark.parametrize('name, shift', [
-    ('retinanet', 1), ('fcos', 2), ('atss', 1), ('atss', 2), ('c4', 1), ('c4', 2), ('yolof', 1), ('yolof', 2)])
+@pytest.mark.parametrize(
+    'name, shift',
+    [('retinanet', 1), ('fcos', 2), ('atss', 1), ('atss', 2), ('c4', 1), ('c4', 2), ('yolof', 1), ('yolof', 2)],
+)
 def test_valid_sizes_are_those_of_an_object_in_a_whole_image(name, shift):
     """The head's own grids over 1024 pixels, the pairs taken by hand."""
     detector = None if name == 'atss' else scale_runs.build(name)[0]
     head = atss() if detector is None else getattr(detector, 'rpn_head', None) or detector.bbox_head
     assigner = assigner_of(head)
-    found, = valid_sizes(head, [shift], assigner)
+    (found,) = valid_sizes(head, [shift], assigner)
     edges = [edge for interval in found.intervals for edge in interval]
     assert found.intervals and edges == sorted(edges, key=lambda edge: math.inf if edge is None else edge)
-    inside = {size: allowed(head, size, shift, assigner) for size in np.geomspace(3, 900, 24)
-              if all(edge is None or abs(size - edge) > 0.02 * size for edge in edges)}
+    inside = {
+        size: allowed(head, size, shift, assigner)
+        for size in np.geomspace(3, 900, 24)
+        if all(edge is None or abs(size - edge) > 0.02 * size for edge in edges)
+    }
     assert {size: found.share_of(np.array([size])) == 1 for size in inside} == inside
     assert set(inside.values()) == {False, True}

@@ -1,4 +1,5 @@
 """Recall and precision of pseudo-labels on hand-made boxes, and against a greedy matching in NumPy."""
+
 import numpy as np
 import pytest
 
@@ -10,10 +11,14 @@ BOX, FAR = [0, 0, 100, 100], [200, 200, 300, 300]
 
 def image(truth=(), found=()):
     """``truth``: (box, label[, crowd]); ``found``: (box, label, score)."""
-    return Image(np.array([row[0] for row in truth], float).reshape(-1, 4), np.array([row[1] for row in truth], int),
-                 np.array([len(row) > 2 and row[2] for row in truth], bool),
-                 np.array([row[0] for row in found], float).reshape(-1, 4), np.array([row[1] for row in found], int),
-                 np.array([row[2] for row in found], float))
+    return Image(
+        np.array([row[0] for row in truth], float).reshape(-1, 4),
+        np.array([row[1] for row in truth], int),
+        np.array([len(row) > 2 and row[2] for row in truth], bool),
+        np.array([row[0] for row in found], float).reshape(-1, 4),
+        np.array([row[1] for row in found], int),
+        np.array([row[2] for row in found], float),
+    )
 
 
 def numbers(images, thresholds=(0.5,), classes=2):
@@ -89,8 +94,11 @@ def test_against_a_greedy_matching(seed):
         found = np.repeat(boxes, 3, 0)
         found += rng.normal(0, 3, found.shape) * rng.choice([0.1, 1, 4], (len(found), 1))
         found[:, 2:] = np.maximum(found[:, 2:], found[:, :2] + 1)
-        images.append(Image(boxes, labels, np.zeros(len(boxes), bool), found, np.repeat(labels, 3),
-                            rng.random(len(found)).round(2)))
+        images.append(
+            Image(
+                boxes, labels, np.zeros(len(boxes), bool), found, np.repeat(labels, 3), rng.random(len(found)).round(2)
+            )
+        )
     thresholds = (0.0, 0.2, 0.55, 0.8, 0.99)
     ours = recall_precision(images, classes, thresholds)
     for iou in (0.5, 0.9):

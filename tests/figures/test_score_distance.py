@@ -1,4 +1,5 @@
 """Score distance between sizes against NumPy, and cases without objects."""
+
 import itertools
 
 import numpy as np
@@ -94,18 +95,26 @@ def test_a_detector_without_dense_head_is_refused():
 def test_single_maps_against_numpy(name, shift):
     """Anchor by anchor: that of X and that of X^ which are the same box of the image."""
     step, size = 2**shift, (256, 320) if name == 'yolof' else (64, 96)
-    boxes = (((63, 63, 193, 193), (8, 8, 40, 40)), ((190, 70, 310, 180),)) if name == 'yolof' else (
-        ((8, 8, 40, 40), (0, 0, 40, 44)), ((32, -20, 96, 33),))
+    boxes = (
+        (((63, 63, 193, 193), (8, 8, 40, 40)), ((190, 70, 310, 180),))
+        if name == 'yolof'
+        else (((8, 8, 40, 40), (0, 0, 40, 44)), ((32, -20, 96, 33),))
+    )
     detector, views = scale_runs.build(name)
     view, run = dense_view(views), scale_runs.run(detector, boxes, shift, size)
     ours = score_distances([run], view, shift, bins=1000)
     head = getattr(detector, view.head)
     full, small = chances(head, run.full.feats)[0], chances(head, run.small.feats)[0]
     base, (stride, _) = head.prior_generator.base_anchors[0].tolist(), head.prior_generator.strides[0]
-    (height, width), (rows, columns) = ([-(-side // factor // stride) for side in run.full.batch_shape]
-                                        for factor in (1, step))
-    pairs = [(here, there) for here, large in enumerate(base) for there, little in enumerate(base)
-             if large == [side * step for side in little]]
+    (height, width), (rows, columns) = (
+        [-(-side // factor // stride) for side in run.full.batch_shape] for factor in (1, step)
+    )
+    pairs = [
+        (here, there)
+        for here, large in enumerate(base)
+        for there, little in enumerate(base)
+        if large == [side * step for side in little]
+    ]
     counts, sums = np.zeros((2, 1000)), np.zeros(2)
     for image, objects in enumerate(run.boxes):
         priors = head.prior_generator.grid_priors([(height, width)], device='cpu')

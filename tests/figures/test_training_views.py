@@ -1,4 +1,5 @@
 """What the viewer shows is what training sees: pictures, the teacher's scores, weights of paired cells."""
+
 import numpy as np
 import pytest
 import scale_runs
@@ -17,8 +18,10 @@ from sssd.figures.training_views_figure import draw_training_views
 def batch_of():
     """Two unlabelled images, the second one narrower."""
     batch = tiny.make_batch()
-    batch = {key: {branch: list(branches[branch]) for branch in ('unsup_teacher', 'unsup_student')}
-             for key, branches in batch.items()}
+    batch = {
+        key: {branch: list(branches[branch]) for branch in ('unsup_teacher', 'unsup_student')}
+        for key, branches in batch.items()
+    }
     for branch in batch['inputs']:
         batch['inputs'][branch][1] = batch['inputs'][branch][1][:, :, :64]
         batch['data_samples'][branch][1] = tiny.sample((64, 64))
@@ -55,11 +58,12 @@ def test_what_is_shown_is_what_training_sees(name):
     assert [image.scaled.shape for image in images] == [(32, 48, 3), (32, 32, 3)]
     full = logits_of(model.student, view.head, data['unsup_student'])
     small = logits_of(model.student, view.head, shrink(data['unsup_student'], 1))
-    gaps = [(here.sigmoid() - there.sigmoid()).abs().sum(-1).clamp(max=1).numpy()
-            for here, there in zip(full[1:], small)]
+    gaps = [
+        (here.sigmoid() - there.sigmoid()).abs().sum(-1).clamp(max=1).numpy() for here, there in zip(full[1:], small)
+    ]
     strides = [stride[0] for stride in getattr(model.student, view.head).prior_generator.strides]
     for gap, stride in zip(gaps, strides[1:]):
-        gap[1, :, -(-64 // stride):] = np.nan  # the second image's padding
+        gap[1, :, -(-64 // stride) :] = np.nan  # the second image's padding
     counts = np.bincount(np.concatenate([(gap[~np.isnan(gap)] * 30).astype(int).clip(max=29) for gap in gaps]))
     for level, (gap, stride) in enumerate(zip(gaps, strides[1:])):
         index = (np.nan_to_num(gap) * 30).astype(int).clip(max=29)
@@ -79,8 +83,10 @@ def test_the_heat_is_the_teachers_largest_score():
     scores = [maps.sigmoid().amax((-1, -2)).numpy() for maps in logits_of(model.teacher, 'bbox_head', weak)]
     for place, image in enumerate(images):
         for y, x in ((0, 0), (63, 63), (17, 40)):
-            cells = [maps[place][min(y // stride, len(maps[place]) - 1)][min(x // stride, maps.shape[-1] - 1)]
-                     for maps, stride in zip(scores, (8, 16, 32, 64))]
+            cells = [
+                maps[place][min(y // stride, len(maps[place]) - 1)][min(x // stride, maps.shape[-1] - 1)]
+                for maps, stride in zip(scores, (8, 16, 32, 64))
+            ]
             assert image.heat[y, x] == pytest.approx(max(cells), rel=1e-5)
         assert image.heat.shape == image.weak.shape[:2]
 
@@ -103,15 +109,21 @@ def test_a_single_map_shows_the_cells_and_anchors_that_pair(name):
     strong = model.data_preprocessor(batch, True)['inputs']['unsup_student']
     full, small = (logits_of(model.student, view.head, shrink(strong, shift))[0].sigmoid() for shift in (0, 1))
     base = getattr(model.student, view.head).prior_generator.base_anchors[0].tolist()
-    gap = np.stack([(full[:, ::2, ::2, here] - small[:, :, :, there]).abs().sum(-1).clamp(max=1).numpy()
-                    for here, large in enumerate(base) for there, little in enumerate(base)
-                    if large == [2 * side for side in little]], -1)
-    gap[1, :, -(-64 // (2 * stride)):] = np.nan  # the second image's padding
+    gap = np.stack(
+        [
+            (full[:, ::2, ::2, here] - small[:, :, :, there]).abs().sum(-1).clamp(max=1).numpy()
+            for here, large in enumerate(base)
+            for there, little in enumerate(base)
+            if large == [2 * side for side in little]
+        ],
+        -1,
+    )
+    gap[1, :, -(-64 // (2 * stride)) :] = np.nan  # the second image's padding
     index = np.where(np.isnan(gap), 0, gap * 30).astype(int).clip(max=29)
     counts = np.bincount(index[~np.isnan(gap)], minlength=30)
     weights = np.where(np.isnan(gap), np.nan, 1 / (30 * counts[index].clip(1))).sum(-1)
     for image, expected in zip(images, weights):
-        level, = image.levels
+        (level,) = image.levels
         np.testing.assert_allclose(level.weights, expected, rtol=1e-3)
         assert (level.stride, level.partner, level.spacing) == ((stride,) * 2, (stride,) * 2, (2 * stride,) * 2)
     figure = draw_training_views(images, 'a title')

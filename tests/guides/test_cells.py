@@ -1,4 +1,5 @@
 """Pooling and rendering where half precision would not hold the numbers."""
+
 import pytest
 import torch
 

@@ -1,4 +1,5 @@
 """The label encoding function against a plain version with loops; what frozen means; what a checkpoint has to hold."""
+
 from itertools import product
 
 import pytest
@@ -81,8 +82,9 @@ def test_only_labels_count():
     first, second = (made(pyramid(1), box_labels(batch)) for _ in range(2))
     turned = [tiny.sample(SIZE, BOXES[0][::-1], list(CLASS_OF[0][::-1]))]
     other = [tiny.sample(SIZE, BOXES[0], [1, 2, 0])]
-    for mine, same, also, different in zip(first, second, made(pyramid(1), box_labels(turned)),
-                                           made(pyramid(1), box_labels(other))):
+    for mine, same, also, different in zip(
+        first, second, made(pyramid(1), box_labels(turned)), made(pyramid(1), box_labels(other))
+    ):
         assert torch.equal(mine, same)
         torch.testing.assert_close(mine, also, rtol=0, atol=1e-6)
         assert (mine - different).abs().max() > 1e-3
@@ -112,7 +114,8 @@ def test_no_value_is_read_back_from_the_device():
         for fake, sample in zip(fakes, batch):
             fake.gt_instances = InstanceData(
                 bboxes=mode.from_tensor(torch.rand(len(sample.gt_instances), 4)),
-                labels=mode.from_tensor(torch.zeros(len(sample.gt_instances), dtype=torch.long)))
+                labels=mode.from_tensor(torch.zeros(len(sample.gt_instances), dtype=torch.long)),
+            )
         made = LabelEnc(CHANNELS, CLASSES, STRIDES)
         features = [torch.empty(3, CHANNELS, 64 // height, 96 // width) for width, height in STRIDES]
         out = made(features, box_labels(fakes))
@@ -140,10 +143,14 @@ def test_a_frozen_function_is_the_trained_one_evaluated_and_without_gradients(tm
     assert all(torch.equal(*levels) for levels in zip(first, second))
 
 
-@pytest.mark.parametrize('change, message', [
-    (lambda state: None, 'step1.pth does not exist'),
-    (lambda state: {}, r'guidance.guide.encode.0.weight of shape \(16, 3, 3, 3\) is not in it'),
-    (lambda state: {**state, 'guidance.guide.encode.0.weight': torch.zeros(16, 5, 3, 3)}, r'\(16, 5, 3, 3\) in it')])
+@pytest.mark.parametrize(
+    'change, message',
+    [
+        (lambda state: None, 'step1.pth does not exist'),
+        (lambda state: {}, r'guidance.guide.encode.0.weight of shape \(16, 3, 3, 3\) is not in it'),
+        (lambda state: {**state, 'guidance.guide.encode.0.weight': torch.zeros(16, 5, 3, 3)}, r'\(16, 5, 3, 3\) in it'),
+    ],
+)
 def test_a_checkpoint_that_is_not_of_step_1_is_told(change, message, tmp_path):
     path = tmp_path / 'step1.pth'
     state = change({f'guidance.guide.{key}': value for key, value in function().state_dict().items()})

@@ -1,4 +1,5 @@
 """The label side against a plain version with loops, and what its options do."""
+
 import math
 from itertools import product
 
@@ -79,8 +80,9 @@ class Loops:
     def descriptor(box, label, height, width):
         x1, y1, x2, y2 = box.tolist()
         place = [x1 / width, y1 / height, x2 / width, y2 / height]
-        return torch.tensor([2 * value - 1 for value in place]
-                            + [1.0 if index == label else -1.0 for index in range(CLASSES)])
+        return torch.tensor(
+            [2 * value - 1 for value in place] + [1.0 if index == label else -1.0 for index in range(CLASSES)]
+        )
 
     def encode(self, descriptors):
         encoder = self.made.encode
@@ -98,8 +100,10 @@ class Loops:
     @staticmethod
     def mask(box, shape, step):
         x1, y1, x2, y2 = box.tolist()
-        return [[x1 < (j + 1) * step and x2 > j * step and y1 < (i + 1) * step and y2 > i * step
-                 for j in range(shape[1])] for i in range(shape[0])]
+        return [
+            [x1 < (j + 1) * step and x2 > j * step and y1 < (i + 1) * step and y2 > i * step for j in range(shape[1])]
+            for i in range(shape[0])
+        ]
 
     @staticmethod
     def average(seen, mask):
@@ -109,8 +113,10 @@ class Loops:
     def attend(self, query, others):
         layer = self.made.attention
         weights, biases = layer.in_proj_weight.chunk(3), layer.in_proj_bias.chunk(3)
-        q, ks, vs = weights[0] @ query + biases[0], *(
-            [weights[part] @ other + biases[part] for other in others] for part in (1, 2))
+        q, ks, vs = (
+            weights[0] @ query + biases[0],
+            *([weights[part] @ other + biases[part] for other in others] for part in (1, 2)),
+        )
         width, parts = CHANNELS // layer.num_heads, []
         for head in range(layer.num_heads):
             part = slice(head * width, (head + 1) * width)
@@ -149,7 +155,7 @@ def test_images_do_not_see_each_other_nor_padding():
     made, batch, features = guide(), samples(BOXES), pyramid(3)
     together = made(features, box_labels(batch))
     for image in range(3):
-        alone = made([level[image:image + 1] for level in features], box_labels(batch[image:image + 1]))
+        alone = made([level[image : image + 1] for level in features], box_labels(batch[image : image + 1]))
         for mine, other in zip(alone, together):
             torch.testing.assert_close(mine[0], other[image], rtol=0, atol=1e-5)
 
@@ -181,7 +187,8 @@ def test_no_value_is_read_back_from_the_device(options):
         for fake, sample in zip(fakes, batch):
             fake.gt_instances = InstanceData(
                 bboxes=mode.from_tensor(torch.rand(len(sample.gt_instances), 4)),
-                labels=mode.from_tensor(torch.zeros(len(sample.gt_instances), dtype=torch.long)))
+                labels=mode.from_tensor(torch.zeros(len(sample.gt_instances), dtype=torch.long)),
+            )
         made = LGD(CHANNELS, CLASSES, STRIDES, heads=4, **options)
         features = [torch.empty(3, CHANNELS, 64 // stride, 96 // stride) for stride in STRIDES]
         out = made(features, box_labels(fakes))
@@ -228,8 +235,14 @@ def test_every_box_covers_a_cell_of_every_level():
 
 def test_strides_of_unequal_sides():
     cells = Cells.of([torch.zeros(1, 1, 2, 3)], [(4, 10)])
-    assert cells.corners.tolist() == [[0, 0, 4, 10], [4, 0, 8, 10], [8, 0, 12, 10],
-                                      [0, 10, 4, 20], [4, 10, 8, 20], [8, 10, 12, 20]]
+    assert cells.corners.tolist() == [
+        [0, 0, 4, 10],
+        [4, 0, 8, 10],
+        [8, 0, 12, 10],
+        [0, 10, 4, 20],
+        [4, 10, 8, 20],
+        [8, 10, 12, 20],
+    ]
 
 
 def test_mistakes_are_told():

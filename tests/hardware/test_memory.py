@@ -1,4 +1,5 @@
 """The memory estimate: exact parts from the model, activations as autograd keeps them."""
+
 import copy
 import gc
 import weakref
@@ -88,9 +89,14 @@ def test_proposals_up_to_the_limit_of_the_config(limits):
     assert found == pytest.approx(counted, rel=0.02)
 
 
-@pytest.mark.parametrize('name, size, counts', [
-    ('sed/faster-rcnn_r50_fpn_sed_180k_coco-10p.py', (832, 1344), [1, 1]),
-    ('sssd/fcos_r50_sssd.py', (800, 1344), [1]), (QUICK, (192, 192), [1, 1])])
+@pytest.mark.parametrize(
+    'name, size, counts',
+    [
+        ('sed/faster-rcnn_r50_fpn_sed_180k_coco-10p.py', (832, 1344), [1, 1]),
+        ('sssd/fcos_r50_sssd.py', (800, 1344), [1]),
+        (QUICK, (192, 192), [1, 1]),
+    ],
+)
 def test_sizes_and_smallest_batches(name, size, counts):
     assert image_size(read(name)) == size and unit_of(read(name)) == counts
 
@@ -104,6 +110,7 @@ def test_an_unknown_optimizer_is_refused():
 
 def test_nothing_is_held_once_it_is_counted():
     """An output that autograd saves must not hold its own graph: that would stay until the process ends."""
+
     class Watched(Toy):
         def loss(self, inputs, samples):
             output = self.layer(inputs).relu()
@@ -118,6 +125,7 @@ def test_nothing_is_held_once_it_is_counted():
 
 def test_activations_are_counted_once_and_let_go_at_once():
     """So a large model needs no more memory for it than to predict."""
+
     class Long(Toy):
         def loss(self, inputs, samples):
             output = self.layer(inputs).relu()

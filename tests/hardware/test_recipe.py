@@ -1,4 +1,5 @@
 """The recipe for other GPUs: one rule, its options, its refusals."""
+
 import argparse
 import copy
 import re
@@ -136,8 +137,11 @@ def test_the_command_prints_a_table(repo_root, capsys):
 def test_the_command_prints_the_memory_of_several_configs(repo_root, capsys):
     configs = [str(repo_root / f'configs/quickstart/retinanet_{name}.py') for name in ('baseline', 'sssd')]
     assert command.main([*configs, '--markdown', '--gpus', '1']) == 0
-    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in capsys.readouterr().out.splitlines()
-            if line.startswith('| /')]
+    rows = [
+        [cell.strip() for cell in line.split('|')[1:-1]]
+        for line in capsys.readouterr().out.splitlines()
+        if line.startswith('| /')
+    ]
     assert [row[0] for row in rows] == [config.removesuffix('.py') for config in configs]
     plain, guided = ([float(cell) for cell in row[1:]] for row in rows)
     assert plain[0] < guided[0] and plain[1] < guided[1], 'the guide has weights of its own'
@@ -157,8 +161,11 @@ def test_the_same_model_is_counted_once(repo_root, monkeypatch, capsys):
 def test_the_documentation_has_the_memory_of_every_config(repo_root):
     table = (repo_root / 'docs/distributed.md').read_text().partition('\n## Memory\n')[2]
     rows = re.findall(r'^\| (configs/\S+) \|(?: *\d+(?:\.\d+)? \|){6}$', table, flags=re.M)
-    configs = [path.relative_to(repo_root).with_suffix('').as_posix() for folder in ('sed', 'sssd')
-               for path in sorted((repo_root / 'configs' / folder).glob('*.py'))]
+    configs = [
+        path.relative_to(repo_root).with_suffix('').as_posix()
+        for folder in ('sed', 'sssd')
+        for path in sorted((repo_root / 'configs' / folder).glob('*.py'))
+    ]
     assert rows == configs and len(rows) > 50
 
 

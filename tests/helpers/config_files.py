@@ -1,4 +1,5 @@
 """The configs of the repository: each parsed once, built without weights."""
+
 import copy
 from functools import cache
 from pathlib import Path
@@ -38,5 +39,5 @@ def pipelines(node):
 
 def transform(pipeline, kind):
     """The one transform of this type."""
-    found, = [step for step in pipeline if step['type'] == kind]
+    (found,) = [step for step in pipeline if step['type'] == kind]
     return found

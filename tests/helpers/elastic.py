@@ -1,9 +1,10 @@
 """Trainings that lose a process: a config with SED over the tiny data set, and the hook that pulls the plug."""
+
 from pathlib import Path
 
 #: Appended to the config of tests/cli/conftest.py: SED, whose sampler goes on at the right images, six iterations and
 #: a checkpoint after every second. Nothing in the pipelines is random.
-SED = '''
+SED = """
 custom_imports = dict(imports=['sssd', 'lose_a_process'])
 norm = dict(type='GN', num_groups=4, requires_grad=True)
 model['backbone'].update(norm_cfg=norm, norm_eval=False)
@@ -25,7 +26,7 @@ optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, mo
 env_cfg = dict(env_cfg, dist_cfg=dict(backend='gloo', timeout=60))
 vis_backends = [dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')]
 visualizer = dict(type='DetLocalVisualizer', vis_backends=vis_backends)
-'''
+"""
 
 #: The module that the config imports.
 HOOK = '''

@@ -1,4 +1,5 @@
 """Guided detectors over the tiny ones, and batches of labelled images as one branch."""
+
 import uuid
 from types import SimpleNamespace
 
@@ -15,8 +16,10 @@ PREPROCESSOR = tiny.PREPROCESSOR['data_preprocessor']
 
 def config(detector, **options):
     """Config of a GuidedDetector over a detector's config."""
-    return {**dict(type='sssd.GuidedDetector', detector=ConfigDict(detector), data_preprocessor=PREPROCESSOR),
-            **options}
+    return {
+        **dict(type='sssd.GuidedDetector', detector=ConfigDict(detector), data_preprocessor=PREPROCESSOR),
+        **options,
+    }
 
 
 def build(detector, seed=0, **options):
@@ -36,5 +39,10 @@ def batch(boxes=tiny.BOXES, seed=0):
 def fake_runner(model, iteration=0):
     """What hooks need of a Runner, over SGD with momentum and weight decay."""
     wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=0.1))
-    return SimpleNamespace(model=model, optim_wrapper=wrapper, iter=iteration, max_iters=4,
-                           message_hub=MessageHub.get_instance(uuid.uuid4().hex))
+    return SimpleNamespace(
+        model=model,
+        optim_wrapper=wrapper,
+        iter=iteration,
+        max_iters=4,
+        message_hub=MessageHub.get_instance(uuid.uuid4().hex),
+    )

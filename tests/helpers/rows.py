@@ -1,4 +1,5 @@
 """Rows of two passes, and the distances between them in plain NumPy."""
+
 import numpy as np
 import torch
 
@@ -29,9 +30,15 @@ def make_views(activation='sigmoid', rows=30, classes=3, groups=1, seed=0):
     rng = torch.Generator().manual_seed(seed)
     columns = classes + (activation == 'softmax')
     valid = torch.rand(rows, generator=rng) < 0.7
-    return [PredictionView(torch.randn(rows, columns, generator=rng).requires_grad_(),
-                           torch.randn(rows, groups, 4, generator=rng).requires_grad_(), valid, activation)
-            for _ in range(2)]
+    return [
+        PredictionView(
+            torch.randn(rows, columns, generator=rng).requires_grad_(),
+            torch.randn(rows, groups, 4, generator=rng).requires_grad_(),
+            valid,
+            activation,
+        )
+        for _ in range(2)
+    ]
 
 
 def mean_kl(target, pred, valid, activation):
@@ -40,7 +47,7 @@ def mean_kl(target, pred, valid, activation):
 
 
 def norm(a, b):
-    return np.sqrt(((a - b)**2).sum())
+    return np.sqrt(((a - b) ** 2).sum())
 
 
 def boxes_of(view):

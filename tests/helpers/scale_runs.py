@@ -1,4 +1,5 @@
 """Labelled batches through tiny detectors at two sizes, without a data set."""
+
 import tiny
 import torch
 from mmdet.registry import MODELS as MMDET_MODELS

@@ -1,4 +1,5 @@
 """Run one of the tools and print, for each process, the names of the native threads that it leaves behind."""
+
 import sys
 from importlib import import_module
 from pathlib import Path

@@ -2,6 +2,7 @@
 
 ``python two_ranks.py RENDEZVOUS_FILE RANK WORLD_SIZE OUT_FILE``
 """
+
 import gc
 import sys
 from types import SimpleNamespace
@@ -53,9 +54,13 @@ BALANCED, FLOORED = (dict(type='BalancedSoftLoss', floor=floor, sync=True) for f
 CASES = dict(
     retinanet=(tiny.retinanet(**SYNCED_HEAD), losses(True)),
     fcos=(tiny.fcos(), losses(True)),
-    retinanet_foreground=(tiny.retinanet(**SYNCED_HEAD), {
-        **losses(True), 'distill_loss': dict(type='SoftLoss', box_rows='foreground',
-                                             reweight=dict(type='Focal', sync=True))}),
+    retinanet_foreground=(
+        tiny.retinanet(**SYNCED_HEAD),
+        {
+            **losses(True),
+            'distill_loss': dict(type='SoftLoss', box_rows='foreground', reweight=dict(type='Focal', sync=True)),
+        },
+    ),
     retinanet_balanced=(tiny.retinanet(**SYNCED_HEAD), dict.fromkeys(('scale_loss', 'distill_loss'), BALANCED)),
     retinanet_floored=(tiny.retinanet(**SYNCED_HEAD), dict.fromkeys(('scale_loss', 'distill_loss'), FLOORED)),
     retinanet_guided=(tiny.retinanet(**SYNCED_HEAD), {**losses(True), 'guidance': guidance('js', context=True)}),
@@ -70,7 +75,8 @@ CASES = dict(
     faster_rcnn_dc5=(settled(tiny.dc5), losses(True)),
     detr_plain=(tiny.detr(bbox_head=dict(tiny.detr()['bbox_head'], sync_cls_avg_factor=False)), losses(True)),
     plain_head=(tiny.retinanet(), losses(True)),
-    own_counts=(tiny.retinanet(**SYNCED_HEAD), losses(False)))
+    own_counts=(tiny.retinanet(**SYNCED_HEAD), losses(False)),
+)
 #: SED, SSSD and both, and every detector.
 ACCUMULATED = ('retinanet', 'retinanet_sssd', 'retinanet_guided', 'fcos', 'faster_rcnn_guided')
 
@@ -112,8 +118,11 @@ def part_for(model, batch, rank, world_size):
 
 def trained(model):
     """State of what the optimizer moves: the student, and the guidance if there is one."""
-    return {name: value for name, value in tiny.state_of(model).items()
-            if name.startswith(('student.', 'detector.', 'guidance.'))}
+    return {
+        name: value
+        for name, value in tiny.state_of(model).items()
+        if name.startswith(('student.', 'detector.', 'guidance.'))
+    }
 
 
 def step(case, rank, world_size, accumulate=1):
@@ -140,15 +149,20 @@ def synchronised_batch_norm():
 
 #: What one of two ranks may lack: boxes, proposals as well, the unlabelled images; or nothing, with activations that
 #: are computed again in the backward pass.
-LACKING = [(what, detector, kind) for what, detectors, kinds in (
-    ('boxes', tiny.DETECTORS, ('sed', 'sssd', 'both')),
-    ('boxes', tiny.OTHERS, ('sed',)),
-    ('proposals', ['faster_rcnn'], ('sed', 'sssd', 'both')),
-    ('proposals', ['c4'], ('sed',)),
-    ('unlabelled', tiny.DETECTORS, ('sed', 'both')),
-    ('unlabelled', tiny.OTHERS, ('sed',)),
-    ('activations', ['retinanet'], ('sed', 'sssd', 'both')),
-) for detector in detectors for kind in kinds]
+LACKING = [
+    (what, detector, kind)
+    for what, detectors, kinds in (
+        ('boxes', tiny.DETECTORS, ('sed', 'sssd', 'both')),
+        ('boxes', tiny.OTHERS, ('sed',)),
+        ('proposals', ['faster_rcnn'], ('sed', 'sssd', 'both')),
+        ('proposals', ['c4'], ('sed',)),
+        ('unlabelled', tiny.DETECTORS, ('sed', 'both')),
+        ('unlabelled', tiny.OTHERS, ('sed',)),
+        ('activations', ['retinanet'], ('sed', 'sssd', 'both')),
+    )
+    for detector in detectors
+    for kind in kinds
+]
 
 
 def lacking(what, detector, kind, rank):
@@ -167,13 +181,18 @@ def lacking(what, detector, kind, rank):
     if what == 'activations':
         RecomputeHook().before_train(SimpleNamespace(model=model))
     wrapper, missing = tiny.sgd(model, lr=0.01), []
-    wrapper.optimizer.register_step_pre_hook(lambda *args: missing.extend(
-        name for name, value in model.named_parameters() if value.requires_grad and value.grad is None))
+    wrapper.optimizer.register_step_pre_hook(
+        lambda *args: missing.extend(
+            name for name, value in model.named_parameters() if value.requires_grad and value.grad is None
+        )
+    )
     runs = MMDistributedDataParallel(model, broadcast_buffers=False)
     boxes = tiny.BOXES[0] if what in ('unlabelled', 'activations') or rank == 0 else ()
     for seed in range(2):
-        runs.train_step(batch_for(model, boxes=(boxes, boxes), seed=10 * rank + seed,
-                                  branches=what != 'unlabelled' or rank == 0), wrapper)
+        runs.train_step(
+            batch_for(model, boxes=(boxes, boxes), seed=10 * rank + seed, branches=what != 'unlabelled' or rank == 0),
+            wrapper,
+        )
     return dict(missing=missing, state=trained(model))
 
 

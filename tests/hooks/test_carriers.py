@@ -1,4 +1,5 @@
 """The hooks that set lambda and s."""
+
 import uuid
 from collections import Counter
 from types import SimpleNamespace
@@ -16,13 +17,20 @@ from sssd.hooks.scale_draw import draw
 
 class Model(nn.Module):
     """Something with the attributes that the hooks set."""
+
     lambda_s = lambda_d = shift = None
 
 
 def fake_runner(seed=5):
     wrapper = OptimWrapper(torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.1))
-    return SimpleNamespace(model=Model(), optim_wrapper=wrapper, iter=0, max_iters=10, seed=seed,
-                           message_hub=MessageHub.get_instance(uuid.uuid4().hex))
+    return SimpleNamespace(
+        model=Model(),
+        optim_wrapper=wrapper,
+        iter=0,
+        max_iters=10,
+        seed=seed,
+        message_hub=MessageHub.get_instance(uuid.uuid4().hex),
+    )
 
 
 def test_s_is_a_function_of_seed_and_iteration():

@@ -1,4 +1,5 @@
 """Eq. 4 over parameters and buffers, and when the hook applies it."""
+
 from types import SimpleNamespace
 
 import pytest
@@ -101,8 +102,13 @@ def accumulated(tmp_path_factory):
     watch = Watch()
     torch.manual_seed(0)
     runner = tiny.make_runner(
-        tiny.sed_config(with_batch_norm()), [tiny.make_batch(seed=i) for i in range(4)],
-        tmp_path_factory.mktemp('ema'), 4, hooks=[EMATeacherHook(alpha=0.75), watch], accumulate=2)
+        tiny.sed_config(with_batch_norm()),
+        [tiny.make_batch(seed=i) for i in range(4)],
+        tmp_path_factory.mktemp('ema'),
+        4,
+        hooks=[EMATeacherHook(alpha=0.75), watch],
+        accumulate=2,
+    )
     runner.train()
     return watch
 

@@ -1,4 +1,5 @@
 """The frozen backbone: nothing in it moves, then everything does; also under DDP and after a resume."""
+
 import guided
 import pytest
 import tiny
@@ -17,7 +18,8 @@ def with_batch_norm():
     """A tiny RetinaNet whose backbone has BatchNorm in training mode and a frozen stem."""
     detector = tiny.retinanet()
     detector['backbone'].update(
-        norm_cfg=dict(type='BN', requires_grad=True), norm_eval=False, frozen_stages=0, zero_init_residual=False)
+        norm_cfg=dict(type='BN', requires_grad=True), norm_eval=False, frozen_stages=0, zero_init_residual=False
+    )
     return detector
 
 
@@ -57,10 +59,15 @@ def watched(tmp_path_factory):
     watch = Watch()
     torch.manual_seed(0)
     runner = tiny.make_runner(
-        guided.config(with_batch_norm()), [guided.batch(seed=index) for index in range(4)],
-        tmp_path_factory.mktemp('freeze'), 4, hooks=[FreezeBackboneHook(UNTIL), watch])
-    runner.optim_wrapper = runner.build_optim_wrapper(dict(
-        type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.5), clip_grad=dict(max_norm=10)))
+        guided.config(with_batch_norm()),
+        [guided.batch(seed=index) for index in range(4)],
+        tmp_path_factory.mktemp('freeze'),
+        4,
+        hooks=[FreezeBackboneHook(UNTIL), watch],
+    )
+    runner.optim_wrapper = runner.build_optim_wrapper(
+        dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.5), clip_grad=dict(max_norm=10))
+    )
     runner.train()
     watch.runner = runner
     return watch
@@ -87,7 +94,10 @@ def test_no_trace_is_left(watched):
     assert not backbone._forward_hooks and not backbone._forward_pre_hooks
     assert not watched.runner.optim_wrapper.optimizer._optimizer_step_pre_hooks
     assert [name for name, value in backbone.named_parameters() if not value.requires_grad] == [
-        'conv1.weight', 'bn1.weight', 'bn1.bias']
+        'conv1.weight',
+        'bn1.weight',
+        'bn1.bias',
+    ]
 
 
 def test_ddp_without_a_search_for_unused_parameters(tmp_path, monkeypatch):

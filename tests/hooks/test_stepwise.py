@@ -1,4 +1,5 @@
 """Stepwise lambda: it follows the learning rate, whatever schedule moves that."""
+
 import uuid
 from types import SimpleNamespace
 
@@ -16,19 +17,27 @@ SCHEDULES = dict(
     multi_step=[WARM_UP, (MultiStepLR, dict(milestones=[24, 32], gamma=0.1, begin=0, end=TOTAL))],
     earlier=[WARM_UP, (MultiStepLR, dict(milestones=[12, 32], gamma=0.1, begin=0, end=TOTAL))],
     cosine=[WARM_UP, (CosineAnnealingLR, dict(T_max=TOTAL - 6, begin=6, end=TOTAL))],
-    one_cycle=[(OneCycleLR, dict(eta_max=0.1, total_steps=TOTAL, pct_start=0.3))])
+    one_cycle=[(OneCycleLR, dict(eta_max=0.1, total_steps=TOTAL, pct_start=0.3))],
+)
 
 
 class Model(nn.Module):
     """Something with the attributes that the hook sets."""
+
     lambda_ = student_grad = None
 
 
 def fake_runner(schedule):
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=0.02)
     schedulers = [kind(optimizer, by_epoch=False, **options) for kind, options in SCHEDULES[schedule]]
-    return SimpleNamespace(model=Model(), optim_wrapper=OptimWrapper(optimizer), iter=0, max_iters=TOTAL,
-                           schedulers=schedulers, message_hub=MessageHub.get_instance(uuid.uuid4().hex))
+    return SimpleNamespace(
+        model=Model(),
+        optim_wrapper=OptimWrapper(optimizer),
+        iter=0,
+        max_iters=TOTAL,
+        schedulers=schedulers,
+        message_hub=MessageHub.get_instance(uuid.uuid4().hex),
+    )
 
 
 def resumed(old, schedule):
@@ -44,8 +53,9 @@ def resumed(old, schedule):
 def values(schedule, threshold=0.5, resume_at=None):
     """Learning rate, lambda and student_grad of every iteration."""
     step = dict(type='StepAtDecay', start=75.0, end=100.0, threshold=threshold)
-    hook = LambdaScheduleHook(lambda_=dict(type='Ramp', after=step, begin=FREEZE),
-                              student_grad=dict(type='Ramp', after=1.0, begin=8))
+    hook = LambdaScheduleHook(
+        lambda_=dict(type='Ramp', after=step, begin=FREEZE), student_grad=dict(type='Ramp', after=1.0, begin=8)
+    )
     runner, found = fake_runner(schedule), []
     for iteration in range(TOTAL):
         if iteration == resume_at:

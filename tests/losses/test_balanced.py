@@ -1,4 +1,5 @@
 """Losses over soft counts of each class against plain loops, and where they lead as opposed to Eq. 5."""
+
 import numpy as np
 import pytest
 import torch
@@ -68,8 +69,12 @@ def best_score(loss, targets):
     """The one probability for all rows that makes the loss least: their views are indistinguishable."""
     logit = torch.zeros(1, 1, requires_grad=True)
     optimizer = torch.optim.SGD([logit], lr=5.0)
-    teacher = PredictionView(torch.logit(targets)[:, None], torch.zeros(len(targets), 1, 4),
-                             torch.ones(len(targets), dtype=torch.bool), 'sigmoid')
+    teacher = PredictionView(
+        torch.logit(targets)[:, None],
+        torch.zeros(len(targets), 1, 4),
+        torch.ones(len(targets), dtype=torch.bool),
+        'sigmoid',
+    )
     for _ in range(3000):
         student = PredictionView(logit.expand(len(targets), 1), teacher.boxes, teacher.valid, 'sigmoid')
         optimizer.zero_grad()
@@ -84,9 +89,15 @@ def test_the_best_prediction_is_the_mean_target_and_under_eq_5_the_middle_of_the
     assert best_score(SoftLoss(dict(type='Histogram')), targets) == pytest.approx((0.01 + 0.9) / 2, abs=0.03)
 
 
-@pytest.mark.parametrize('options, named', [(dict(reweight=dict(type='Mean')), 'reweight'),
-                                            (dict(box_rows='valid'), 'box_rows'), (dict(momentum=1.0), 'momentum'),
-                                            (dict(floor=0.0), 'floor')])
+@pytest.mark.parametrize(
+    'options, named',
+    [
+        (dict(reweight=dict(type='Mean')), 'reweight'),
+        (dict(box_rows='valid'), 'box_rows'),
+        (dict(momentum=1.0), 'momentum'),
+        (dict(floor=0.0), 'floor'),
+    ],
+)
 def test_bad_options(options, named):
     with pytest.raises(UserError, match=named):
         BalancedSoftLoss(**options)

@@ -1,4 +1,5 @@
 """Divergences and distances against plain NumPy loops in double precision."""
+
 import numpy as np
 import pytest
 import rows
@@ -94,7 +95,7 @@ def test_confident_and_opposite_logits_stay_finite(activation):
 def test_box_distance_is_the_euclidean_norm():
     rng = np.random.default_rng(1)
     target, pred = rng.normal(size=(7, 3, 4)), rng.normal(size=(7, 3, 4))
-    expected = [[np.sqrt(sum((a - b)**2 for a, b in zip(u, v))) for u, v in zip(x, y)] for x, y in zip(target, pred)]
+    expected = [[np.sqrt(sum((a - b) ** 2 for a, b in zip(u, v))) for u, v in zip(x, y)] for x, y in zip(target, pred)]
     np.testing.assert_allclose(box_distance(torch.tensor(target), torch.tensor(pred)), expected)
 
 

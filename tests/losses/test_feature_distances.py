@@ -1,4 +1,5 @@
 """Distances of feature pyramids against NumPy in double precision."""
+
 import numpy as np
 import pytest
 import torch
@@ -40,7 +41,7 @@ def reference(kind, over, root, student, teacher):
     total = 0
     for mine, theirs in zip(map(normalised, student), map(normalised, teacher)):
         if kind == 'mse':
-            total += ((mine - theirs)**2).sum()
+            total += ((mine - theirs) ** 2).sum()
             continue
         p, q = softmax(mine, over), softmax(theirs, over)
         if kind == 'kl':
@@ -50,8 +51,11 @@ def reference(kind, over, root, student, teacher):
         elements = (kl(p, middle) + kl(q, middle)) / 2
         divergences = elements.sum(AXES[over])
         assert elements.min() > -1e-15 and divergences.max() < np.log(2)
-        total += dict(element=np.sqrt(elements.clip(0)).sum(), cell=np.sqrt(divergences).sum(),
-                      level=np.sqrt(divergences.mean()) * divergences.size)[root]
+        total += dict(
+            element=np.sqrt(elements.clip(0)).sum(),
+            cell=np.sqrt(divergences).sum(),
+            level=np.sqrt(divergences.mean()) * divergences.size,
+        )[root]
     return total / sum(level.size for level in student)
 
 
@@ -75,8 +79,9 @@ def test_js_is_the_default_and_symmetric_and_kl_is_not():
 def test_the_default_of_normalise_takes_scale_and_shift_away():
     student, teacher = tensors(pyramid(0)), tensors(pyramid(1))
     moved = [5 * level + 3 for level in student]
-    torch.testing.assert_close(FeatureDistance()(moved, teacher), FeatureDistance()(student, teacher),
-                               rtol=1e-4, atol=0)
+    torch.testing.assert_close(
+        FeatureDistance()(moved, teacher), FeatureDistance()(student, teacher), rtol=1e-4, atol=0
+    )
     plain = FeatureDistance(normalise=False)
     assert abs(plain(moved, teacher) - plain(student, teacher)) > 1e-2
 
@@ -128,6 +133,7 @@ def test_js_gradient_against_finite_differences(root):
     def distance(value):
         parts = js_elements(log_distribution(teacher, 'channels'), log_distribution(value, 'channels'))
         return js_root_sum(parts, 'channels', root)
+
     assert torch.autograd.gradcheck(distance, student.requires_grad_())
 
 
@@ -143,6 +149,7 @@ def test_js_gradient_in_float_is_that_in_double(gap):
         parts = js_elements(*(log_distribution(level, 'channels') for level in (second.to(dtype), value)))
         js_root_sum(parts, 'channels', 'element').backward()
         return value.grad.double()
+
     exact = gradient(torch.double)
     assert (gradient(torch.float) - exact).square().mean().sqrt() < 0.02 * exact.square().mean().sqrt()
 
@@ -152,7 +159,7 @@ def test_the_calibration_that_the_defaults_were_chosen_by(correlation, js, mse):
     """75 times the JS distance of random 256-channel maps weighs about as LGD's MSE; coarser roots a tenth of it."""
     torch.manual_seed(0)
     student, noise = torch.randn(2, 1, 256, 32, 32)
-    teacher = correlation * student + (1 - correlation**2)**0.5 * noise
+    teacher = correlation * student + (1 - correlation**2) ** 0.5 * noise
     found = {root: 75 * FeatureDistance(root=root)([student], [teacher]).item() for root in ROOTS}
     assert found['element'] == pytest.approx(js, rel=0.03)
     assert FeatureDistance('mse')([student], [teacher]).item() == pytest.approx(mse, rel=0.03)
@@ -178,6 +185,6 @@ def test_half_precision_and_maps_of_one_cell():
 
 @pytest.mark.parametrize('option', [dict(kind='l1'), dict(over='pixels'), dict(root='image')])
 def test_an_unknown_option_is_named(option):
-    (key, value), = option.items()
+    ((key, value),) = option.items()
     with pytest.raises(UserError, match=f'{key} is {value!r}; use one of'):
         FeatureDistance(**option)

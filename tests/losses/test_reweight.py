@@ -1,4 +1,5 @@
 """The weights of the classification part against plain loops: mean, Eq. 5, OHEM, focal."""
+
 import math
 
 import numpy as np
@@ -13,7 +14,7 @@ from sssd.registry import LOSSES
 @pytest.fixture
 def rows():
     rng = np.random.default_rng(0)
-    distance = rng.random(200)**3
+    distance = rng.random(200) ** 3
     distance[:3] = 0.0, 1.0, 0.5
     return rng.random(200) * 4, distance, rng.random(200) < 0.7
 
@@ -33,8 +34,9 @@ def eq5(rows, bins):
     counts = [0] * bins
     for value, counted in zip(distance, valid):
         counts[bin_of(value, bins)] += counted
-    return np.array([1 / (bins * counts[bin_of(value, bins)]) if counted else 0.0
-                     for value, counted in zip(distance, valid)])
+    return np.array(
+        [1 / (bins * counts[bin_of(value, bins)]) if counted else 0.0 for value, counted in zip(distance, valid)]
+    )
 
 
 @pytest.mark.parametrize('bins', [1, 7, 30])
@@ -55,8 +57,7 @@ def test_all_rows_in_one_bin_give_their_mean_over_m():
     torch.testing.assert_close((weights * divergence).sum(), divergence.mean() / 10)
 
 
-@pytest.mark.parametrize('reweight', [
-    Reweight(), Histogram(), Histogram(momentum=0.5), OHEM(), Focal()])
+@pytest.mark.parametrize('reweight', [Reweight(), Histogram(), Histogram(momentum=0.5), OHEM(), Focal()])
 def test_no_rows_and_no_valid_rows(reweight):
     nothing = torch.zeros(0)
     assert reweight(nothing, nothing, nothing.bool()).shape == (0,)
@@ -148,9 +149,14 @@ def test_focal_weights(rows, gamma):
     np.testing.assert_allclose(call(Focal(gamma=gamma), rows), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize('config, words', [
-    (dict(type='Histogram', bins=0), 'bins is 0'), (dict(type='Histogram', momentum=1.0), 'momentum is 1.0'),
-    (dict(type='OHEM', ratio=0), 'ratio is 0')])
+@pytest.mark.parametrize(
+    'config, words',
+    [
+        (dict(type='Histogram', bins=0), 'bins is 0'),
+        (dict(type='Histogram', momentum=1.0), 'momentum is 1.0'),
+        (dict(type='OHEM', ratio=0), 'ratio is 0'),
+    ],
+)
 def test_impossible_options(config, words):
     with pytest.raises(UserError, match=words):
         LOSSES.build(config)

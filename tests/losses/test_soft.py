@@ -1,4 +1,5 @@
 """Eq. 2 and Eq. 3 over rows against plain loops, soft and hard targets, class-specific boxes."""
+
 import numpy as np
 import pytest
 import torch
@@ -94,8 +95,9 @@ def test_boxes_of_every_class(activation, mode):
     rows = []
     for a, b, p, counted in zip(boxes_of(student), boxes_of(teacher), chances(teacher), student.valid.numpy()):
         by_class = class_distances(a, b)
-        value = dict(probability=sum(w * d for w, d in zip(p, by_class)), argmax=by_class[int(p[:3].argmax())],
-                     all=norm(a, b))[mode]
+        value = dict(
+            probability=sum(w * d for w, d in zip(p, by_class)), argmax=by_class[int(p[:3].argmax())], all=norm(a, b)
+        )[mode]
         rows += [value] if counted else []
     close(box, np.mean(rows))
 
@@ -103,8 +105,11 @@ def test_boxes_of_every_class(activation, mode):
 def test_class_boxes_of_eq_2_are_weighted_by_the_mean_of_both_targets():
     full, small = make_views('softmax', groups=3)
     _, box = SoftLoss().scale(full, small)
-    rows = [sum((p + q) / 2 * d for p, q, d in zip(x, y, class_distances(a, b)))
-            for a, b, x, y, c in zip(boxes_of(full), boxes_of(small), chances(full), chances(small), full.valid) if c]
+    rows = [
+        sum((p + q) / 2 * d for p, q, d in zip(x, y, class_distances(a, b)))
+        for a, b, x, y, c in zip(boxes_of(full), boxes_of(small), chances(full), chances(small), full.valid)
+        if c
+    ]
     close(box, np.mean(rows))
 
 
@@ -155,8 +160,11 @@ def test_a_temperature_divides_the_targets_logits_of_eq_3_alone(activation):
 def test_hard_targets_have_boxes_for_objects_alone(activation):
     student, teacher = make_views(activation, rows=200)
     _, box = SoftLoss(target='hard', threshold=0.6).distill(student, teacher)
-    rows = [norm(a, b) for a, b, p, counted in zip(
-        boxes_of(student), boxes_of(teacher), chances(teacher), student.valid) if counted and p[:3].max() >= 0.6]
+    rows = [
+        norm(a, b)
+        for a, b, p, counted in zip(boxes_of(student), boxes_of(teacher), chances(teacher), student.valid)
+        if counted and p[:3].max() >= 0.6
+    ]
     assert 0 < len(rows) < 200
     close(box, np.mean(rows))
 

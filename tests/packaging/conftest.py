@@ -1,4 +1,5 @@
 """The package as its users get it: built from a copy of the checkout, installed into an empty folder."""
+
 import os
 import shutil
 import subprocess
@@ -8,19 +9,29 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = ('sssd', 'configs', 'tools', 'pyproject.toml', 'MANIFEST.in', 'README.md', 'LICENSE', 'CHANGELOG.md',
-           'constraints.txt', 'constraints-official.txt')
+SOURCES = (
+    'sssd',
+    'configs',
+    'tools',
+    'pyproject.toml',
+    'MANIFEST.in',
+    'README.md',
+    'LICENSE',
+    'CHANGELOG.md',
+    'constraints.txt',
+    'constraints-official.txt',
+)
 #: What makes studies be over in seconds: that of the ablations, and over it that of the demo.
 SMALL = {
-    'quickstart/study.py': "\ndata.update(num_train=8, num_val=4, num_labeled=4)\n"
-                           "quick.update({'val_dataloader.dataset.indices': 2, 'train_dataloader.num_workers': 0,\n"
-                           "              'train_dataloader.persistent_workers': False,\n"
-                           "              'val_dataloader.num_workers': 0,\n"
-                           "              'val_dataloader.persistent_workers': False})\n",
+    'quickstart/study.py': '\ndata.update(num_train=8, num_val=4, num_labeled=4)\n'
+    "quick.update({'val_dataloader.dataset.indices': 2, 'train_dataloader.num_workers': 0,\n"
+    "              'train_dataloader.persistent_workers': False,\n"
+    "              'val_dataloader.num_workers': 0,\n"
+    "              'val_dataloader.persistent_workers': False})\n",
     'sizes/toy_study.py': '\ndata.update(num_labeled=4, labeled_below=0.74)\n',
 }
 #: Every process writes at its end which files of sssd it had imported.
-WATCH = '''
+WATCH = """
 import atexit, json, os, sys
 
 def _tell():
@@ -30,13 +41,14 @@ def _tell():
         json.dump(dict(seen=seen, argv=sys.argv), file)
 
 atexit.register(_tell)
-'''
+"""
 
 
 def quiet(*command, cwd, env=None, status=0):
     """Run a command that has to end with ``status``; returns what it printed, its errors where it is to fail."""
-    done = subprocess.run([str(word) for word in command], cwd=cwd, env=env, capture_output=True, text=True,
-                          timeout=600, check=False)
+    done = subprocess.run(
+        [str(word) for word in command], cwd=cwd, env=env, capture_output=True, text=True, timeout=600, check=False
+    )
     assert done.returncode == status, f'{command}\n{done.stdout[-2000:]}\n{done.stderr[-4000:]}'
     return done.stderr if status else done.stdout
 
@@ -51,8 +63,20 @@ class Built:
 
 
 def _pip_wheel(source, out):
-    quiet(sys.executable, '-m', 'pip', 'wheel', '-q', '--no-deps', '--no-index', '--no-build-isolation', '-w', out,
-          source, cwd=out)
+    quiet(
+        sys.executable,
+        '-m',
+        'pip',
+        'wheel',
+        '-q',
+        '--no-deps',
+        '--no-index',
+        '--no-build-isolation',
+        '-w',
+        out,
+        source,
+        cwd=out,
+    )
     return next(out.glob('*.whl'))
 
 
@@ -65,12 +89,16 @@ def built(repo_root, tmp_path_factory):
         folder.mkdir()
     for name in SOURCES:
         if (repo_root / name).is_dir():
-            shutil.copytree(repo_root / name, copy / name, symlinks=True,
-                            ignore=shutil.ignore_patterns('__pycache__'))
+            shutil.copytree(repo_root / name, copy / name, symlinks=True, ignore=shutil.ignore_patterns('__pycache__'))
         else:
             shutil.copy(repo_root / name, copy / name)
-    quiet(sys.executable, '-c', 'import sys; from setuptools import build_meta as b; b.build_sdist(sys.argv[1])', sdist,
-          cwd=copy)
+    quiet(
+        sys.executable,
+        '-c',
+        'import sys; from setuptools import build_meta as b; b.build_sdist(sys.argv[1])',
+        sdist,
+        cwd=copy,
+    )
     archive = next(sdist.glob('*.tar.gz'))
     return Built(_pip_wheel(copy, tree), archive, _pip_wheel(archive, again))
 
@@ -92,8 +120,13 @@ class Installed:
     def run(self, *words, launcher=('-m', 'sssd'), status=0):
         """Run ``python -m sssd`` with some words from the folder; see :func:`quiet`."""
         paths = (self.target, self.seen)
-        env = dict(os.environ, PYTHONPATH=os.pathsep.join(map(str, paths)), SEEN=str(self.seen), OMP_NUM_THREADS='1',
-                   CUDA_VISIBLE_DEVICES='-1')
+        env = dict(
+            os.environ,
+            PYTHONPATH=os.pathsep.join(map(str, paths)),
+            SEEN=str(self.seen),
+            OMP_NUM_THREADS='1',
+            CUDA_VISIBLE_DEVICES='-1',
+        )
         return quiet(sys.executable, *launcher, *words, cwd=self.folder, env=env, status=status)
 
 
@@ -105,8 +138,19 @@ def installed(built, tmp_path_factory):
     found.folder.mkdir()
     found.seen.mkdir()
     (found.seen / 'sitecustomize.py').write_text(WATCH)
-    quiet(sys.executable, '-m', 'pip', 'install', '-q', '--no-deps', '--no-index', '--target', found.target,
-          built.wheel, cwd=root)
+    quiet(
+        sys.executable,
+        '-m',
+        'pip',
+        'install',
+        '-q',
+        '--no-deps',
+        '--no-index',
+        '--target',
+        found.target,
+        built.wheel,
+        cwd=root,
+    )
     for name, lines in SMALL.items():
         with (found.target / 'sssd/.mim/configs' / name).open('a') as study:
             study.write(lines)

@@ -1,4 +1,5 @@
 """What is in a wheel and in a source distribution, and that both are the same package."""
+
 import stat
 import tarfile
 import zipfile
@@ -12,8 +13,11 @@ def _names(wheel):
 
 
 def _files(folder, pattern, without=()):
-    return {path.relative_to(folder).as_posix() for path in folder.rglob(pattern)
-            if path.is_file() and '__pycache__' not in path.parts and path.name not in without}
+    return {
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob(pattern)
+        if path.is_file() and '__pycache__' not in path.parts and path.name not in without
+    }
 
 
 def test_a_wheel_has_the_modules_the_configs_and_the_tools_of_the_checkout(built, repo_root):

@@ -1,4 +1,5 @@
 """An installed wheel at work from a folder without a checkout, with real trainings of two iterations."""
+
 import json
 
 import pytest
@@ -7,9 +8,15 @@ import torch
 pytestmark = pytest.mark.slow
 
 #: What makes a quick-start config small, for ``--cfg-options``.
-SMALL = ('train_cfg.max_iters=2', 'train_cfg.val_interval=2', 'train_dataloader.num_workers=0',
-         'train_dataloader.persistent_workers=False', 'val_dataloader.num_workers=0',
-         'val_dataloader.persistent_workers=False', 'default_hooks.logger.interval=1')
+SMALL = (
+    'train_cfg.max_iters=2',
+    'train_cfg.val_interval=2',
+    'train_dataloader.num_workers=0',
+    'train_dataloader.persistent_workers=False',
+    'val_dataloader.num_workers=0',
+    'val_dataloader.persistent_workers=False',
+    'default_hooks.logger.interval=1',
+)
 #: A config of the user's own over one that comes with the package.
 OWN = "_base_ = ['configs/sizes/toy_supervised.py']\ndefault_hooks = dict(logger=dict(interval=1))\n"
 
@@ -47,8 +54,9 @@ def test_demo_draws_its_data_trains_and_compares(installed, demo):
 
 def test_test_extract_split_and_toy(installed, demo):
     checkpoint = 'demo/seed0/sed/iter_2.pth'
-    out = installed.run('test', 'sizes/toy_sed.py', checkpoint, '--cfg-options',
-                        'model.detector.test_cfg.score_thr=0.0', *SMALL)
+    out = installed.run(
+        'test', 'sizes/toy_sed.py', checkpoint, '--cfg-options', 'model.detector.test_cfg.score_thr=0.0', *SMALL
+    )
     assert 'coco/bbox_mAP: ' in out
     installed.run('extract', checkpoint, 'teacher.pth')
     weights = torch.load(installed.folder / 'teacher.pth', weights_only=True)['state_dict']
@@ -65,8 +73,11 @@ def test_analyses_and_views_of_a_checkpoint(installed, demo):
         installed.run('analyze', what, config, checkpoint, '--images', '2')
     installed.run('analyze', 'object-sizes', config, '--images', '4')
     written = {path.name for path in (installed.folder / 'analysis').iterdir()}
-    assert written == {f'{what}.{kind}' for kind in ('json', 'png') for what in (
-        'score_distance', 'pseudo_labels', 'gradients', 'object_sizes')}
+    assert written == {
+        f'{what}.{kind}'
+        for kind in ('json', 'png')
+        for what in ('score_distance', 'pseudo_labels', 'gradients', 'object_sizes')
+    }
     installed.run('views', config, checkpoint, '--images', '1')
     assert (installed.folder / 'views.png').stat().st_size > 5000
 
@@ -86,7 +97,14 @@ def test_a_data_set_that_is_not_there(installed):
 
 def test_torchrun_starts_the_module_with_a_config_over_one_of_the_package(installed, demo):
     (installed.folder / 'own.py').write_text(OWN)
-    out = installed.run('train', 'own.py', '--launcher', 'pytorch', '--cfg-options', *SMALL,
-                        launcher=('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2', '-m', 'sssd'))
+    out = installed.run(
+        'train',
+        'own.py',
+        '--launcher',
+        'pytorch',
+        '--cfg-options',
+        *SMALL,
+        launcher=('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2', '-m', 'sssd'),
+    )
     assert "backend='gloo'" in out and 'GPU number: 2' in out
     assert (installed.folder / 'work_dirs/own/iter_2.pth').is_file()

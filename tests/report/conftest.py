@@ -1,4 +1,5 @@
 """Scalar files as MMEngine writes them."""
+
 import json
 
 import pytest

@@ -1,4 +1,5 @@
 """The figure holds a panel for AP and one for every loss term."""
+
 import pytest
 from matplotlib import pyplot as plt
 from matplotlib.image import imread
@@ -11,10 +12,13 @@ from sssd.report.scalars import Curve
 @pytest.fixture
 def runs():
     steps = [100, 200]
-    few = {'loss': Curve(steps, [2., 1.]), 'sup_loss_cls': Curve(steps, [1., .5]),
-           'teacher/coco/bbox_mAP': Curve(steps, [.1, .2]),
-           'student/coco/bbox_mAP': Curve(steps, [.15, .18])}
-    sed = dict(few, loss_scale=Curve(steps, [.3, .2]))
+    few = {
+        'loss': Curve(steps, [2.0, 1.0]),
+        'sup_loss_cls': Curve(steps, [1.0, 0.5]),
+        'teacher/coco/bbox_mAP': Curve(steps, [0.1, 0.2]),
+        'student/coco/bbox_mAP': Curve(steps, [0.15, 0.18]),
+    }
+    sed = dict(few, loss_scale=Curve(steps, [0.3, 0.2]))
     return {'supervised': [few], 'SED': [sed, sed]}
 
 
@@ -37,7 +41,7 @@ def test_panels_lines_and_file(runs, tmp_path, kept):
     assert len(axes['Validation'].lines) == 6
     assert len(axes['loss scale'].lines) == 2
     teacher = [line for line in axes['Validation'].lines if line.get_linestyle() == '-']
-    assert teacher[0].get_ydata().tolist() == [10., 20.]
+    assert teacher[0].get_ydata().tolist() == [10.0, 20.0]
     assert all(item.get_xlabel() == 'iteration' and item.get_ylabel() for item in axes.values())
     labels = [text.get_text() for text in kept[0].legends[0].get_texts()]
     assert labels == ['supervised', 'SED', 'teacher (AP)', 'student (AP)']

@@ -1,10 +1,13 @@
 """A paper's table with ours beside it."""
+
 from sssd.report.published import published_table, trials_table
 
-ROWS = [dict(run='few', label='SUP', published=23.86, skipped=''),
-        dict(run='sed', label='all', published=34.0, skipped=''),
-        dict(run='mean', label='plain', published=26.8, skipped=''),
-        dict(run='rate16', label='16', published=21.1, skipped='too few levels.')]
+ROWS = [
+    dict(run='few', label='SUP', published=23.86, skipped=''),
+    dict(run='sed', label='all', published=34.0, skipped=''),
+    dict(run='mean', label='plain', published=26.8, skipped=''),
+    dict(run='rate16', label='16', published=21.1, skipped='too few levels.'),
+]
 
 
 def entry(run, seed, ap, iterations=600):
@@ -13,8 +16,11 @@ def entry(run, seed, ap, iterations=600):
 
 
 def test_ours_stand_beside_the_published():
-    grid = published_table(ROWS, [entry('few', 0, 10.0), entry('sed', 0, 12.0), entry('sed', 1, 14.0, 700),
-                                  entry('start', 0, 1.0)], 'Table')
+    grid = published_table(
+        ROWS,
+        [entry('few', 0, 10.0), entry('sed', 0, 12.0), entry('sed', 1, 14.0, 700), entry('start', 0, 1.0)],
+        'Table',
+    )
     assert grid.rows[0] == ('SUP', 'few', '23.86', '10.0', '9.0', '20.0', '1', '600')
     assert grid.rows[1] == ('all', 'sed', '34.0', '13.0 ± 1.4', '12.0 ± 1.4', '26.0 ± 2.8', '2', '600, 700')
     assert len(grid.rows) == 4 and all(len(row) == len(grid.columns) for row in grid.rows)
@@ -42,9 +48,11 @@ def test_a_run_without_a_teacher_has_its_one_model_under_student():
 
 
 APS = {'480': 22.9, '800': 24.1, '1200': 22.5, 'ensemble': 26.1}
-TRIED = [dict(run='few', label='SUP', published=APS, skipped=''),
-         dict(run='all', label='oracle', published=APS, skipped='mine.py has no run'),
-         dict(run='sed', label='ours', published=APS, skipped='')]
+TRIED = [
+    dict(run='few', label='SUP', published=APS, skipped=''),
+    dict(run='all', label='oracle', published=APS, skipped='mine.py has no run'),
+    dict(run='sed', label='ours', published=APS, skipped=''),
+]
 
 
 def tried(seed, *aps):

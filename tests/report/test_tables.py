@@ -1,21 +1,29 @@
 """The arithmetic of the tables, against numbers worked by hand."""
+
 import pytest
 from rich.console import Console
 
 from sssd.report.tables import result_table, share_of_means, share_table, shares, spread, study_tables
 
 
-def entry(run, seed, student, teacher, seconds=10.):
-    return {'run': run, 'seed': seed, 'seconds': seconds, 'metrics': {
-        'student': {'AP': student, 'AP50': 2 * student},
-        'teacher': {'AP': teacher, 'AP50': 2 * teacher}}}
+def entry(run, seed, student, teacher, seconds=10.0):
+    return {
+        'run': run,
+        'seed': seed,
+        'seconds': seconds,
+        'metrics': {'student': {'AP': student, 'AP50': 2 * student}, 'teacher': {'AP': teacher, 'AP50': 2 * teacher}},
+    }
 
 
 @pytest.fixture
 def entries():
     return [
-        entry('few', 0, 20., 18.), entry('sed', 0, 24., 25., 30.), entry('all', 0, 39., 40.),
-        entry('few', 1, 10., 12.), entry('sed', 1, 20., 21., 50.), entry('all', 1, 30., 29.),
+        entry('few', 0, 20.0, 18.0),
+        entry('sed', 0, 24.0, 25.0, 30.0),
+        entry('all', 0, 39.0, 40.0),
+        entry('few', 1, 10.0, 12.0),
+        entry('sed', 1, 20.0, 21.0, 50.0),
+        entry('all', 1, 30.0, 29.0),
     ]
 
 
@@ -34,14 +42,14 @@ def test_share_of_the_means(entries):
 
 
 def test_negative_gain_is_a_negative_share(entries):
-    entries[1] = entry('sed', 0, 30., 15.)
+    entries[1] = entry('sed', 0, 30.0, 15.0)
     assert shares(entries, 'sed')[0].share == pytest.approx(-0.25)
 
 
 def test_no_headroom_no_share(entries):
-    entries[2] = entry('all', 0, 20., 19.)
+    entries[2] = entry('all', 0, 20.0, 19.0)
     assert shares(entries, 'sed')[0].share is None
-    row, = [row for row in share_table(entries).rows if row[1] == '0']
+    (row,) = [row for row in share_table(entries).rows if row[1] == '0']
     assert row[-1] == '-'
 
 
@@ -63,8 +71,8 @@ def test_both_tables_of_a_study_call_a_run_alike(entries):
 
 
 def test_a_baseline_that_unlearns_is_told(entries):
-    assert 'below the start' not in share_table([*entries, entry('start', 0, 19., 20.)]).note
-    note = share_table([*entries, entry('start', 0, 19., 20.), entry('start', 1, 13., 5.)]).note
+    assert 'below the start' not in share_table([*entries, entry('start', 0, 19.0, 20.0)]).note
+    note = share_table([*entries, entry('start', 0, 19.0, 20.0), entry('start', 1, 13.0, 5.0)]).note
     assert 'few ends below the start with seed 1:' in note
 
 
@@ -75,8 +83,7 @@ def test_result_table_over_seeds(entries):
 
 
 def test_run_without_a_teacher_stands_under_student():
-    single = {'run': 'plain', 'seed': 0, 'seconds': 1., 'metrics': {
-        'model': {'AP': 7., 'AP50': 9.}}}
+    single = {'run': 'plain', 'seed': 0, 'seconds': 1.0, 'metrics': {'model': {'AP': 7.0, 'AP50': 9.0}}}
     assert result_table([single]).rows == [('plain', '1', '7.0', '-', '9.0', '1')]
 
 
@@ -93,6 +100,6 @@ def test_renderings_hold_the_same_cells(entries):
 
 
 def test_spread():
-    assert spread([1.]) == '1.0'
+    assert spread([1.0]) == '1.0'
     assert spread([None, None]) == '-'
-    assert spread([1., None, 3.]) == '2.0 ± 1.4'
+    assert spread([1.0, None, 3.0]) == '2.0 ± 1.4'

@@ -1,4 +1,5 @@
 """A study of stub runs in an empty directory."""
+
 import io
 import sys
 from pathlib import Path
@@ -44,9 +45,13 @@ class StubStudy:
         """A runner of the study that prints into ``output``."""
         spec = spec or self.load()
         console = Console(file=self.output, width=200)
-        return StudyRunner(spec, ResultsFile('results.json', spec.name), Path('work'),
-                           train_command=[sys.executable, str(STUB)],
-                           reporter=Reporter(console))
+        return StudyRunner(
+            spec,
+            ResultsFile('results.json', spec.name),
+            Path('work'),
+            train_command=[sys.executable, str(STUB)],
+            reporter=Reporter(console),
+        )
 
     def starts(self, run, seed=0):
         """What each start of a run was told, oldest first."""

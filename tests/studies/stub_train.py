@@ -4,6 +4,7 @@ It "trains" train_cfg.max_iters iterations, one checkpoint and one evaluation
 each; `stub.fail_at=N` fails in iteration N (after the checkpoint of N - 1),
 unless it resumes.  AP grows with the iteration, the seed and `stub.bonus`.
 """
+
 import argparse
 import json
 import os
@@ -31,7 +32,8 @@ starts = len(list(args.work_dir.glob('start*')))
 log = args.work_dir / f'start{starts}' / 'vis_data' / 'scalars.json'
 log.parent.mkdir(parents=True)
 (args.work_dir / 'arguments.txt').open('a').write(
-    f'resume={args.resume and args.resume.name} load_from={config.get("load_from")}\n')
+    f'resume={args.resume and args.resume.name} load_from={config.get("load_from")}\n'
+)
 if config.stub.get('sleep'):
     worker = subprocess.Popen(['sleep', str(config.stub.sleep)])
     (args.work_dir / 'pids').write_text(f'{os.getpid()} {worker.pid}')
@@ -40,14 +42,22 @@ for step in range(first + 1, config.train_cfg.max_iters + 1):
     if step == config.stub.fail_at and not args.resume:
         raise SystemExit('the stub fails as asked')
     ap = (step + config.randomness.seed + config.stub.bonus) / 100
-    print(f'mmengine - INFO - Iter(train) [{step}/{config.train_cfg.max_iters}]  '
-          f'eta: 0:00:01  loss: 0.5', flush=True)
+    print(f'mmengine - INFO - Iter(train) [{step}/{config.train_cfg.max_iters}]  eta: 0:00:01  loss: 0.5', flush=True)
     checkpoint = args.work_dir / f'iter_{step}.pth'
     checkpoint.write_text('weights')
     (args.work_dir / 'last_checkpoint').write_text(str(checkpoint))
     with log.open('a') as handle:
         handle.write(json.dumps({'loss': 0.5, 'lr': 0.1, 'iter': step, 'step': step}) + '\n')
         if config.stub.evaluates:
-            handle.write(json.dumps({
-                'teacher/coco/bbox_mAP': ap + 0.01, 'teacher/coco/bbox_mAP_50': ap + 0.2,
-                'student/coco/bbox_mAP': ap, 'student/coco/bbox_mAP_s': -1.0, 'step': 0}) + '\n')
+            handle.write(
+                json.dumps(
+                    {
+                        'teacher/coco/bbox_mAP': ap + 0.01,
+                        'teacher/coco/bbox_mAP_50': ap + 0.2,
+                        'student/coco/bbox_mAP': ap,
+                        'student/coco/bbox_mAP_s': -1.0,
+                        'step': 0,
+                    }
+                )
+                + '\n'
+            )

@@ -1,4 +1,5 @@
 """Stands for `sssd test`: AP is 10, 20 with --tta, plus a hundredth of the image's size; each call is written down."""
+
 import argparse
 import json
 import runpy

@@ -1,4 +1,5 @@
 """A table of ablations is a study over a data set's own base."""
+
 from pathlib import Path
 
 import pytest
@@ -45,8 +46,10 @@ def test_a_budget_shortens_the_schedule_in_proportion():
     warm_up, fall = config.param_scheduler
     assert (warm_up.end, fall.milestones, fall.end) == (20, [200], 300)
     assert load_config(study.start, 0).train_cfg.max_iters == 7
-    assert all(run.cfg_options['optim_wrapper.type'] == 'sssd.BFloat16OptimWrapper' and run.cfg_options['a.b'] == 1
-               for run in [*study.runs.values(), study.start])
+    assert all(
+        run.cfg_options['optim_wrapper.type'] == 'sssd.BFloat16OptimWrapper' and run.cfg_options['a.b'] == 1
+        for run in [*study.runs.values(), study.start]
+    )
 
 
 def test_a_tiny_budget_keeps_a_warm_up_that_ends():
@@ -75,11 +78,14 @@ def test_coco_s_pyramid_holds_every_rate():
     assert load_config(table.study.runs['rate16'], 1).model.detector.backbone.depth == 18
 
 
-@pytest.mark.parametrize('name, data, match', [
-    ('table5', 'toy', "no table of ablations 'table5'; there are table4, table6, table7, table8, table9, table10"),
-    ('table4', 'voc', "no data set for ablations 'voc'; there are toy, bccd, coco"),
-    ('table4', 'mine.py', r'mine\.py does not exist'),
-])
+@pytest.mark.parametrize(
+    'name, data, match',
+    [
+        ('table5', 'toy', "no table of ablations 'table5'; there are table4, table6, table7, table8, table9, table10"),
+        ('table4', 'voc', "no data set for ablations 'voc'; there are toy, bccd, coco"),
+        ('table4', 'mine.py', r'mine\.py does not exist'),
+    ],
+)
 def test_unknown_names(name, data, match):
     with pytest.raises(UserError, match=match) as caught:
         load_table(name, data)
@@ -108,12 +114,17 @@ def test_table_7_tests_every_run_at_three_sizes_and_their_ensemble():
     assert list(table.study.runs) == ['few', 'all', 'sed']
     assert table.study.runs['all'].config == 'configs/ablations/toy_all.py'
     assert [(trial.name, trial.parts) for trial in table.trials] == [
-        ('480', (0.6,)), ('800', (1.0,)), ('1200', (1.5,)), ('ensemble', (0.6, 1.0, 1.5))]
+        ('480', (0.6,)),
+        ('800', (1.0,)),
+        ('1200', (1.5,)),
+        ('ensemble', (0.6, 1.0, 1.5)),
+    ]
     assert not load_table('table9', 'toy').trials
 
 
-@pytest.mark.parametrize('data, scales', [('toy', [(115, 115), (192, 192), (288, 288)]), (
-    'coco', [(800, 480), (1333, 800), (2000, 1200)])])
+@pytest.mark.parametrize(
+    'data, scales', [('toy', [(115, 115), (192, 192), (288, 288)]), ('coco', [(800, 480), (1333, 800), (2000, 1200)])]
+)
 def test_sizes_are_parts_of_the_data_set_s_own(data, scales):
     table = load_table('table7', data)
     *single, ensemble = [trial.config_of(load_config(table.study.runs['few'], 1)) for trial in table.trials]
@@ -136,8 +147,10 @@ def test_options_by_hand_reach_every_test():
 
 
 def test_without_a_run_on_all_labels_its_row_is_skipped():
-    Path('mine.py').write_text("name = 'mine'\nruns = dict(few=dict(config='configs/ablations/toy_supervised.py'), "
-                               "sed=dict(config='configs/ablations/toy_sed.py'))\n")
+    Path('mine.py').write_text(
+        "name = 'mine'\nruns = dict(few=dict(config='configs/ablations/toy_supervised.py'), "
+        "sed=dict(config='configs/ablations/toy_sed.py'))\n"
+    )
     table = load_table('table7', 'mine.py')
     assert [row.skipped for row in table.rows] == ['', "mine.py has no run 'all'.", '']
     assert list(table.study.runs) == table.select(None) == ['few', 'sed']
@@ -151,9 +164,13 @@ def test_images_that_are_not_resized_at_test():
 
 
 def test_a_base_that_cannot_pair_is_a_row_that_is_skipped():
-    Path('sed.py').write_text("_base_ = 'ablations/toy_sed.py'\ncustom_hooks = [dict(type='sssd.LambdaScheduleHook'), "
-                              "dict(type='sssd.ScaleDrawHook', max_shift=4), dict(type='sssd.EMATeacherHook')]\n")
-    Path('mine.py').write_text("name = 'mine'\nruns = dict(few=dict(config='configs/ablations/toy_supervised.py'), "
-                               "sed=dict(config='sed.py'))\n")
+    Path('sed.py').write_text(
+        "_base_ = 'ablations/toy_sed.py'\ncustom_hooks = [dict(type='sssd.LambdaScheduleHook'), "
+        "dict(type='sssd.ScaleDrawHook', max_shift=4), dict(type='sssd.EMATeacherHook')]\n"
+    )
+    Path('mine.py').write_text(
+        "name = 'mine'\nruns = dict(few=dict(config='configs/ablations/toy_supervised.py'), "
+        "sed=dict(config='sed.py'))\n"
+    )
     table = load_table('table9', 'mine.py')
     assert all('no level of bbox_head has a partner' in row.skipped for row in table.rows) and not table.study.runs

@@ -1,4 +1,5 @@
 """The results file keeps every entry."""
+
 import json
 from concurrent.futures import ThreadPoolExecutor
 

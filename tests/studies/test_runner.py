@@ -1,4 +1,5 @@
 """A study runs what is missing, keeps what is done, goes on where it stopped."""
+
 import json
 import time
 from pathlib import Path
@@ -20,8 +21,7 @@ def test_every_run_and_seed_is_recorded(study):
     jobs = study.runner().run()
     assert len(jobs) == 8
     found = entries()
-    assert set(found) == {(run, seed) for run in ('start', 'few', 'sed', 'all')
-                          for seed in (0, 1)}
+    assert set(found) == {(run, seed) for run in ('start', 'few', 'sed', 'all') for seed in (0, 1)}
     sed = found['sed', 1]
     # 3 iterations + seed 1 + bonus 5 = 9 % for the student, 1 more for the teacher
     assert sed['metrics']['student']['AP'] == pytest.approx(9)
@@ -44,7 +44,8 @@ def test_recorded_command_can_be_typed_and_names_no_absolute_path(study):
     study.runner().run(seeds=[0], runs=['sed'])
     assert entries()['sed', 0]['command'] == (
         'python -m sssd train config.py --work-dir work/seed0/sed --cfg-options '
-        'randomness.seed=0 stub.bonus=5 load_from=work/seed0/start/iter_3.pth')
+        'randomness.seed=0 stub.bonus=5 load_from=work/seed0/start/iter_3.pth'
+    )
 
 
 def test_absolute_work_dir_is_hidden(study, tmp_path):
@@ -92,8 +93,10 @@ def test_interrupted_run_goes_on_from_its_last_checkpoint(study):
         study.runner(spec).run(seeds=[0])
     Path('work/seed0/sed/iter_3.pth').write_text('half written')
     study.runner(spec).run(seeds=[0])
-    assert study.starts('sed') == ['resume=None load_from=work/seed0/start/iter_3.pth',
-                                   'resume=iter_2.pth load_from=None']
+    assert study.starts('sed') == [
+        'resume=None load_from=work/seed0/start/iter_3.pth',
+        'resume=iter_2.pth load_from=None',
+    ]
     entry = entries()['sed', 0]
     assert entry['attempts'] == 2
     assert [row['iter'] for row in entry['history']['student']] == [1, 2, 3]
@@ -156,7 +159,8 @@ def test_a_data_set_may_be_made_of_another(study, tmp_path):
     spec = study.load()
     spec.data = [
         dict(type='recapture', ann_file='toy/train.json', img_dir='toy/images/train', out_dir='seen', progress=False),
-        dict(type='splits', ann_file='seen/train.json', out_dir='splits', percents=[50], folds=1, progress=False)]
+        dict(type='splits', ann_file='seen/train.json', out_dir='splits', percents=[50], folds=1, progress=False),
+    ]
     study.runner(spec).prepare_data()
     parts = [json.loads(path.read_text())['images'] for path in sorted((tmp_path / 'splits').iterdir())]
     assert [len(part) for part in parts] == [3, 3]

@@ -1,4 +1,5 @@
 """A specification says what it must, and options reach the command line whole."""
+
 import argparse
 import os
 from pathlib import Path
@@ -18,8 +19,16 @@ def parsed(words):
 
 
 def test_options_survive_the_command_line():
-    options = {'a.b': 1, 'c': 2.5e-05, 'd': True, 'e': None, 'f': 'text/x.py',
-               'g': [1, 2], 'h': [(1.0, 2), (3, 4)], 'i.0.j': -1}
+    options = {
+        'a.b': 1,
+        'c': 2.5e-05,
+        'd': True,
+        'e': None,
+        'f': 'text/x.py',
+        'g': [1, 2],
+        'h': [(1.0, 2), (3, 4)],
+        'i.0.j': -1,
+    }
     assert parsed(option_arguments(options)) == options
 
 
@@ -37,9 +46,11 @@ def test_seed_is_filled_in():
 def test_the_environment_of_a_run_is_there_while_its_config_is_read_and_is_told(study, tmp_path, monkeypatch):
     monkeypatch.setenv('STUB_KEPT', 'outside')
     (tmp_path / 'config.py').write_text(
-        "fold = '{{$STUB_FOLD:1}}'\nkept = '{{$STUB_KEPT:1}}'\ntrain_cfg = dict(max_iters=3)\n")
+        "fold = '{{$STUB_FOLD:1}}'\nkept = '{{$STUB_KEPT:1}}'\ntrain_cfg = dict(max_iters=3)\n"
+    )
     (tmp_path / 'spec.py').write_text(
-        "name = 'stub'\nruns = dict(few=dict(config='config.py', env=dict(STUB_FOLD='{seed}', STUB_KEPT='inside')))\n")
+        "name = 'stub'\nruns = dict(few=dict(config='config.py', env=dict(STUB_FOLD='{seed}', STUB_KEPT='inside')))\n"
+    )
     run = study.load().runs['few']
     assert run.environment_for(4) == dict(STUB_FOLD='4', STUB_KEPT='inside')
     config = load_config(run, 4)
@@ -79,13 +90,16 @@ def test_fingerprint_changes_with_what_matters_only(study):
     assert fingerprint(few, 0, start) != same
 
 
-@pytest.mark.parametrize('line, match', [
-    ("runs = {}", 'names no runs'),
-    ("speed = 3", "unknown key 'speed'"),
-    ("runs = dict(few=dict(cfg_options={}))", "lacks the key 'config'"),
-    ("runs = dict(few=dict(config='config.py', options={}))", "unknown key 'options'"),
-    ("runs = dict(start=dict(config='config.py'))", 'rename that run'),
-])
+@pytest.mark.parametrize(
+    'line, match',
+    [
+        ('runs = {}', 'names no runs'),
+        ('speed = 3', "unknown key 'speed'"),
+        ('runs = dict(few=dict(cfg_options={}))', "lacks the key 'config'"),
+        ("runs = dict(few=dict(config='config.py', options={}))", "unknown key 'options'"),
+        ("runs = dict(start=dict(config='config.py'))", 'rename that run'),
+    ],
+)
 def test_mistakes_in_a_specification(study, tmp_path, line, match):
     path = tmp_path / 'wrong.py'
     path.write_text((tmp_path / 'spec.py').read_text() + line + '\n')

@@ -1,4 +1,5 @@
 """The script behind ``make env``: its checks, its progress line, its failures."""
+
 import importlib.util
 import re
 import shutil
@@ -69,6 +70,7 @@ def test_pins_are_read_from_the_constraints(setup_env, monkeypatch, tmp_path):
 
 def test_installed_compares_versions_without_their_local_part(setup_env):
     import torch
+
     version = torch.__version__.split('+')[0]
     assert setup_env.installed(sys.executable, f'torch=={version}')
     assert not setup_env.installed(sys.executable, 'torch==0.1')

@@ -1,4 +1,5 @@
 """Level f of X pairs with level f - s of X^: held by a network that is scale-equivariant by construction."""
+
 import pytest
 import tiny
 import torch
@@ -31,7 +32,7 @@ class HalvedImages(BaseModule):
 
     def level(self, images, number):
         if self.flaw == 'subsample':
-            return images[..., ::2**number, ::2**number]
+            return images[..., :: 2**number, :: 2**number]
         halved = shrink(images, number)
         if self.flaw == 'roll':
             return halved.roll(number, dims=-1)
@@ -43,8 +44,12 @@ def equivariant(kind, flaw=None):
     """A detector over :class:`HalvedImages`, its head a real one with random weights."""
     common = dict(in_channels=3, stacked_convs=1, feat_channels=4)
     if kind == 'retinanet':
-        config = tiny.retinanet(**common, anchor_generator=dict(
-            type='AnchorGenerator', octave_base_scale=2, scales_per_octave=2, ratios=[1.0], strides=STRIDES))
+        config = tiny.retinanet(
+            **common,
+            anchor_generator=dict(
+                type='AnchorGenerator', octave_base_scale=2, scales_per_octave=2, ratios=[1.0], strides=STRIDES
+            ),
+        )
     else:
         config = tiny.fcos(**common, strides=STRIDES)
     config.update(backbone=dict(type='HalvedImages', flaw=flaw), neck=None)
@@ -109,8 +114,17 @@ class Grids:
     """Made-up outputs of a real head over images of two sizes in one padded batch."""
 
     def __init__(self, padded=(64, 96), images=((64, 96), (40, 72)), strides=(8, 16, 32, 64)):
-        self.detector = MMDET_MODELS.build(tiny.retinanet(anchor_generator=dict(
-            type='AnchorGenerator', octave_base_scale=2, scales_per_octave=2, ratios=[1.0], strides=list(strides))))
+        self.detector = MMDET_MODELS.build(
+            tiny.retinanet(
+                anchor_generator=dict(
+                    type='AnchorGenerator',
+                    octave_base_scale=2,
+                    scales_per_octave=2,
+                    ratios=[1.0],
+                    strides=list(strides),
+                )
+            )
+        )
         self.padded, self.images, self.strides = padded, images, strides
         self.view = DenseView()
         self.view.check(self.detector)
@@ -120,9 +134,11 @@ class Grids:
 
     def outputs(self, factor=1, fill=None):
         """Random maps of every level, or maps that ``fill(level)`` fills."""
+
         def maps(channels):
             made = [torch.randn(len(self.images), channels, *self.shape(stride, factor)) for stride in self.strides]
             return made if fill is None else [torch.full_like(one, fill(i)) for i, one in enumerate(made)]
+
         return maps(2 * tiny.CLASSES), maps(2 * 4)
 
     def run(self, outputs, factor=1):
@@ -135,8 +151,9 @@ class Grids:
 @pytest.mark.parametrize('shift', [1, 2])
 def test_level_f_pairs_with_level_f_minus_s(shift):
     grids = Grids()
-    full, small = grids.view.scale_pair(grids.run(grids.outputs(fill=float)),
-                                        grids.run(grids.outputs(2**shift, fill=float), 2**shift), shift)
+    full, small = grids.view.scale_pair(
+        grids.run(grids.outputs(fill=float)), grids.run(grids.outputs(2**shift, fill=float), 2**shift), shift
+    )
     counts = [len(grids.images) * 2 * h * w for h, w in (grids.shape(stride) for stride in grids.strides[shift:])]
     assert len(full.logits) == len(small.logits) == sum(counts)
     for level in range(shift, len(grids.strides)):
@@ -192,8 +209,14 @@ def test_cells_in_the_padding_have_no_influence():
 def test_valid_rows_are_the_cells_of_the_image():
     grids = Grids()
     view, _ = grids.view.distill_pair(grids.run(grids.outputs()), grids.run(grids.outputs()))
-    expected = [inside for image in range(2) for level in range(4) for row in cells_of(grids, level, image)
-                for inside in row for _ in range(2)]
+    expected = [
+        inside
+        for image in range(2)
+        for level in range(4)
+        for row in cells_of(grids, level, image)
+        for inside in row
+        for _ in range(2)
+    ]
     assert view.valid.tolist() == expected and 0 < sum(expected) < len(expected)
 
 
@@ -201,8 +224,9 @@ def test_valid_rows_are_the_cells_of_the_image():
 @pytest.mark.parametrize('kind', ['retinanet', 'fcos'])
 def test_odd_grids_of_a_real_pyramid_match(kind, shift, size):
     """A divisor of 16 under a largest stride of 64: convolutions round up, on both sides alike."""
-    preprocessor = dict(tiny.PREPROCESSOR, data_preprocessor=dict(
-        tiny.PREPROCESSOR['data_preprocessor'], pad_size_divisor=16))
+    preprocessor = dict(
+        tiny.PREPROCESSOR, data_preprocessor=dict(tiny.PREPROCESSOR['data_preprocessor'], pad_size_divisor=16)
+    )
     model = tiny.build_sed(tiny.DETECTORS[kind](), data_preprocessor=preprocessor)
     model.shift = shift
     losses = tiny.losses_of(model, tiny.make_batch(size=size, boxes=[((2, 2, 12, 12),)]))

@@ -1,4 +1,5 @@
 """Rows of dense heads: joint scores, order, units, and the form heads have while training."""
+
 import numpy as np
 import pytest
 import tiny
@@ -31,8 +32,12 @@ def test_rows_are_ordered_as_mmdet_orders_its_anchors():
     maps = torch.arange(2 * 6 * 3 * 4.0).reshape(2, 6, 3, 4)
     rows = to_rows(maps, 3)
     for image in range(2):
-        expected = [maps[image, 3 * anchor:3 * anchor + 3, r, c].tolist()
-                    for r in range(3) for c in range(4) for anchor in range(2)]
+        expected = [
+            maps[image, 3 * anchor : 3 * anchor + 3, r, c].tolist()
+            for r in range(3)
+            for c in range(4)
+            for anchor in range(2)
+        ]
         assert rows[image].tolist() == expected
 
 
@@ -104,7 +109,7 @@ def test_a_head_runs_once_for_a_pass():
     detector, run = passes(tiny.retinanet())
     calls = []
     detector.bbox_head.register_forward_hook(lambda *_: calls.append(1))
-    view, = build_views(detector)
+    (view,) = build_views(detector)
     calls.clear()
     view.distill_pair(run, run)
     view.levels(run)
@@ -112,21 +117,34 @@ def test_a_head_runs_once_for_a_pass():
 
 
 def test_views_follow_the_heads_that_exist():
-    names = {kind: [view.name for view in build_views(MMDET_MODELS.build(make()))]
-             for kind, make in tiny.DETECTORS.items()}
+    names = {
+        kind: [view.name for view in build_views(MMDET_MODELS.build(make()))] for kind, make in tiny.DETECTORS.items()
+    }
     assert names == dict(retinanet=['bbox'], fcos=['bbox'], faster_rcnn=['rpn', 'roi'])
 
 
 def test_atss_needs_no_code_of_its_own():
     """An anchor head with a quality score, deltas and adaptive targets."""
     config = tiny.retinanet()
-    config.update(type='ATSS', bbox_head=dict(
-        type='ATSSHead', num_classes=3, in_channels=32, stacked_convs=1, feat_channels=16,
-        norm_cfg=tiny.GN, bbox_coder=tiny.DELTAS, loss_cls=tiny.FOCAL,
-        anchor_generator=dict(type='AnchorGenerator', octave_base_scale=8, scales_per_octave=1, ratios=[1.0],
-                              strides=[8, 16, 32, 64]),
-        loss_bbox=dict(type='GIoULoss'), loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True)),
-        train_cfg=dict(assigner=dict(type='ATSSAssigner', topk=3), allowed_border=-1, pos_weight=-1, debug=False))
+    config.update(
+        type='ATSS',
+        bbox_head=dict(
+            type='ATSSHead',
+            num_classes=3,
+            in_channels=32,
+            stacked_convs=1,
+            feat_channels=16,
+            norm_cfg=tiny.GN,
+            bbox_coder=tiny.DELTAS,
+            loss_cls=tiny.FOCAL,
+            anchor_generator=dict(
+                type='AnchorGenerator', octave_base_scale=8, scales_per_octave=1, ratios=[1.0], strides=[8, 16, 32, 64]
+            ),
+            loss_bbox=dict(type='GIoULoss'),
+            loss_centerness=dict(type='CrossEntropyLoss', use_sigmoid=True),
+        ),
+        train_cfg=dict(assigner=dict(type='ATSSAssigner', topk=3), allowed_border=-1, pos_weight=-1, debug=False),
+    )
     model = tiny.build_sed(config)
     assert isinstance(model.student.bbox_head, ATSSHead)
     losses = tiny.losses_of(model, tiny.make_batch())

@@ -1,4 +1,5 @@
 """mmdet's detection transformers, as its own configs set them up but smaller: each takes part in SED."""
+
 import pytest
 import tiny
 import torch
@@ -20,11 +21,22 @@ WORKING = dict(
     refine=('deformable_detr/deformable-detr-refine_r50_16xb2-50e_coco', 'sigmoid', False),
     two_stage=('deformable_detr/deformable-detr-refine-twostage_r50_16xb2-50e_coco', 'sigmoid', True),
     dino=('dino/dino-4scale_r50_8xb2-12e_coco', 'sigmoid', True),
-    ddq=('ddq/ddq-detr-4scale_r50_8xb2-12e_coco', 'sigmoid', True))
+    ddq=('ddq/ddq-detr-4scale_r50_8xb2-12e_coco', 'sigmoid', True),
+)
 QUERIES = 8
 #: What makes a detection transformer small, wherever in its config it stands.
-SMALL = dict(num_layers=2, feedforward_channels=64, num_queries=QUERIES, dropout=0.0, ffn_drop=0.0, drop_prob=0.0,
-             attn_drop=0.0, proj_drop=0.0, num_classes=tiny.CLASSES, max_per_img=QUERIES)
+SMALL = dict(
+    num_layers=2,
+    feedforward_channels=64,
+    num_queries=QUERIES,
+    dropout=0.0,
+    ffn_drop=0.0,
+    drop_prob=0.0,
+    attn_drop=0.0,
+    proj_drop=0.0,
+    num_classes=tiny.CLASSES,
+    max_per_img=QUERIES,
+)
 
 
 def smaller(node):
@@ -39,7 +51,7 @@ def small(name):
     config = smaller(get_config(f'mmdet::{WORKING[name][0]}.py').model.to_dict())
     config.pop('data_preprocessor')
     channels = config['neck']['in_channels']
-    config['neck']['in_channels'] = [32, 64, 128][-len(channels):]
+    config['neck']['in_channels'] = [32, 64, 128][-len(channels) :]
     return dict(config, backbone=tiny.backbone(config['backbone']['out_indices']))
 
 
@@ -87,7 +99,7 @@ def test_student_in_training_and_evaluated_teacher_give_the_same_rows(name):
     """The queries that predict and no others, though the student trains; so no labels are asked for."""
     model = sed(name)
     full, same, half = passes(model)
-    view, = model.views
+    (view,) = model.views
     for pair in (view.distill_pair(full, same), view.scale_pair(full, half, 1)):
         for side in pair:
             columns = tiny.CLASSES + (WORKING[name][1] == 'softmax')

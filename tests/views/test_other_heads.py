@@ -1,4 +1,5 @@
 """mmdet's other dense heads, as its own configs set them up: each takes part in SED or is refused with its reason."""
+
 import math
 
 import pytest
@@ -28,14 +29,16 @@ KNOWN = dict(
     PAAHead=('paa/paa_r50_fpn_1x_coco', 'deltas'),
     DDODHead=('ddod/ddod_r50_fpn_1x_coco', 'deltas'),
     PISARetinaHead=('pisa/retinanet-r50_fpn_pisa_1x_coco', 'deltas'),
-    NASFCOSHead=('nas_fcos/nas-fcos_r50-caffe_fpn_nashead-gn-head_4xb4-1x_coco', 'pixels'))
+    NASFCOSHead=('nas_fcos/nas-fcos_r50-caffe_fpn_nashead-gn-head_4xb4-1x_coco', 'pixels'),
+)
 #: Heads that work once the config names the unit of their boxes.
 GIVEN = dict(
     AutoAssignHead=('autoassign/autoassign_r50-caffe_fpn_1x_coco', 'pixels'),
     FoveaHead=('foveabox/fovea_r50_fpn_4xb4-1x_coco', 'deltas'),
     FSAFHead=('fsaf/fsaf_r50_fpn_1x_coco', 'deltas'),
     YOLOXHead=('yolox/yolox_tiny_8xb8-300e_coco', 'deltas'),
-    CenterNetUpdateHead=('centernet/centernet-update_r50-caffe_fpn_ms-1x_coco', 'strides'))
+    CenterNetUpdateHead=('centernet/centernet-update_r50-caffe_fpn_ms-1x_coco', 'strides'),
+)
 #: Heads that are refused: config, and words of the reason.
 REFUSED = dict(
     VFNetHead=('vfnet/vfnet_r50_fpn_1x_coco', r'3 outputs with \[\d+, 4, 4\] channels'),
@@ -46,7 +49,8 @@ REFUSED = dict(
     YOLOV3Head=('yolo/yolov3_d53_8xb8-320-273e_coco', 'it has no cls_out_channels'),
     SSDHead=('ssd/ssd300_coco', 'another number of anchors at each level'),
     YOLACTHead=('yolact/yolact_r50_1xb8-55e_coco', 'by a softmax'),
-    DETRHead=('detr/detr_r50_8xb2-150e_coco', 'it has no prior_generator'))
+    DETRHead=('detr/detr_r50_8xb2-150e_coco', 'it has no prior_generator'),
+)
 WORKING = {**KNOWN, **GIVEN}
 
 
@@ -126,7 +130,7 @@ def test_equal_detectors_agree_and_scale_pairs_share_cells(name):
 
 def check_pair(first, second, priors):
     """Strides 16 and 32 of X take part, on the same grid as their partners; the second image ends at 150 x 120."""
-    rows = 2 * priors * sum((SIZE[0] // stride)**2 for stride in (16, 32))
+    rows = 2 * priors * sum((SIZE[0] // stride) ** 2 for stride in (16, 32))
     assert first.logits.shape == second.logits.shape == (rows, tiny.CLASSES)
     assert first.boxes.shape == second.boxes.shape == (rows, 1, 4)
     inside = sum(math.ceil(h / stride) * math.ceil(w / stride) for stride in (16, 32) for h, w in (SIZE, (150, 120)))

@@ -1,4 +1,5 @@
 """Queries of a DETR: the matching of two passes, and the padding that the transformer is told of."""
+
 from itertools import permutations
 
 import numpy as np
@@ -33,8 +34,7 @@ def js(p, q):
 
 def giou_loss(a, b):
     """1 - GIoU of two boxes (cx, cy, w, h)."""
-    (x1, y1, x2, y2), (u1, v1, u2, v2) = [
-        (cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2) for cx, cy, w, h in (a, b)]
+    (x1, y1, x2, y2), (u1, v1, u2, v2) = [(cx - w / 2, cy - h / 2, cx + w / 2, cy + h / 2) for cx, cy, w, h in (a, b)]
     both = max(min(x2, u2) - max(x1, u1), 0) * max(min(y2, v2) - max(y1, v1), 0)
     union = (x2 - x1) * (y2 - y1) + (u2 - u1) * (v2 - v1) - both
     hull = (max(x2, u2) - min(x1, u1)) * (max(y2, v2) - min(y1, v1))
@@ -49,8 +49,9 @@ def costs(first, second, activation, weight):
         if activation == 'softmax':
             divergence = js(softmax(z1[i]), softmax(z2[j]))
         else:
-            divergence = sum(js(np.array([p, 1 - p]), np.array([q, 1 - q]))
-                             for p, q in zip(sigmoid(z1[i]), sigmoid(z2[j])))
+            divergence = sum(
+                js(np.array([p, 1 - p]), np.array([q, 1 - q])) for p, q in zip(sigmoid(z1[i]), sigmoid(z2[j]))
+            )
         table[i, j] = divergence + weight * giou_loss(b1[i], b2[j])
     return table
 
@@ -72,8 +73,7 @@ def test_no_other_matching_costs_less(activation, sizes):
     assert len(set(rows)) == len(set(columns)) == min(sizes)
     flip = sizes[0] > sizes[1]
     cheap = table.T if flip else table
-    best = min(sum(cheap[i, j] for i, j in enumerate(order))
-               for order in permutations(range(max(sizes)), min(sizes)))
+    best = min(sum(cheap[i, j] for i, j in enumerate(order)) for order in permutations(range(max(sizes)), min(sizes)))
     assert table[rows, columns].sum() == pytest.approx(best, abs=1e-5)
 
 
@@ -169,8 +169,10 @@ def test_the_transformer_masks_what_lies_outside_of_each_image(detector, factor)
     run = Pass(detector, (torch.randn(2, 32, padded[0] // 4, padded[1] // 4),), metas, padded)
     masks = padding_masks(detector, run)
     for mask, (height, width) in zip(masks, images):
-        expected = [[row * 4 >= height or column * 4 >= width for column in range(mask.shape[1])]
-                    for row in range(mask.shape[0])]
+        expected = [
+            [row * 4 >= height or column * 4 >= width for column in range(mask.shape[1])]
+            for row in range(mask.shape[0])
+        ]
         assert mask.tolist() == expected
     assert masks[1].any() and not masks[1].all()
 
@@ -180,8 +182,8 @@ def test_what_lies_in_the_padding_has_no_influence():
     samples = [tiny.sample(image) for image in IMAGES]
     feats = torch.randn(2, 32, 16, 24)
     other = feats.clone()
-    other[1, :, -(-41 // 4):] += 5
-    other[1, :, :, -(-70 // 4):] += 5
+    other[1, :, -(-41 // 4) :] += 5
+    other[1, :, :, -(-70 // 4) :] += 5
     metas = [dict(sample.metainfo) for sample in samples]
     view = model.views[0]
     with torch.no_grad():
@@ -210,14 +212,17 @@ def test_dropout_is_the_students_alone():
     data = model.data_preprocessor(tiny.make_batch(), True)
     answers = {}
     for name in ('student', 'teacher'):
-        run = [model.run(getattr(model, name), data['inputs']['unsup_student'], data['data_samples']['unsup_student'])
-               for _ in range(2)]
+        run = [
+            model.run(getattr(model, name), data['inputs']['unsup_student'], data['data_samples']['unsup_student'])
+            for _ in range(2)
+        ]
         answers[name] = [model.views[0].queries(one)[0] for one in run]
     assert torch.equal(*answers['teacher']) and not torch.equal(*answers['student'])
 
 
-@pytest.mark.parametrize('options, words', [
-    (dict(layers='first'), "layers is 'first'"), (dict(lambda_=-1.0), 'lambda_ is -1.0')])
+@pytest.mark.parametrize(
+    'options, words', [(dict(layers='first'), "layers is 'first'"), (dict(lambda_=-1.0), 'lambda_ is -1.0')]
+)
 def test_unknown_options_are_refused(options, words):
     with pytest.raises(UserError, match=words):
         QueryView(**options)

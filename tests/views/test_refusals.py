@@ -1,4 +1,5 @@
 """What cannot be paired is refused when the model is built, with a sentence that names its type."""
+
 import copy
 
 import pytest
@@ -26,22 +27,48 @@ def with_head(head, **changes):
 def test_a_cascade():
     config = tiny.faster_rcnn()
     head = config['roi_head']
-    config.update(type='CascadeRCNN', roi_head=dict(
-        head, type='CascadeRoIHead', num_stages=2, stage_loss_weights=[1, 0.5],
-        bbox_head=[copy.deepcopy(head['bbox_head']) for _ in range(2)]))
+    config.update(
+        type='CascadeRCNN',
+        roi_head=dict(
+            head,
+            type='CascadeRoIHead',
+            num_stages=2,
+            stage_loss_weights=[1, 0.5],
+            bbox_head=[copy.deepcopy(head['bbox_head']) for _ in range(2)],
+        ),
+    )
     config['train_cfg'] = dict(config['train_cfg'], rcnn=[config['train_cfg']['rcnn']] * 2)
     refuse(config, 'CascadeRoIHead is no StandardRoIHead')
 
 
 def test_yolox():
-    refuse(with_head(dict(type='YOLOXHead', num_classes=3, in_channels=32, feat_channels=16, stacked_convs=1,
-                          strides=STRIDES), train_cfg=None), 'YOLOXHead')
+    refuse(
+        with_head(
+            dict(type='YOLOXHead', num_classes=3, in_channels=32, feat_channels=16, stacked_convs=1, strides=STRIDES),
+            train_cfg=None,
+        ),
+        'YOLOXHead',
+    )
 
 
 def test_vfnet():
-    refuse(with_head(dict(type='VFNetHead', num_classes=3, in_channels=32, feat_channels=16, stacked_convs=1,
-                          strides=STRIDES, norm_cfg=tiny.GN, use_atss=False,
-                          regress_ranges=((-1, 16), (16, 32), (32, 64), (64, 1e8))), train_cfg=None), 'VFNetHead')
+    refuse(
+        with_head(
+            dict(
+                type='VFNetHead',
+                num_classes=3,
+                in_channels=32,
+                feat_channels=16,
+                stacked_convs=1,
+                strides=STRIDES,
+                norm_cfg=tiny.GN,
+                use_atss=False,
+                regress_ranges=((-1, 16), (16, 32), (32, 64), (64, 1e8)),
+            ),
+            train_cfg=None,
+        ),
+        'VFNetHead',
+    )
 
 
 def test_a_head_that_wants_more_than_feature_maps():
@@ -54,11 +81,26 @@ def test_a_head_that_wants_more_than_feature_maps():
 
 
 def test_ssd():
-    refuse(with_head(dict(
-        type='SSDHead', num_classes=3, in_channels=(32,) * 4, bbox_coder=tiny.DELTAS,
-        anchor_generator=dict(type='SSDAnchorGenerator', scale_major=False, input_size=96, strides=STRIDES,
-                              ratios=([2], [2, 3], [2, 3], [2]), min_sizes=[8, 16, 32, 64],
-                              max_sizes=[16, 32, 64, 96]))), 'SSDHead')
+    refuse(
+        with_head(
+            dict(
+                type='SSDHead',
+                num_classes=3,
+                in_channels=(32,) * 4,
+                bbox_coder=tiny.DELTAS,
+                anchor_generator=dict(
+                    type='SSDAnchorGenerator',
+                    scale_major=False,
+                    input_size=96,
+                    strides=STRIDES,
+                    ratios=([2], [2, 3], [2, 3], [2]),
+                    min_sizes=[8, 16, 32, 64],
+                    max_sizes=[16, 32, 64, 96],
+                ),
+            )
+        ),
+        'SSDHead',
+    )
 
 
 def test_a_softmax_over_anchors():
@@ -66,9 +108,14 @@ def test_a_softmax_over_anchors():
 
 
 def test_strides_of_which_none_is_twice_another():
-    refuse(tiny.retinanet(anchor_generator=dict(
-        type='AnchorGenerator', octave_base_scale=2, scales_per_octave=1, ratios=[1.0], strides=[8, 32])),
-        r'RetinaHead has strides \[8, 32\]')
+    refuse(
+        tiny.retinanet(
+            anchor_generator=dict(
+                type='AnchorGenerator', octave_base_scale=2, scales_per_octave=1, ratios=[1.0], strides=[8, 32]
+            )
+        ),
+        r'RetinaHead has strides \[8, 32\]',
+    )
 
 
 def test_a_detector_without_known_heads():

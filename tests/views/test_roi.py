@@ -1,4 +1,5 @@
 """Joint proposals of the second stage."""
+
 import pytest
 import tiny
 import torch
@@ -49,8 +50,7 @@ def test_scale_pairs_join_both_sets_in_the_pixels_of_each(passes, shift, monkeyp
     full, small = passes.run(), passes.run(shift)
     pooled = {}
     rows = passes.view.rows
-    monkeypatch.setattr(passes.view, 'rows',
-                        lambda run, boxes: pooled.update({id(run): boxes}) or rows(run, boxes))
+    monkeypatch.setattr(passes.view, 'rows', lambda run, boxes: pooled.update({id(run): boxes}) or rows(run, boxes))
     pair = passes.view.scale_pair(full, small, shift)
     own, other = passes.view.propose(full), passes.view.propose(small)
     assert any(len(a) != len(b) or not torch.equal(a, b * 2**shift) for a, b in zip(own, other))

@@ -1,4 +1,5 @@
 """Detectors on a single feature map: anchors of X and X^ that are the same box of the image pair, and no others."""
+
 import numpy as np
 import pytest
 import tiny
@@ -41,7 +42,7 @@ def made_up(detector, factor=1):
 def boxes_of_x(run, detector, factor):
     """Every anchor of a pass in the pixels of X, image, row, column and anchor: (2 H W A, 4)."""
     grid = run.once('rpn_head', None)[0][0].shape[-2:]
-    anchors, = detector.rpn_head.prior_generator.grid_priors([grid], device='cpu')
+    (anchors,) = detector.rpn_head.prior_generator.grid_priors([grid], device='cpu')
     return np.concatenate([anchors.numpy() * factor] * 2)
 
 
@@ -90,8 +91,13 @@ def test_scale_index_k_pairs_with_k_minus_s():
 def test_cells_in_the_padding_take_no_part():
     detector = MMDET_MODELS.build(with_anchors())
     full, small = build_views(detector)[0].scale_pair(made_up(detector), made_up(detector, 2), 1)
-    expected = [row * 32 < height and column * 32 < width for height, width in IMAGES
-                for row in range(4) for column in range(6) for _ in range(9)]
+    expected = [
+        row * 32 < height and column * 32 < width
+        for height, width in IMAGES
+        for row in range(4)
+        for column in range(6)
+        for _ in range(9)
+    ]
     assert full.valid.tolist() == small.valid.tolist() == expected and 0 < sum(expected) < len(expected)
 
 
@@ -102,9 +108,15 @@ def test_a_rate_without_a_partner_is_refused():
         view.scale_pair(made_up(detector), made_up(detector, 4), 2)
 
 
-@pytest.mark.parametrize('changes, words', [
-    (dict(scales=[8]), r'anchor scales \[8.0\]'), (dict(scales=[2, 3, 5]), r'anchor scales \[2.0, 3.0, 5.0\]'),
-    (dict(scales=[2, 6]), 'powers of two apart'), (dict(center_offset=0.5), 'center_offset 0.5')])
+@pytest.mark.parametrize(
+    'changes, words',
+    [
+        (dict(scales=[8]), r'anchor scales \[8.0\]'),
+        (dict(scales=[2, 3, 5]), r'anchor scales \[2.0, 3.0, 5.0\]'),
+        (dict(scales=[2, 6]), 'powers of two apart'),
+        (dict(center_offset=0.5), 'center_offset 0.5'),
+    ],
+)
 def test_anchors_of_which_none_is_twice_another_are_refused(changes, words):
     with pytest.raises(UserError, match='RPNHead has one feature map with .*' + words):
         build_views(MMDET_MODELS.build(with_anchors(**changes)))
@@ -137,7 +149,7 @@ class BoxFinder(BaseModule):
         ys, xs = (torch.nonzero((image[0] < 0).any(dim)).flatten() for dim in (1, 0))
         box = torch.stack([xs[0], ys[0], xs[-1] + 1, ys[-1] + 1]) + self.flaw
         grid = [side // STRIDE for side in image.shape[-2:]]
-        anchors, = self.anchors.grid_priors([grid], device='cpu')
+        (anchors,) = self.anchors.grid_priors([grid], device='cpu')
         deltas = self.coder.encode(anchors, box.expand_as(anchors)).reshape(*grid, -1).permute(2, 0, 1)
         return torch.cat([deltas, -deltas]).clamp(min=0)
 
@@ -155,8 +167,9 @@ def largest_gap(flaw):
     head.rpn_reg.weight.data = torch.cat([torch.eye(count), -torch.eye(count)], 1)[..., None, None]
     image = torch.ones(1, 3, *SIZE)
     image[..., 16:80, 40:136] = -1
-    runs = [Pass(detector, detector.extract_feat(shrink(image, shift)), [dict(img_shape=SIZE)], SIZE)
-            for shift in (0, 1)]
+    runs = [
+        Pass(detector, detector.extract_feat(shrink(image, shift)), [dict(img_shape=SIZE)], SIZE) for shift in (0, 1)
+    ]
     full, small = build_views(detector)[0].scale_pair(*runs, 1)
     assert full.boxes.abs().max() > 1
     return (full.boxes - small.boxes).abs().max()
@@ -170,8 +183,9 @@ def test_an_equivariant_detector_has_the_same_deltas_on_both_sides():
 @pytest.mark.parametrize('make', [tiny.c4, tiny.dc5])
 def test_odd_grids_match(make):
     """A divisor of 16 under a stride of 16: X has grids of 5 x 7 cells, and X^ rounds up to 3 x 4."""
-    preprocessor = dict(tiny.PREPROCESSOR, data_preprocessor=dict(
-        tiny.PREPROCESSOR['data_preprocessor'], pad_size_divisor=16))
+    preprocessor = dict(
+        tiny.PREPROCESSOR, data_preprocessor=dict(tiny.PREPROCESSOR['data_preprocessor'], pad_size_divisor=16)
+    )
     model = tiny.build_sed(make(), data_preprocessor=preprocessor)
     losses = tiny.losses_of(model, tiny.make_batch(size=(75, 110)))
     assert losses['rpn_loss_scale_cls'].isfinite() and losses['rpn_loss_scale_bbox'] > 0
