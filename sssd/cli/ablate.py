@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
@@ -48,7 +49,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default={},
         help='config options for every run, the start included',
     )
-    parser.add_argument('--out', help='results file (default: benchmarks/results/ablation_TABLE_DATA.json)')
+    parser.add_argument('--out', help='results file (default: ablation_TABLE_DATA.json in the work directory)')
     parser.add_argument('--work-dir', help='default: work_dirs/ablations/DATA, shared by the tables')
     parser.add_argument('--table', action='store_true', dest='show', help='only show the results file')
     parser.add_argument('--markdown', action='store_true', help='the same in Markdown')
@@ -61,10 +62,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     budget = Budget(args.iters, args.start_iters, args.amp, args.quick, args.cfg_options)
     table = load_table(args.table, args.data, budget)
     runs = table.select(args.only)
-    results = ResultsFile(args.out or f'benchmarks/results/{table.study.name}.json', table.study.name)
+    work_dir = Path(args.work_dir or f'work_dirs/ablations/{table.shared}')
+    results = ResultsFile(args.out or work_dir / f'{table.study.name}.json', table.study.name)
     console = Console()
     if runs and not (args.show or args.markdown):
-        work_dir = args.work_dir or f'work_dirs/ablations/{table.shared}'
         runner = StudyRunner(table.study, results, work_dir, trials=table.trials, reporter=Reporter(console))
         check_results(runner)
         try:

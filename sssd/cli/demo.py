@@ -11,7 +11,7 @@ from rich.console import Console
 from sssd.cli.study import run
 from sssd.report.scalars import read_curves
 from sssd.report.tables import shares
-from sssd.studies.results import ResultsFile
+from sssd.studies.results import RESULTS, ResultsFile
 from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import load_spec
 from sssd.studies.watch import Reporter
@@ -20,7 +20,7 @@ SPEC = 'configs/sizes/toy_study.py'
 #: The study's runs that the demo shows, and how.
 SHOWN = {'few': 'supervised', 'sed': 'SED'}
 NAMES = {'start': 'shared start', **SHOWN}
-CURVES, SHEET, RESULTS = 'curves.png', 'contact_sheet.png', 'results.json'
+CURVES, SHEET = 'curves.png', 'contact_sheet.png'
 #: Where a checkout keeps the whole study: the run with all labels, for which the demo has no time.
 KEPT = Path('benchmarks/results/sizes_toy.json')
 

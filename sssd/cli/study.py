@@ -12,7 +12,7 @@ from rich.console import Console
 from sssd.cli._config import CfgOptions
 from sssd.errors import UserError
 from sssd.report.tables import study_tables
-from sssd.studies.results import ResultsFile
+from sssd.studies.results import RESULTS, ResultsFile
 from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import StudySpec, load_spec
 from sssd.studies.watch import Reporter
@@ -24,12 +24,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a study from its specification."""
     args = parse_args(argv)
     spec = load_spec(args.spec, args.cfg_options, args.quick)
-    results = ResultsFile(args.results or f'benchmarks/results/{spec.name}.json', spec.name)
+    work_dir = Path(args.work_dir or f'work_dirs/studies/{spec.name}')
+    results = ResultsFile(args.results or work_dir / RESULTS, spec.name)
     console = Console()
     if args.table or args.markdown:
         show(console, spec, results, markdown=args.markdown)
         return 0
-    work_dir = Path(args.work_dir or f'work_dirs/studies/{spec.name}')
     runner = StudyRunner(spec, results, work_dir, reporter=Reporter(console))
     return run(runner, args.seeds, args.runs)
 
@@ -45,7 +45,7 @@ def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument('spec', help="the study's specification, a config")
     parser.add_argument('--seeds', type=int, nargs='+', help='only these')
     parser.add_argument('--runs', nargs='+', help='only the runs so named')
-    parser.add_argument('--results', help='default: benchmarks/results/<name>.json')
+    parser.add_argument('--results', help='results file (default: results.json in the work directory)')
     parser.add_argument('--work-dir', help='default: work_dirs/studies/<name>')
     parser.add_argument('--table', action='store_true', help='only print the results file')
     parser.add_argument('--markdown', action='store_true', help='the same in Markdown')
@@ -127,7 +127,8 @@ def show(
     entries = results.entries()
     if not entries:
         raise UserError(
-            f'{results.path} holds no results yet: run the study first, or name another file with --results'
+            f'{results.path} holds no results yet: run the study first, or name another file with --results '
+            '(those of this repository are in benchmarks/results/)'
         )
     for table in study_tables(entries, spec.name, spec.compare, names):
         if markdown:

@@ -87,21 +87,29 @@ def scalar_files(work_dir: Path) -> list[Path]:
     return found
 
 
+def read_lines(text: str) -> Iterator[dict]:
+    """The lines of a scalar file as MMEngine wrote them; one that was cut off is left out.
+
+    A line of training has the key ``iter``, one of an evaluation has not.
+    """
+    for line in text.splitlines():
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:  # the writer was killed in mid-line
+            continue
+        if isinstance(record, dict):
+            yield record
+
+
 def _records(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
     """The lines of one file as (iteration, values).
 
     MMEngine's default gives validation lines an epoch for a step, which is
     always 0 in iteration-based training; such a line belongs to the last
-    iteration logged before it.  Only training lines have the key ``iter``.
+    iteration logged before it.
     """
     last = 0
-    for line in path.read_text().splitlines():
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError:  # the writer was killed in mid-line
-            continue
-        if not isinstance(record, dict):
-            continue
+    for record in read_lines(path.read_text()):
         last = max(last, int(record.get('step', 0)))
         values = {
             name: float(value)

@@ -7,6 +7,9 @@ from pathlib import Path
 from sssd.errors import UserError
 from sssd.studies.locks import directory_lock
 
+#: The name of a study's results file in its work directory.
+RESULTS = 'results.json'
+
 
 class ResultsFile:
     """A JSON file with one entry per (run, seed).

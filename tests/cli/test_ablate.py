@@ -45,7 +45,7 @@ def ablate(*words):
 
 
 def results(table):
-    return json.loads(Path(f'benchmarks/results/ablation_{table}_mine.json').read_text())
+    return json.loads(Path(f'work_dirs/ablations/mine/ablation_{table}_mine.json').read_text())
 
 
 def told(run):
@@ -83,7 +83,7 @@ def test_a_run_whose_checkpoints_are_gone_is_trained_and_tested_anew(stubs, caps
     Path('break').touch()
     assert ablate('table7', '--only', 'few') == 2
     Path('break').unlink()
-    path = Path('benchmarks/results/ablation_table7_mine.json')
+    path = Path('work_dirs/ablations/mine/ablation_table7_mine.json')
     content = results('table7')
     content['runs'][-1].update(seconds=-7, trials={'480': dict(AP=99.0)})
     path.write_text(json.dumps(content))

@@ -43,7 +43,7 @@ def test_study_ends_with_tables_and_a_results_file(capsys):
     out = capsys.readouterr().out
     # few: 13 (teacher); all: 23; sed: 18
     assert 'Share of the headroom recovered' in out and '50%' in out
-    results = json.loads(Path('benchmarks/results/small.json').read_text())
+    results = json.loads(Path('work_dirs/studies/small/results.json').read_text())
     assert [entry['run'] for entry in results['runs']] == ['few', 'sed', 'all']
     assert Path('work_dirs/studies/small/seed0/sed/iter_2.pth').is_file()
     assert run_cli(command.main, ['spec.py']) == 0
@@ -82,7 +82,12 @@ def test_failed_run_ends_with_a_sentence_and_a_status(capsys):
     status = run_cli(command.main, ['spec.py', '--cfg-options', 'stub.fail_at=1'])
     assert status == 2
     err = capsys.readouterr().err
-    assert 'few, seed 0 failed' in err and 'study_run.log' in err and 'Traceback' not in err
+    assert (
+        'few, seed 0 failed' in err
+        and 'RuntimeError: the stub fails as asked' in err
+        and 'study_run.log' in err
+        and 'Traceback' not in err
+    )
 
 
 def test_options_and_seeds_of_the_command_line(capsys):
