@@ -9,7 +9,17 @@ from sssd.compat import check_stack, trust_checkpoint_types
 
 __version__ = '0.1.0'
 
-REGISTERING = ('sssd.data', 'sssd.optim', 'sssd.hooks', 'sssd.losses', 'sssd.views', 'sssd.guides', 'sssd.detectors')
+#: The subpackages and modules that add something to a registry of MMEngine's.
+REGISTERING = (
+    'sssd.checkpoints.pretrained',
+    'sssd.data',
+    'sssd.optim',
+    'sssd.hooks',
+    'sssd.losses',
+    'sssd.views',
+    'sssd.guides',
+    'sssd.detectors',
+)
 
 
 def register_all_modules() -> None:

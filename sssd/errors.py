@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 EXIT_USER_ERROR = 2
+#: How the sentence begins that a command prints.
+PREFIX = 'sssd: error: '
 
 
 class UserError(ValueError):
@@ -47,5 +49,5 @@ def run_cli(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
     except UserError as error:
         first = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
         if first or isinstance(error, LocalError):
-            print(f'sssd: error: {error}', file=sys.stderr, flush=True)
+            print(f'{PREFIX}{error}', file=sys.stderr, flush=True)
         return EXIT_USER_ERROR

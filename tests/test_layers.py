@@ -19,7 +19,7 @@ FLOORS = (
     {'detectors'},
     {'views', 'guides', 'hooks', 'data'},
     {'losses', 'optim'},
-    {'schedules', 'places', 'progress', 'provenance'},
+    {'schedules', 'places', 'progress', 'provenance', 'locks'},
     {'errors', 'registry', 'compat'},
 )
 #: Floors are not enough here: parts of training that know nothing of each other.

@@ -6,6 +6,7 @@ import os
 from mmengine.config import Config, DictAction
 from mmengine.runner import find_latest_checkpoint
 
+from sssd.checkpoints.pretrained import fetch
 from sssd.errors import UserError
 from sssd.places import find_config, read_config
 
@@ -85,13 +86,19 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def require_file(path: str | None, what: str) -> None:
-    """Refuse a local file that is not there; addresses such as ``https://`` pass.
+    """Refuse a file that is not there; one with an address such as ``https://`` is downloaded.
 
     Args:
         path: The file; None passes.
         what: What the file is, for the sentence: ``'checkpoint'``.
+
+    Raises:
+        UserError: Naming it.
     """
-    if path is None or '://' in path or os.path.isfile(os.path.expanduser(path)):
+    if path is None or os.path.isfile(os.path.expanduser(path)):
+        return
+    if '://' in path:
+        fetch(path)
         return
     raise UserError(f'{what} {path} does not exist: check the path.')
 

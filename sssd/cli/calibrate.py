@@ -13,6 +13,7 @@ from sssd.calibration.measure import Calibration
 from sssd.calibration.override import override_text
 from sssd.calibration.search import Goal
 from sssd.calibration.view import CalibrationView
+from sssd.checks.weights import require_weights
 from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, load_config, require_file
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
@@ -79,6 +80,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = load_config(args)
     out, options = place_of(args, cfg.work_dir), list(args.cfg_options or {})
     require_file(cfg.get('load_from'), 'checkpoint')
+    require_weights(cfg, args.config)
     seed = args.seed if args.seed is not None else (cfg.get('randomness') or {}).get('seed') or 0
     command = shlex.join(['python', '-m', 'sssd', 'calibrate', *(sys.argv[2:] if argv is None else argv)])
     base = find_config(args.config)

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sssd.checks.data import check_data, check_files
+from sssd.checks.weights import missing_weights
 from sssd.cli._config import config_of
 from sssd.data.image_folder import list_images
 from sssd.datasets.json_io import read_coco
@@ -66,6 +67,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print('labelled boxes:', ', '.join(f'{name} {count}' for name, count in boxes.items()))
     for line in write_checked(folder, texts):
         print(line)
+    config = str(folder / 'sed.py')
+    for sentence in missing_weights(config_of(config), config):
+        print(f'note: {sentence}')
     print(next_steps(folder, args.gpus))
     return 0
 

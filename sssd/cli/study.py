@@ -9,12 +9,13 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sssd.checks.weights import require_weights
 from sssd.cli._config import CfgOptions
 from sssd.errors import UserError
 from sssd.report.tables import study_tables
 from sssd.studies.results import ResultsFile
 from sssd.studies.runner import StudyRunner
-from sssd.studies.spec import StudySpec, load_spec
+from sssd.studies.spec import StudySpec, load_config, load_spec
 from sssd.studies.watch import Reporter
 
 EXIT_INTERRUPTED = 130
@@ -84,6 +85,7 @@ def run(
 def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence[str] | None) -> int:
     """Run what a study lacks; returns 0, or 130 after an interruption."""
     console = runner.reporter.console
+    require_all_weights(runner, seeds, runs)
     try:
         with _interrupted_by_sigterm():
             jobs = runner.run(seeds, runs)
@@ -93,6 +95,18 @@ def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence
     if not jobs:
         console.print(f'Nothing to run: {runner.results.path} holds it all.', soft_wrap=True, highlight=False)
     return 0
+
+
+def require_all_weights(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence[str] | None) -> None:
+    """Have the pretrained weights with an address that the runs to do begin with, before the first of them is.
+
+    Files without one may be what another run of the study leaves.
+
+    Raises:
+        UserError: For the first that cannot be had.
+    """
+    for run, seed in {job.run.name: (job.run, job.seed) for job in runner.jobs(seeds, runs)}.values():
+        require_weights(load_config(run, seed), run.config, local=False)
 
 
 @contextmanager

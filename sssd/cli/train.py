@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
 from sssd.checks.checkpoint import refuse_weights_of_nothing
+from sssd.checks.weights import require_weights
 from sssd.cli._config import add_common_arguments, load_config, require_file, require_latest_checkpoint
 from sssd.cli._dist import process_group
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
@@ -119,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.auto_scale_lr:
         scale_lr(cfg, args.config)
     checkpoint = set_start(cfg, args.resume)
+    require_weights(cfg, args.config)
     with process_group(cfg, args.launcher), missing_files_explained(args.config):
         train(cfg, checkpoint)
     return 0

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from sssd import provenance
 from sssd.errors import UserError
-from sssd.studies.child import run_child
+from sssd.locks import directory_lock
+from sssd.studies.child import failure, run_child, size_of
 from sssd.studies.job import Job, make_job
-from sssd.studies.locks import directory_lock
 from sssd.studies.results import ResultsFile
 from sssd.studies.spec import START, StudySpec
 from sssd.studies.trial import TEST_COMMAND, Trial
@@ -193,13 +193,10 @@ class StudyRunner:
         state['attempts'].append(attempt)
         job.work_dir.mkdir(parents=True, exist_ok=True)
         job.write_state(state)
+        begin = size_of(job.log)
         code = self._watch(job, state, job.arguments(resume_from))
         if code != 0:
-            raise UserError(
-                f'the run {job.title} failed with exit status '
-                f'{code}: see the end of {job.log}, mend it and '
-                'call the study again; what is done is kept'
-            )
+            raise UserError(failure(f'the run {job.title}', code, job.log, begin))
         if not job.evaluations():
             raise UserError(
                 f'the run {job.title} logged no evaluation '

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from sssd.errors import UserError
 from sssd.report.scalars import METRICS
-from sssd.studies.child import run_child
+from sssd.studies.child import failure, run_child, size_of
 from sssd.studies.job import Job
 from sssd.studies.spec import load_config
 
@@ -87,14 +87,12 @@ class Trial:
         config, log = work_dir / 'config.py', work_dir / 'trial.log'
         self.config_of(load_config(job.run, job.seed)).dump(config)
         before = set(work_dir.glob('*/*.json'))
+        begin = size_of(log)
         words = [*command, str(config), str(job.last_checkpoint()), '--work-dir', str(work_dir)]
         code = run_child([*words, *['--tta'] * (len(self.parts) > 1)], log, {}, lambda offset: tick(log, offset))
         fresh = set(work_dir.glob('*/*.json')) - before
         if code != 0 or len(fresh) != 1:
-            raise UserError(
-                f'the test {self.name} of {job.title} failed with exit status {code}: see the end of '
-                f'{log}, mend it and call the study again; what is done is kept'
-            )
+            raise UserError(failure(f'the test {self.name} of {job.title}', code, log, begin))
         return metrics_of(json.loads(fresh.pop().read_text()))
 
 

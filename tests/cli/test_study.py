@@ -82,7 +82,11 @@ def test_failed_run_ends_with_a_sentence_and_a_status(capsys):
     status = run_cli(command.main, ['spec.py', '--cfg-options', 'stub.fail_at=1'])
     assert status == 2
     err = capsys.readouterr().err
-    assert 'few, seed 0 failed' in err and 'study_run.log' in err and 'Traceback' not in err
+    assert (
+        'few, seed 0 failed with exit status 1 (the stub fails as asked): see the end of' in err
+        and err.count('\n') == 1
+    )
+    assert 'study_run.log' in err and 'Traceback' not in err
 
 
 def test_options_and_seeds_of_the_command_line(capsys):

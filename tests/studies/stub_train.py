@@ -40,7 +40,7 @@ if config.stub.get('sleep'):
     time.sleep(config.stub.sleep)
 for step in range(first + 1, config.train_cfg.max_iters + 1):
     if step == config.stub.fail_at and not args.resume:
-        raise SystemExit('the stub fails as asked')
+        raise SystemExit('sssd: error: the stub fails as asked.')
     ap = (step + config.randomness.seed + config.stub.bonus) / 100
     print(f'mmengine - INFO - Iter(train) [{step}/{config.train_cfg.max_iters}]  eta: 0:00:01  loss: 0.5', flush=True)
     checkpoint = args.work_dir / f'iter_{step}.pth'
