@@ -10,15 +10,13 @@ from pathlib import Path
 from rich.console import Console
 
 from sssd.checks.weights import require_weights
-from sssd.cli._config import CfgOptions
-from sssd.errors import UserError
+from sssd.cli._parser import parse
+from sssd.errors import EXIT_INTERRUPTED, UserError
 from sssd.report.tables import study_tables
 from sssd.studies.results import ResultsFile
 from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import StudySpec, load_config, load_spec
 from sssd.studies.watch import Reporter
-
-EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -35,28 +33,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return run(runner, args.seeds, args.runs)
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog='python -m sssd study',
-        description='Run every run of a study with every seed. What the '
-        'results file holds already is skipped, and what was interrupted '
-        'goes on from its last checkpoint.',
-    )
-    parser.add_argument('spec', help="the study's specification, a config")
-    parser.add_argument('--seeds', type=int, nargs='+', help='only these')
-    parser.add_argument('--runs', nargs='+', help='only the runs so named')
-    parser.add_argument('--results', help='default: benchmarks/results/<name>.json')
-    parser.add_argument('--work-dir', help='default: work_dirs/studies/<name>')
-    parser.add_argument('--table', action='store_true', help='only print the results file')
-    parser.add_argument('--markdown', action='store_true', help='the same in Markdown')
-    parser.add_argument(
-        '--quick', action='store_true', help="with the specification's quick options: checks that all works"
-    )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='config options for every run'
-    )
-    return parser.parse_args(argv)
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments of ``sssd study``."""
+    return parse('study', argv)
 
 
 def run(
