@@ -13,7 +13,9 @@ from sssd.calibration.measure import Calibration
 from sssd.calibration.override import override_text
 from sssd.calibration.search import Goal
 from sssd.calibration.view import CalibrationView
-from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, load_config, require_file
+from sssd.checks.weights import require_weights
+from sssd.cli._config import load_config, require_file
+from sssd.cli._parser import parse
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 from sssd.places import find_config
@@ -23,36 +25,8 @@ NOTE = '# lambda '
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``python -m sssd calibrate``."""
-    parser = argparse.ArgumentParser(
-        prog='sssd calibrate',
-        description='Find, by a binary search over short trainings, the constant lambda at '
-        'which the distance is a wanted share of the loss (SSSD, Sec. 3.2), and write a config that trains with it. '
-        'Call it again to go on where it was interrupted.',
-    )
-    parser.add_argument('config', help='config file with a guided model')
-    parser.add_argument('--share', type=float, default=Goal.share, help='wanted share (default: %(default)s)')
-    parser.add_argument(
-        '--tolerance', type=float, default=Goal.tolerance, help='how far from it is good enough (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--iterations',
-        type=int,
-        default=300,
-        help='iterations of each training; the share is its mean over their second half (default: %(default)s)',
-    )
-    parser.add_argument('--low', type=float, default=Goal.low, help='smallest lambda at first (default: %(default)s)')
-    parser.add_argument('--high', type=float, default=Goal.high, help='largest lambda at first (default: %(default)s)')
-    parser.add_argument('--seed', type=int, help="default: the config's, else 0")
-    parser.add_argument(
-        '--out',
-        metavar='FILE.py',
-        help='config to write, its record beside it as FILE.json (default: <work_dir>/<config name>_calibrated.py)',
-    )
-    parser.add_argument('--work-dir', help='default: work_dir of the config, else ./work_dirs/<config name>')
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=CFG_OPTIONS_HELP)
-    parser.set_defaults(launcher='none', local_rank=0)
-    return parser.parse_args(argv)
+    """The arguments of ``sssd calibrate``."""
+    return parse('calibrate', argv)
 
 
 def place_of(args: argparse.Namespace, work_dir: str) -> Path:
@@ -79,6 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = load_config(args)
     out, options = place_of(args, cfg.work_dir), list(args.cfg_options or {})
     require_file(cfg.get('load_from'), 'checkpoint')
+    require_weights(cfg, args.config)
     seed = args.seed if args.seed is not None else (cfg.get('randomness') or {}).get('seed') or 0
     command = shlex.join(['python', '-m', 'sssd', 'calibrate', *(sys.argv[2:] if argv is None else argv)])
     base = find_config(args.config)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sssd.cli._parser import parse
 from sssd.cli.study import run
 from sssd.report.scalars import read_curves
 from sssd.report.tables import shares
@@ -47,19 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog='python -m sssd demo',
-        description='Train a supervised baseline and SED from the same start, '
-        'on the same labelled images of a toy data set and for the same '
-        'number of iterations; no label shows a large object. A second call '
-        'shows what the first one made.',
-    )
-    parser.add_argument('--quick', action='store_true', help='a few iterations only: checks that all works')
-    parser.add_argument('--work-dir', help='default: work_dirs/demo, or work_dirs/demo_quick')
-    parser.add_argument('--fresh', action='store_true', help='remove what is there and train')
-    return parser.parse_args(argv)
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments of ``sssd demo``."""
+    return parse('demo', argv)
 
 
 def headroom_line(runner: StudyRunner, seed: int, kept: Path) -> str | None:

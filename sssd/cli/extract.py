@@ -10,23 +10,13 @@ from mmengine.runner import CheckpointLoader
 
 from sssd.checks.checkpoint import GUIDED, refused_checkpoints_explained, weights_of
 from sssd.cli._config import require_file
+from sssd.cli._parser import parse
 from sssd.errors import UserError
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``python -m sssd extract``."""
-    parser = argparse.ArgumentParser(
-        prog='sssd extract', description='Write the weights of one part of a checkpoint, for a plain detector.'
-    )
-    parser.add_argument('checkpoint', help='checkpoint of a student and a teacher, or of a guided detector')
-    parser.add_argument('out', help='file to write')
-    parser.add_argument(
-        '--part',
-        choices=['teacher', 'student', 'detector'],
-        help='default: detector if the checkpoint is of a guided detector, else teacher; the label side is left out '
-        'of each',
-    )
-    return parser.parse_args(argv)
+    """The arguments of ``sssd extract``."""
+    return parse('extract', argv)
 
 
 def extract(weights: OrderedDict, part: str) -> OrderedDict:

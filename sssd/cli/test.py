@@ -8,25 +8,17 @@ from importlib import import_module
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 
-from sssd.cli._config import add_common_arguments, load_config, require_file
+from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
+from sssd.cli._parser import parse
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 from sssd.studies.trial import META_KEYS
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``tools/test.py``."""
-    parser = argparse.ArgumentParser(prog='sssd test', description='Evaluate a checkpoint.')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions into a pickle file')
-    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
-    parser.add_argument('--show-dir', help='folder, under the work directory, for images with the predictions')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds each image is shown')
-    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
-    add_common_arguments(parser)
-    return parser.parse_args(argv)
+    """The arguments of ``sssd test``."""
+    return parse('test', argv)
 
 
 def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:

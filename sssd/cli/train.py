@@ -8,36 +8,17 @@ from mmengine.config import Config
 from mmengine.runner import find_latest_checkpoint
 
 from sssd.checks.checkpoint import refuse_weights_of_nothing
-from sssd.cli._config import add_common_arguments, load_config, require_file, require_latest_checkpoint
+from sssd.checks.weights import require_weights
+from sssd.cli._config import load_config, require_file, require_latest_checkpoint
 from sssd.cli._dist import process_group
+from sssd.cli._parser import parse
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``tools/train.py``."""
-    parser = argparse.ArgumentParser(prog='sssd train', description='Train a detector.')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--amp', action='store_true', help='mixed precision')
-    parser.add_argument(
-        '--amp-dtype',
-        choices=['float16', 'bfloat16'],
-        help='its type (default: float16 on GPUs, as in mmdet, and bfloat16 on CPUs); sets --amp',
-    )
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate with the batch size, from auto_scale_lr.base_batch_size',
-    )
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        metavar='CHECKPOINT',
-        help='go on from a checkpoint; without a value from the newest one in the work directory',
-    )
-    add_common_arguments(parser)
-    return parser.parse_args(argv)
+    """The arguments of ``sssd train``."""
+    return parse('train', argv)
 
 
 def use_amp(cfg: Config, dtype: str | None = None) -> None:
@@ -119,6 +100,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.auto_scale_lr:
         scale_lr(cfg, args.config)
     checkpoint = set_start(cfg, args.resume)
+    require_weights(cfg, args.config)
     with process_group(cfg, args.launcher), missing_files_explained(args.config):
         train(cfg, checkpoint)
     return 0

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sssd.errors import UserError
-from sssd.studies.locks import directory_lock
+from sssd.locks import directory_lock
 from sssd.studies.spec import StudySpec
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from sssd.errors import UserError
-from sssd.studies.locks import directory_lock
+from sssd.locks import directory_lock
 
 #: The name of a study's results file in its work directory.
 RESULTS = 'results.json'

@@ -12,7 +12,7 @@ from sssd.studies.cost import Taken
 from sssd.studies.datasets import make_data
 from sssd.studies.follow import Follower, Status
 from sssd.studies.job import Job, make_job
-from sssd.studies.locks import directory_lock
+from sssd.locks import directory_lock
 from sssd.studies.results import ResultsFile
 from sssd.studies.spec import START, StudySpec, load_config
 from sssd.studies.trial import Trial, metrics_of
