@@ -5,7 +5,7 @@ A config needs only ``custom_imports = dict(imports=['sssd'])``.
 
 from importlib import import_module
 
-from sssd.compat import check_stack, trust_checkpoint_types
+from sssd.compat import check_stack, optional_parts_unmentioned, trust_checkpoint_types
 
 __version__ = '0.1.0'
 
@@ -14,8 +14,9 @@ REGISTERING = ('sssd.data', 'sssd.optim', 'sssd.hooks', 'sssd.losses', 'sssd.vie
 
 def register_all_modules() -> None:
     """Import every subpackage that adds something to a registry."""
-    for name in REGISTERING:
-        import_module(name)
+    with optional_parts_unmentioned():
+        for name in REGISTERING:
+            import_module(name)
 
 
 if check_stack() == 'official releases':

@@ -10,6 +10,7 @@ from mmengine.runner import find_latest_checkpoint
 from sssd.checks.checkpoint import refuse_weights_of_nothing
 from sssd.cli._config import add_common_arguments, load_config, require_file, require_latest_checkpoint
 from sssd.cli._dist import process_group
+from sssd.cli._quiet import Screen, quiet
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 
@@ -101,10 +102,10 @@ def set_start(cfg: Config, resume: str | None) -> str | None:
     return cfg.get('load_from')
 
 
-def train(cfg: Config, checkpoint: str | None) -> None:
+def train(cfg: Config, checkpoint: str | None, screen: Screen | None) -> None:
     """Check the data, then train, from ``checkpoint`` if there is one."""
     report_data(cfg, ('train', 'val'))
-    runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')))
+    runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')), screen=screen)
     refuse_weights_of_nothing(runner.model)
     runner.train()
 
@@ -119,6 +120,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.auto_scale_lr:
         scale_lr(cfg, args.config)
     checkpoint = set_start(cfg, args.resume)
-    with process_group(cfg, args.launcher), missing_files_explained(args.config):
-        train(cfg, checkpoint)
+    session = quiet(args.verbose, args.launcher)
+    with session as screen, process_group(cfg, args.launcher), missing_files_explained(args.config):
+        train(cfg, checkpoint, screen)
     return 0
