@@ -20,7 +20,7 @@ from sssd.errors import UserError
 
 #: Packages whose prints are for the log file.
 CHATTY = ('mmengine', 'mmcv', 'mmdet', 'pycocotools', 'faster_coco_eval')
-#: Warnings for the log file: of frozen parameters, where there is a ``paramwise_cfg``, of old calls in the stack, and of
+#: Warnings for the log file: of frozen parameters, where there is a ``paramwise_cfg``, of old calls in the stack, of
 #: weights in a file that a model has no use for, such as the classifier of a pretrained backbone.
 UNSEEN = re.compile(
     r'is skipped since its requires_grad=False$|will be deprecated'
