@@ -120,9 +120,12 @@ def _length(runner: Runner) -> str:
 
 
 def _optimizer(runner: Runner) -> str:
-    rates = {name: values[0] for name, values in runner.optim_wrapper.get_lr().items() if values}
-    kind = type(getattr(runner.optim_wrapper, 'optimizer', runner.optim_wrapper)).__name__
-    return f'{kind}, learning rate {rates.get("base_lr", next(iter(rates.values()))):g}'
+    wrapper = runner.optim_wrapper
+    optimizers = [wrapper.optimizer] if hasattr(wrapper, 'optimizer') else [each.optimizer for each in wrapper.values()]
+    kinds = dict.fromkeys(type(each).__name__ for each in optimizers)
+    groups = [group for each in optimizers for group in each.param_groups]
+    # A warm-up has lowered the rate by now.
+    return f'{", ".join(kinds)}, learning rate {max(group.get("initial_lr", group["lr"]) for group in groups):g}'
 
 
 def _device(runner: Runner) -> str:

@@ -28,7 +28,7 @@ UNSEEN = re.compile(
     flags=re.DOTALL,
 )
 #: Python's warnings for the log file: of code that has to change some day.
-DATED = re.compile(r'(Future|Deprecation)Warning: ')
+DATED = re.compile(r'(Future|Deprecation)Warning: |in an upcoming release|To copy construct from a tensor')
 #: So many warnings that differ in their numbers alone are shown, so many lines of each, so many letters of a line.
 ALIKE, LINES, LETTERS = 3, 4, 400
 #: What launchers call the number of a process.

@@ -44,6 +44,7 @@ custom_hooks = [
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, weight_decay=1e-4),
     paramwise_cfg=dict(norm_decay_mult=0.0))
+param_scheduler = [dict(type='LinearLR', start_factor=0.5, by_epoch=False, begin=0, end=2)]
 val_dataloader = test_dataloader
 val_evaluator = test_evaluator
 val_cfg = dict(type='TeacherStudentValLoop')
