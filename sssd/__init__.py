@@ -28,8 +28,11 @@ REGISTERING = (
 
 def register_all_modules() -> None:
     """Import every subpackage that adds something to a registry."""
-    for name in REGISTERING:
-        import_module(name)
+    from sssd.compat import optional_parts_unmentioned
+
+    with optional_parts_unmentioned():
+        for name in REGISTERING:
+            import_module(name)
 
 
 @cache

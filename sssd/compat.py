@@ -6,8 +6,11 @@ and ``mmdet``; anything else is refused with one sentence that says what to
 install, so that nobody meets it as an ``AttributeError`` hours later.
 """
 
+import contextlib
 import importlib
-from collections.abc import Mapping
+import io
+import warnings
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 
 STACKS = {
@@ -25,6 +28,22 @@ REMEDY = (
     '`pip install setuptools wheel ninja psutil` and `MMCV_WITH_OPS=1 pip install --no-build-isolation '
     'onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1`'
 )
+#: What the forks' mmdet prints and warns of, while it is imported, about optional parts that are not installed.
+NO_ONEDL, NO_FASTER_COCO = 'Could not import OneDL', 'faster_coco_eval is not installed'
+
+
+@contextlib.contextmanager
+def optional_parts_unmentioned() -> Iterator[None]:
+    """Import mmdet within it, and not a word is said of optional parts that are missing."""
+    warnings.filterwarnings('ignore', message=NO_FASTER_COCO)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            yield
+    finally:
+        for line in said.getvalue().splitlines():
+            if not line.startswith(NO_ONEDL):
+                print(line)
 
 
 def base_version(version: str) -> str:

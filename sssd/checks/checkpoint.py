@@ -1,5 +1,6 @@
 """Does a checkpoint fit the model?  Asked before anything is trained or tested on it."""
 
+import logging
 import os
 import pickle
 import re
@@ -193,7 +194,7 @@ class CheckpointGuard(Hook):
         filename: The checkpoint's name, for the sentence.
         strict: Refuse any difference.  Otherwise, as when another training's
             weights are a start, a part that fits is enough and the rest is
-            logged.
+            warned of.
     """
 
     priority = 'VERY_LOW'
@@ -220,7 +221,8 @@ class CheckpointGuard(Hook):
                 f'checkpoint {self.filename} is not of the model in the config: {mismatch}; '
                 f'{self._remedy(state_dict, model)}.'
             )
-        print_log(f'checkpoint {self.filename} is loaded in part: {mismatch}', logger='current')
+        told = f'checkpoint {self.filename} is loaded in part: {mismatch}'
+        print_log(told, logger='current', level=logging.WARNING)
 
     def _remedy(self, state_dict, model):
         """What to do about a checkpoint that does not fit."""

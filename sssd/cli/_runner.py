@@ -13,21 +13,31 @@ from mmengine.runner import Runner
 
 from sssd.checks.checkpoint import CheckpointGuard, refused_checkpoints_explained
 from sssd.checks.data import check_data
+from sssd.cli._progress import ProgressHook
+from sssd.cli._quiet import Screen
 from sssd.errors import LocalError, UserError
 
 
-def build_runner(cfg: Config, *, checkpoint: str | None = None, strict: bool = True) -> Runner:
+def build_runner(
+    cfg: Config, *, checkpoint: str | None = None, strict: bool = True, screen: Screen | None = None
+) -> Runner:
     """The Runner of a config.
 
     Args:
         cfg: The complete config.
         checkpoint: The checkpoint that the Runner is going to load, if any.
         strict: Whether the checkpoint has to fit the model in every key.
+        screen: The quiet terminal that is told of its progress; None leaves all to MMEngine.
 
     Raises:
-        UserError: If the processes found different checkpoints.
+        UserError: If the processes found different checkpoints, or there is no such type of Runner.
     """
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    kind = RUNNERS.get(cfg.runner_type) if 'runner_type' in cfg else Runner
+    if kind is None:
+        raise UserError(f'runner_type is {cfg.runner_type!r}, which is not registered: correct it or leave it out.')
+    runner = (kind if screen is None else screen.runner_type(kind)).from_cfg(cfg)
+    if screen is not None and screen.is_first:
+        runner.register_hook(ProgressHook(screen, checkpoint))
     found = all_gather_object(None if checkpoint is None else os.path.basename(checkpoint))
     if len(set(found)) > 1:
         raise UserError(

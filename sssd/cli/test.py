@@ -11,6 +11,7 @@ from mmengine.config import Config
 from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
 from sssd.cli._parser import parse
+from sssd.cli._quiet import Screen, quiet
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 from sssd.studies.trial import META_KEYS
@@ -74,10 +75,10 @@ def check_out(out: str | None) -> None:
         raise UserError(f'--out {out} has to end in .pkl or .pickle: the predictions are written as a pickle.')
 
 
-def evaluate(cfg: Config, args: argparse.Namespace) -> None:
+def evaluate(cfg: Config, args: argparse.Namespace, screen: Screen | None) -> None:
     """Check the data, then test the checkpoint, with its predictions in a file if ``--out`` says so."""
     report_data(cfg, ('test',))
-    runner = build_runner(cfg, checkpoint=args.checkpoint)
+    runner = build_runner(cfg, checkpoint=args.checkpoint, screen=screen)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
     runner.test()
@@ -94,6 +95,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         draw_predictions(cfg, args)
     if args.tta:
         use_tta(cfg)
-    with process_group(cfg, args.launcher), missing_files_explained(args.config):
-        evaluate(cfg, args)
+    session = quiet(args.verbose, args.launcher)
+    with session as screen, process_group(cfg, args.launcher), missing_files_explained(args.config):
+        evaluate(cfg, args, screen)
     return 0

@@ -12,6 +12,7 @@ from sssd.checks.weights import require_weights
 from sssd.cli._config import load_config, require_file, require_latest_checkpoint
 from sssd.cli._dist import process_group
 from sssd.cli._parser import parse
+from sssd.cli._quiet import Screen, quiet
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 
@@ -82,10 +83,10 @@ def set_start(cfg: Config, resume: str | None) -> str | None:
     return cfg.get('load_from')
 
 
-def train(cfg: Config, checkpoint: str | None) -> None:
+def train(cfg: Config, checkpoint: str | None, screen: Screen | None) -> None:
     """Check the data, then train, from ``checkpoint`` if there is one."""
     report_data(cfg, ('train', 'val'))
-    runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')))
+    runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')), screen=screen)
     refuse_weights_of_nothing(runner.model)
     runner.train()
 
@@ -101,6 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         scale_lr(cfg, args.config)
     checkpoint = set_start(cfg, args.resume)
     require_weights(cfg, args.config)
-    with process_group(cfg, args.launcher), missing_files_explained(args.config):
-        train(cfg, checkpoint)
+    session = quiet(args.verbose, args.launcher)
+    with session as screen, process_group(cfg, args.launcher), missing_files_explained(args.config):
+        train(cfg, checkpoint, screen)
     return 0

@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import elastic
@@ -88,7 +88,11 @@ class Job:
 
     config: Path
     work_dir: Path
-    output: str = ''
+
+    @property
+    def log(self):
+        """What the log files of its starts say."""
+        return logs_of(self.work_dir)
 
     @property
     def checkpoint(self):
@@ -110,6 +114,23 @@ def write_job(folder, coco, num_classes=None, extra=''):
         text = text.replace(f'{{{name}!r}}', repr(value))
     config.write_text(text + extra)
     return Job(config, folder / 'work')
+
+
+@pytest.fixture(name='write_job', scope='session')
+def write_job_fixture():
+    """The function :func:`write_job`."""
+    return write_job
+
+
+def logs_of(work_dir):
+    """What the log files of all starts in a work directory say, oldest first."""
+    return ''.join(path.read_text() for path in sorted(Path(work_dir).glob('*/*.log')))
+
+
+@pytest.fixture(name='logs_of', scope='session')
+def logs_of_fixture():
+    """The function :func:`logs_of`."""
+    return logs_of
 
 
 def run_command(*command, cwd, **env):
@@ -180,12 +201,12 @@ def trained(tmp_path_factory, make_tiny_coco, repo_root):
 
 @pytest.fixture(scope='session')
 def trained_guided(tmp_path_factory, make_tiny_coco, repo_root):
-    """A guided training of six iterations with what it printed; once for all tests."""
+    """A guided training of six iterations; once for all tests."""
     folder = tmp_path_factory.mktemp('trained_guided')
     job = write_job(folder, make_tiny_coco(folder / 'coco'), extra=GUIDED)
     done = run_command(sys.executable, '-m', 'sssd', 'train', job.config, '--work-dir', job.work_dir, cwd=repo_root)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return replace(job, output=done.stdout)
+    return job
 
 
 @pytest.fixture(scope='session')
@@ -205,7 +226,7 @@ def undisturbed(tmp_path_factory, make_tiny_coco, repo_root):
         CUDA_VISIBLE_DEVICES='-1',
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return replace(job, output=done.stdout)
+    return job
 
 
 def free_port():

@@ -49,6 +49,9 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='what started the processes (default: none, a single process)',
     )
+    parser.add_argument(
+        '--verbose', action='store_true', help='print all that the log file gets, in place of a header and progress'
+    )
     # torchrun and its predecessors write it in one or the other way.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
 
