@@ -82,20 +82,51 @@ class Trial:
         Raises:
             UserError: If the test fails or leaves no metrics.
         """
-        work_dir = job.work_dir / 'trials' / self.name
-        work_dir.mkdir(parents=True, exist_ok=True)
-        config, log = work_dir / 'config.py', work_dir / 'trial.log'
-        self.config_of(load_config(job.run, job.seed)).dump(config)
-        before = set(work_dir.glob('*/*.json'))
-        words = [*command, str(config), str(job.last_checkpoint()), '--work-dir', str(work_dir)]
-        code = run_child([*words, *['--tta'] * (len(self.parts) > 1)], log, {}, lambda offset: tick(log, offset))
-        fresh = set(work_dir.glob('*/*.json')) - before
-        if code != 0 or len(fresh) != 1:
-            raise UserError(
-                f'the test {self.name} of {job.title} failed with exit status {code}: see the end of '
-                f'{log}, mend it and call the study again; what is done is kept'
-            )
-        return metrics_of(json.loads(fresh.pop().read_text()))
+        config = self.config_of(load_config(job.run, job.seed))
+        flags = ['--tta'] * (len(self.parts) > 1)
+        name, checkpoint = f'{self.name} of {job.title}', job.last_checkpoint()
+        return run_test(name, config, checkpoint, job.work_dir / 'trials' / self.name, command, tick, flags)
+
+
+def run_test(
+    name: str,
+    config: Config,
+    checkpoint: Path,
+    work_dir: Path,
+    command: Sequence[str],
+    tick: Callable[[Path, int], None],
+    flags: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Test a checkpoint in a process of its own.
+
+    Args:
+        name: What is tested, for the message of a failure.
+        config: The full config of the test.
+        checkpoint: The checkpoint.
+        work_dir: Where the config, the log and the metrics go; made if missing.
+        command: The words before the arguments.
+        tick: Called while it runs, with its log and where this test begins in it.
+        flags: More arguments.
+
+    Returns:
+        Its metrics in percent, named as those of an evaluation in training.
+
+    Raises:
+        UserError: If the test fails or leaves no metrics.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    path, log = work_dir / 'config.py', work_dir / 'trial.log'
+    config.dump(path)
+    before = set(work_dir.glob('*/*.json'))
+    words = [*command, str(path), str(checkpoint), '--work-dir', str(work_dir), *flags]
+    code = run_child(words, log, {}, lambda offset: tick(log, offset))
+    fresh = set(work_dir.glob('*/*.json')) - before
+    if code != 0 or len(fresh) != 1:
+        raise UserError(
+            f'the test {name} failed with exit status {code}: see the end of {log}, mend it and call the study again; '
+            'what is done is kept'
+        )
+    return metrics_of(json.loads(fresh.pop().read_text()))
 
 
 def metrics_of(logged: dict[str, Any]) -> dict[str, float | None]:
