@@ -8,10 +8,12 @@ from pathlib import Path
 from sssd import provenance
 from sssd.errors import UserError
 from sssd.studies.child import run_child
+from sssd.studies.final_test import FinalTest
+from sssd.studies.intervals import summarise
 from sssd.studies.job import Job, make_job
 from sssd.studies.locks import directory_lock
 from sssd.studies.results import ResultsFile
-from sssd.studies.spec import START, StudySpec
+from sssd.studies.spec import START, StudySpec, load_config
 from sssd.studies.trial import TEST_COMMAND, Trial
 from sssd.studies.watch import ChildStatus, Reporter
 
@@ -26,7 +28,7 @@ class StudyRunner:
         spec: The study.
         results: Its results file.
         work_dir: The directory under which the runs have theirs.
-        trials: How every run but the start is tested when it is trained.
+        trials: How every run but the start is tested when it is trained, beside the test part of the study.
         train_command: The words before the training arguments.
         test_command: The words before the arguments of a trial.
         reporter: Shows the progress.
@@ -46,7 +48,8 @@ class StudyRunner:
         self.spec = spec
         self.results = results
         self.work_dir = Path(work_dir)
-        self.trials = list(trials)
+        self.test = FinalTest(**spec.test) if spec.test else None
+        self.trials = [*trials, *([self.test] if self.test else [])]
         self.train_command = list(train_command)
         self.test_command = list(test_command)
         self.reporter = reporter or Reporter()
@@ -65,9 +68,10 @@ class StudyRunner:
             UserError: If a run fails; the others' results are kept.
         """
         pending = self.jobs(seeds, runs)
-        if not pending:
-            return []
-        self.prepare_data()
+        if pending:
+            self.prepare_data()
+            for job in pending if self.test else ():
+                self.test.check(load_config(job.run, job.seed))
         self.reporter.plan([job.run.name for job in pending])
         try:
             for job in pending:
@@ -76,7 +80,17 @@ class StudyRunner:
                     self._run_job(job)
         finally:
             self.reporter.close()
+        self._summarise()
         return pending
+
+    def _summarise(self) -> None:
+        """Compute the intervals of the test part over all that was tested, whatever was asked for now."""
+        if self.test is None:
+            return
+        seeds = sorted({entry['seed'] for entry in self.results.entries()})
+        refused = summarise(self.test, self.all_jobs(seeds), self.results, self.spec.compare)
+        if refused:
+            self.reporter.say(refused)
 
     def jobs(self, seeds: Sequence[int] | None = None, runs: Sequence[str] | None = None) -> list[Job]:
         """The jobs still to do: shared starts where needed, then runs."""
@@ -112,10 +126,10 @@ class StudyRunner:
         entry = self.results.find(job.run.name, job.seed)
         return entry is not None and entry['hash'] == job.hash and not self._untested(job, entry)
 
-    def _untested(self, job: Job, entry: dict) -> list[Trial]:
+    def _untested(self, job: Job, entry: dict) -> list[Trial | FinalTest]:
         """The trials that an entry of a job lacks."""
         trials = [] if job.run.name == START else self.trials
-        return [trial for trial in trials if trial.name not in entry.get('trials', {})]
+        return [trial for trial in trials if not trial.is_in(entry)]
 
     def prepare_data(self) -> None:
         """Make the study's data sets, one or several, if its specification names any.

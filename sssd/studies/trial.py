@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +32,10 @@ class Trial:
 
     name: str
     parts: tuple[float, ...]
+
+    def is_in(self, entry: Mapping) -> bool:
+        """Whether an entry of a results file has this test."""
+        return self.name in entry.get('trials', {})
 
     def config_of(self, config: Config) -> Config:
         """A run's config with this test: its test pipeline at another size, or a ``tta_pipeline`` over several.
