@@ -12,7 +12,7 @@ from rich.console import Console
 from sssd.checks.weights import require_weights
 from sssd.cli._parser import parse
 from sssd.errors import EXIT_INTERRUPTED, UserError
-from sssd.report.tables import study_tables
+from sssd.report.final_tables import TEST, tables_of
 from sssd.studies.results import RESULTS, ResultsFile
 from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import StudySpec, load_config, load_spec
@@ -123,7 +123,7 @@ def show(
             f'{results.path} holds no results yet: run the study first, or name another file with --results '
             '(those of this repository are in benchmarks/results/)'
         )
-    for table in study_tables(entries, spec.name, spec.compare, names):
+    for table in tables_of(entries, spec.name, spec.compare, names, results.described(TEST)):
         if markdown:
             print(table.to_markdown())
         else:

@@ -81,7 +81,7 @@ class Job:
 
     def untested(self, entry: dict) -> list[Trial]:
         """The trials that an entry of this job lacks."""
-        return [trial for trial in self.trials if trial.name not in entry.get('trials', {})]
+        return [trial for trial in self.trials if not trial.is_in(entry)]
 
     def works(self, entry: dict | None = None) -> list[Work]:
         """The processes to come: the training, if no entry is given that has it, and the trials that are missing."""

@@ -1,21 +1,24 @@
 """Running a study: from its specification to jobs, from each job to processes and to its entry in the results."""
 
-import json
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from sssd import provenance
 from sssd.errors import UserError
+from sssd.locks import directory_lock
 from sssd.studies.child import Child
 from sssd.studies.cost import Taken
 from sssd.studies.datasets import make_data
+from sssd.studies.final_test import FinalTest
 from sssd.studies.follow import Follower, Status
+from sssd.studies.intervals import summarise
 from sssd.studies.job import Job, make_job
-from sssd.locks import directory_lock
 from sssd.studies.results import ResultsFile
 from sssd.studies.spec import START, StudySpec, load_config
-from sssd.studies.trial import Trial, metrics_of
+from sssd.studies.testing import run_test
+from sssd.studies.trial import Trial
 from sssd.studies.watch import Reporter
 
 TRAIN_COMMAND = (sys.executable, '-m', 'sssd', 'train')
@@ -29,7 +32,7 @@ class StudyRunner:
         spec: The study.
         results: Its results file.
         work_dir: The directory under which the runs have theirs.
-        trials: How every run but the start is tested when it is trained.
+        trials: How every run but the start is tested when it is trained, beside the test part of the study.
         train_command: The words before the training arguments.
         test_command: The words before the arguments of a trial.
         reporter: Shows the progress.
@@ -49,7 +52,8 @@ class StudyRunner:
         self.spec = spec
         self.results = results
         self.work_dir = Path(work_dir)
-        self.trials = list(trials)
+        self.test = FinalTest(**spec.test) if spec.test else None
+        self.trials = [*trials, *([self.test] if self.test else [])]
         self.train_command = list(train_command)
         self.test_command = list(test_command)
         self.reporter = reporter or Reporter()
@@ -69,16 +73,18 @@ class StudyRunner:
         """
         jobs = self.all_jobs(self.spec.seeds if seeds is None else seeds, runs)
         pending = self._pending(jobs)
-        if not pending:
-            return []
-        make_data(self.spec)
-        self._plan(jobs, pending)
+        if pending:
+            make_data(self.spec)
+            for job in pending if self.test else ():
+                self.test.check(load_config(job.run, job.seed))
+            self._plan(jobs, pending)
         try:
             for job in pending:
                 with directory_lock(job.work_dir.with_name(f'.{job.run.name}.lock')):
                     self._run_job(job)
         finally:
             self.reporter.close()
+        self._summarise()
         return pending
 
     # From the specification to jobs.
@@ -179,31 +185,21 @@ class StudyRunner:
         job.finish()
         self.reporter.process_ended(follower.look().taken)
 
-    def _test(self, job: Job, trial: Trial) -> dict:
-        """Test it in a process of its own.
-
-        Returns:
-            Its metrics in percent, named as those of an evaluation in training.
-
-        Raises:
-            UserError: If the process fails, or leaves no metrics.
-        """
+    def _test(self, job: Job, trial: Trial | FinalTest) -> dict:
+        """Test it, each model in a process of its own; the metrics."""
         self.reporter.say(f'  test {trial.name}')
-        work_dir = job.work_dir / 'trials' / trial.name
-        work_dir.mkdir(parents=True, exist_ok=True)
-        config, log = work_dir / 'config.py', work_dir / 'trial.log'
-        trial.config_of(load_config(job.run, job.seed)).dump(config)
-        before = set(work_dir.glob('*/*.json'))
-        words = [*self.test_command, str(config), str(job.last_checkpoint()), '--work-dir', str(work_dir)]
-        with Child([*words, *['--tta'] * (len(trial.parts) > 1)], log, {}) as child:
-            while child.running():
-                self.reporter.tick(Status(f'test {trial.name}'))
-        child.check(f'the test {trial.name} of {job.title}')
-        fresh = set(work_dir.glob('*/*.json')) - before
-        if len(fresh) != 1:
-            raise UserError(f'the test {trial.name} of {job.title} left no metrics in {work_dir}: see the end of {log}')
+        metrics = trial.run(job, partial(run_test, self.test_command, lambda what: self.reporter.tick(Status(what))))
         self.reporter.process_ended()
-        return metrics_of(json.loads(fresh.pop().read_text()))
+        return metrics
+
+    def _summarise(self) -> None:
+        """Compute the intervals of the test part over all that was tested, whatever was asked for now."""
+        if self.test is None:
+            return
+        seeds = sorted({entry['seed'] for entry in self.results.entries()})
+        refused = summarise(self.test, self.all_jobs(seeds), self.results, self.spec.compare)
+        if refused:
+            self.reporter.say(refused)
 
 
 def entry_of(job: Job) -> dict:

@@ -1,5 +1,6 @@
 """Testing a trained run at other image sizes, and with the ensemble of several (SED, Table 7)."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,7 @@ from mmengine.config import Config
 
 from sssd.errors import UserError
 from sssd.report.scalars import METRICS
+from sssd.studies.spec import load_config
 
 #: What mmdet's model for an ensemble asks of every view.
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
@@ -24,6 +26,10 @@ class Trial:
 
     name: str
     parts: tuple[float, ...]
+
+    def is_in(self, entry: Mapping) -> bool:
+        """Whether an entry of a results file has this test."""
+        return self.name in entry.get('trials', {})
 
     def config_of(self, config: Config) -> Config:
         """A run's config with this test: its test pipeline at another size, or a ``tta_pipeline`` over several.
@@ -54,6 +60,22 @@ class Trial:
         )
         config.tta_pipeline = [*pipeline[:place], dict(type='TestTimeAug', transforms=steps)]
         return config
+
+    def run(self, job, test: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+        """Test a finished run.
+
+        Args:
+            job: The run, a :class:`~sssd.studies.job.Job`.
+            test: Tests a checkpoint: :func:`~sssd.studies.testing.run_test`'s arguments after the first two.
+
+        Returns:
+            Its metrics in percent, named as those of an evaluation in training.
+        """
+        config = self.config_of(load_config(job.run, job.seed))
+        flags = ['--tta'] * (len(self.parts) > 1)
+        return test(
+            f'{self.name} of {job.title}', config, job.last_checkpoint(), job.work_dir / 'trials' / self.name, flags
+        )
 
 
 def metrics_of(logged: dict[str, Any]) -> dict[str, float | None]:
