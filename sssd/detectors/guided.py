@@ -29,6 +29,8 @@ class GuidedDetector(CarriesGuidance, BaseDetector):
         lambda_: Weight of the distance until a hook sets another.
         student_grad: 0 detaches the student from the distance; anything above 0 does not.
         guide_loss: Whether the heads' losses on the guide's features are terms; off for a frozen guide.
+        shared_targets: Whether these have the targets and sampled proposals of the student's; None, as in LGD: where
+            there is no second stage.
         predict_on: ``'student'``, the plain detector, or ``'guide'``, the label-guided teacher, which needs labels.
         data_preprocessor: As in mmdet; default the one of the detector's config.
         init_cfg: As in mmdet.
@@ -45,6 +47,7 @@ class GuidedDetector(CarriesGuidance, BaseDetector):
         lambda_: float = 75.0,
         student_grad: float = 1.0,
         guide_loss: bool = True,
+        shared_targets: bool | None = None,
         predict_on: str = 'student',
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -58,7 +61,14 @@ class GuidedDetector(CarriesGuidance, BaseDetector):
         self.detector = MMDET_MODELS.build(copy.deepcopy(detector))
         self.guidance = build_guidance(
             self.detector,
-            dict(guide=guide, distance=distance, lambda_=lambda_, student_grad=student_grad, guide_loss=guide_loss),
+            dict(
+                guide=guide,
+                distance=distance,
+                lambda_=lambda_,
+                student_grad=student_grad,
+                guide_loss=guide_loss,
+                shared_targets=shared_targets,
+            ),
         )
 
     def extract_feat(self, batch_inputs: Tensor) -> Sequence[Tensor]:
