@@ -106,10 +106,13 @@ class Follower:
 
     def _add_evaluation(self, record: dict) -> None:
         due = self._until_evaluation()
+        planned = due < self._interval  # others are by dynamic_intervals
         if self._times:
-            self._evaluations.append(max(0.0, self.clock() - self._seen - due * mean(self._times)))
-        self._step += due
-        self._done += 1
+            before = due * mean(self._times) if planned else 0.0
+            self._evaluations.append(max(0.0, self.clock() - self._seen - before))
+        if planned:
+            self._step += due
+            self._done += 1
         self._aps.update(evaluated(record))
 
     def _iterations(self, length: int) -> float:
@@ -141,7 +144,7 @@ class Follower:
         if total is None:
             return None
         iteration, evaluation = mean(self._times), self._evaluation() or 0.0
-        evaluations = self.extent.evaluations(self.resumed) - self._done
+        evaluations = max(0, self.extent.evaluations(self.resumed) - self._done)
         due = self._until_evaluation()
         line = due * iteration + evaluation if evaluations and due < self._interval else self._interval * iteration
         waited = min(self.clock() - self._seen, line)

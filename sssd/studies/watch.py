@@ -49,6 +49,7 @@ class Reporter:
         """A run begins, with its first process."""
         self._now = list(self._later.pop(0)) if self._later else []
         self._run_began = self._began = self._last_line = self.clock()
+        self._last_text = ''
         self.say(f'[{self._ended + 1}/{self._total}] {title}')
         if self.console.is_terminal:
             self._live = Live(console=self.console, transient=True, refresh_per_second=2)
@@ -92,9 +93,9 @@ class Reporter:
 
     def _eta(self, status: Status) -> list[str]:
         """When the process and the study will have ended, as far as that is known."""
-        works = [*self._now, *[work for run in self._later for work in run]]
-        if not works:
+        if not self._now:
             return []
+        works = [*self._now, *[work for run in self._later for work in run]]
         study = self.forecast.left(works, self.clock() - self._began, status.left, status.taken)
         known = (('ETA', status.left), ('study ETA', study))
         return [f'{name} {_clock(seconds)}' for name, seconds in known if seconds is not None]

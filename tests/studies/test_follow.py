@@ -91,6 +91,13 @@ def test_an_evaluation_between_two_lines_is_not_taken_for_longer(tmp_path):
     assert run.at(35).left == 75 + 3 * 10
 
 
+def test_more_evaluations_than_planned_do_no_harm(tmp_path):
+    run = Run(tmp_path, val_interval=200)
+    run.at(20, trained(40))
+    assert run.at(25, evaluated(40)).left == 80 + 5
+    assert run.at(35, trained(60)).left == 70 + 5, 'the planned one is still to come'
+
+
 def test_a_detector_on_voc_and_one_without_a_teacher(run):
     run.at(60, trained(100))
     assert run.at(61, evaluated(100, pascal_voc__AP50=0.25)).text.endswith(', AP50 25.0')

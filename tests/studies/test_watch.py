@@ -92,7 +92,7 @@ def test_the_study_s_eta_does_not_jump(tmp_path):
     seen = [(left, now) for _, _, left, now in replay(tmp_path) if left is not None]
     assert seen[0][1] < 28, 'known from the first line on, 18 seconds after the start'
     # The whole was 172 seconds. SED took 1.9 times as long as its baseline, and was expected to take 2.6 times.
-    assert all(left == pytest.approx(end - now, abs=25) for left, now in seen)
+    assert all(left == pytest.approx(end - now, abs=28) for left, now in seen)
     changes = sorted(abs((left - before) + (now - then)) for (before, then), (left, now) in zip(seen, seen[1:]))
     assert changes[-1] < 30 and changes[-2] < 7, 'once, where the first line of SED tells how long it takes'
 
@@ -100,4 +100,4 @@ def test_the_study_s_eta_does_not_jump(tmp_path):
 def test_the_eta_of_a_run_is_its_own(tmp_path):
     told = [(status.left, run['ended'] - now) for run, status, _, now in replay(tmp_path) if status.left is not None]
     assert len(told) > 110
-    assert all(left == pytest.approx(true, abs=9) for left, true in told)
+    assert all(left == pytest.approx(true, abs=10) for left, true in told)
