@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -107,12 +108,12 @@ print('imported', *sys.modules)
 """
 
 
-def in_a_process(repo_root, *words, **options):
+def in_a_process(repo_root, *words, python=sys.executable, cwd=None):
     """Run Python over this checkout."""
+    env = {'PYTHONPATH': str(repo_root), 'PATH': '/usr/bin:/bin'}
     done = subprocess.run(
-        [sys.executable, *words], cwd=options.pop('cwd', repo_root), text=True, capture_output=True, check=False,
-        env={'PYTHONPATH': str(repo_root), 'PATH': '/usr/bin:/bin'}, **options,
-    )  # fmt: skip
+        [str(python), *map(str, words)], cwd=cwd or repo_root, env=env, text=True, capture_output=True, check=False
+    )
     assert 'Traceback' not in done.stderr, done.stderr
     return done
 
@@ -123,8 +124,14 @@ def test_help_and_mistakes_of_all_commands_import_nothing_heavy(repo_root):
     assert 'sssd.cli.arguments.train' in loaded and loaded.isdisjoint(HEAVY)
 
 
-def test_python_m_starts_light(repo_root):
-    done = in_a_process(repo_root, '-X', 'importtime', '-m', 'sssd', 'train', '--help')
+@pytest.mark.parametrize('start', ['-m', 'script'])
+def test_both_ways_to_start_it_are_light(repo_root, tmp_path, start):
+    """The console script, as pip writes it, lies beside an interpreter that has no packages at all."""
+    (tmp_path / 'python').symlink_to(Path(sys.executable).resolve())
+    script = tmp_path / 'sssd'
+    script.write_text(f'#!{tmp_path}/python\nfrom sssd.__main__ import main\nimport sys\nsys.exit(main())\n')
+    words = ['-m', 'sssd'] if start == '-m' else [script]
+    done = in_a_process(repo_root, '-X', 'importtime', *words, 'train', '--help', python=tmp_path / 'python')
     loaded = {line.rpartition('|')[2].strip() for line in done.stderr.splitlines()}
     assert done.stdout.startswith('usage: sssd train') and 'sssd.errors' in loaded and loaded.isdisjoint(HEAVY)
 
