@@ -50,7 +50,7 @@ def quiet(verbose: bool = False, launcher: str = 'none') -> Iterator['Screen | N
         yield None
         return
     screen, before = Screen(os.environ.get(RANKS.get(launcher, ''), '0') == '0'), (sys.stdout, sys.stderr)
-    sys.stdout = Tee(sys.stdout, screen, lambda writer, text: writer in CHATTY)
+    sys.stdout = tee = Tee(sys.stdout, screen, lambda writer, text: writer in CHATTY)
     sys.stderr = Tee(
         sys.stderr,
         screen,
@@ -65,6 +65,7 @@ def quiet(verbose: bool = False, launcher: str = 'none') -> Iterator['Screen | N
         raise
     finally:
         screen.close()
+        tee.finish()
         sys.stdout, sys.stderr = before
 
 
@@ -175,9 +176,18 @@ class Tee(io.TextIOBase):
                     self.screen.log(writer, line.rpartition('\r')[2])
         return len(text)
 
+    def finish(self) -> None:
+        """Show a line that has no end yet."""
+        self._show('')
+        self.raw.flush()
+
     def flush(self) -> None:
         """Flush the stream."""
         self.raw.flush()
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
 
     def isatty(self) -> bool:
         """Whether the stream is a terminal."""
@@ -191,6 +201,9 @@ class Tee(io.TextIOBase):
     def encoding(self) -> str:
         """The stream's encoding."""
         return self.raw.encoding
+
+    def __getattr__(self, name: str):
+        return getattr(self.raw, name)
 
     def _show(self, text: str) -> None:
         if self.screen.bars is None or os.getpid() != self.process or not self.raw.isatty():
