@@ -59,7 +59,7 @@ def parts(tmp_path, monkeypatch, make_tiny_coco):
 
 
 def test_each_model_is_tested_at_its_last_and_best_checkpoint(parts):
-    found = TEST.run(trained(), STUB)
+    found = TEST.run(trained(), partial(run_test, STUB, lambda what: None))
     assert found['classes'] == ['disc', 'bar']
     teacher, student = found['models']['teacher'], found['models']['student']
     assert teacher['last'] == {'AP': 28.0, 'APs': None, 'iter': 3, 'predictions': 'final_test/teacher_last.bbox.json'}
@@ -82,7 +82,7 @@ def run_tests_that_are_neither_best_nor_last_go(parts):
 
 
 def test_a_run_with_one_model_is_tested_twice(parts):
-    found = TEST.run(trained(roles=('model',), best=(1,)), STUB)
+    found = TEST.run(trained(roles=('model',), best=(1,)), partial(run_test, STUB, lambda what: None))
     assert {role: [test['iter'] for test in models.values()] for role, models in found['models'].items()} == {
         'model': [3, 1]
     }
