@@ -5,7 +5,7 @@ A config needs only ``custom_imports = dict(imports=['sssd'])``.
 
 from importlib import import_module
 
-from sssd.compat import check_stack, trust_checkpoint_types
+from sssd.compat import check_stack
 
 __version__ = '0.1.0'
 
@@ -18,6 +18,6 @@ def register_all_modules() -> None:
         import_module(name)
 
 
-if check_stack() == 'official releases':
-    trust_checkpoint_types()
+check_stack()
+import_module('sssd.checkpoints.seam').install()
 register_all_modules()

@@ -4,7 +4,6 @@ import argparse
 import os
 
 from mmengine.config import Config, DictAction
-from mmengine.runner import find_latest_checkpoint
 
 from sssd.errors import UserError
 from sssd.places import find_config, read_config
@@ -58,6 +57,16 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
 
 
+def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what all commands share that read checkpoints; their ``main`` reads them inside of ``trusting``."""
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read checkpoints whatever they hold, which runs code that is in them: only for files whose origin you '
+        'trust (default: tensors, numbers and logs alone)',
+    )
+
+
 def load_config(args: argparse.Namespace) -> Config:
     """Read ``args.config`` and apply the arguments that both commands share.
 
@@ -94,19 +103,6 @@ def require_file(path: str | None, what: str) -> None:
     if path is None or '://' in path or os.path.isfile(os.path.expanduser(path)):
         return
     raise UserError(f'{what} {path} does not exist: check the path.')
-
-
-def require_latest_checkpoint(work_dir: str) -> None:
-    """Refuse a work directory whose newest checkpoint is named but gone."""
-    note = os.path.join(work_dir, 'last_checkpoint')
-    if not os.path.isfile(note):
-        return
-    latest = find_latest_checkpoint(work_dir)
-    if not os.path.isfile(latest):
-        raise UserError(
-            f'{note} names {latest}, which does not exist: name the checkpoint to go on from with '
-            f'--resume CHECKPOINT, or remove {note} to start anew.'
-        )
 
 
 def config_of(path: str) -> Config:

@@ -12,12 +12,12 @@ import torch
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from sssd.checks.checkpoint import compare, refused_checkpoints_explained, weights_of
+from sssd.checkpoints.loading import read_checkpoint
+from sssd.checks.checkpoint import compare, weights_of
 from sssd.checks.data import check_data
-from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, first_line, require_file
+from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, add_checkpoint_arguments, first_line, require_file
 from sssd.cli.extract import extract, is_guided
 from sssd.errors import UserError
 from sssd.registry import MODELS
@@ -41,6 +41,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
     """Which detector."""
     parser.add_argument('checkpoint', help='checkpoint: of a student and a teacher, of a guided or a plain detector')
+    add_checkpoint_arguments(parser)
     parser.add_argument('--part', choices=PARTS, help='which of the two if it holds both (default: teacher)')
     parser.add_argument('--batch-size', type=int, default=4, help='images at a time (default: %(default)s)')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
@@ -119,11 +120,10 @@ def read_weights(checkpoint: str) -> Mapping[str, torch.Tensor]:
     """The state dict in a checkpoint file.
 
     Raises:
-        UserError: If there is no such file, or it is no checkpoint.
+        UserError: If there is no such file, or it is no checkpoint that can be read.
     """
     require_file(checkpoint, 'checkpoint')
-    with refused_checkpoints_explained(f'checkpoint {checkpoint}'):
-        return weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
+    return weights_of(read_checkpoint(checkpoint))
 
 
 def load_detector(

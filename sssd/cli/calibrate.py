@@ -13,7 +13,8 @@ from sssd.calibration.measure import Calibration
 from sssd.calibration.override import override_text
 from sssd.calibration.search import Goal
 from sssd.calibration.view import CalibrationView
-from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, load_config, require_file
+from sssd.checkpoints.loading import trusting
+from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, add_checkpoint_arguments, load_config, require_file
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 from sssd.places import find_config
@@ -51,6 +52,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--work-dir', help='default: work_dir of the config, else ./work_dirs/<config name>')
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=CFG_OPTIONS_HELP)
+    add_checkpoint_arguments(parser)
     parser.set_defaults(launcher='none', local_rank=0)
     return parser.parse_args(argv)
 
@@ -87,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg, goal, args.iterations, seed, out.with_suffix('.json'), dict(config=args.config, command=command)
     )
     console = Console()
-    with missing_files_explained(args.config):
+    with trusting(args.trust_checkpoint), missing_files_explained(args.config):
         report_data(cfg, ('train',))
         if search.trials:
             console.print(

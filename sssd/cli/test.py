@@ -8,7 +8,8 @@ from importlib import import_module
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 
-from sssd.cli._config import add_common_arguments, load_config, require_file
+from sssd.checkpoints.loading import trusting
+from sssd.cli._config import add_checkpoint_arguments, add_common_arguments, load_config, require_file
 from sssd.cli._dist import process_group
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
@@ -25,6 +26,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--show-dir', help='folder, under the work directory, for images with the predictions')
     parser.add_argument('--wait-time', type=float, default=2, help='seconds each image is shown')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
+    add_checkpoint_arguments(parser)
     add_common_arguments(parser)
     return parser.parse_args(argv)
 
@@ -102,6 +104,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         draw_predictions(cfg, args)
     if args.tta:
         use_tta(cfg)
-    with process_group(cfg, args.launcher), missing_files_explained(args.config):
+    with trusting(args.trust_checkpoint), process_group(cfg, args.launcher), missing_files_explained(args.config):
         evaluate(cfg, args)
     return 0

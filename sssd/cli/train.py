@@ -5,12 +5,14 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
 
+from sssd.checkpoints.files import checkpoint_place, newest_checkpoint
+from sssd.checkpoints.loading import trusting
+from sssd.checkpoints.validation import DueValidationHook
 from sssd.checks.checkpoint import refuse_weights_of_nothing
-from sssd.cli._config import add_common_arguments, load_config, require_file, require_latest_checkpoint
+from sssd.cli._config import add_checkpoint_arguments, add_common_arguments, load_config, require_file
 from sssd.cli._dist import process_group
-from sssd.cli._runner import build_runner, missing_files_explained, report_data
+from sssd.cli._runner import build_runner, missing_files_explained, report_data, say_once
 from sssd.errors import UserError
 
 
@@ -34,8 +36,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint; without a value from the newest one in the work directory',
+        help='go on from a checkpoint; without a value from the newest one in the work directory that can be read',
     )
+    add_checkpoint_arguments(parser)
     add_common_arguments(parser)
     return parser.parse_args(argv)
 
@@ -88,15 +91,12 @@ def set_start(cfg: Config, resume: str | None) -> str | None:
 
     With ``'auto'`` and nothing to go on from, a ``load_from`` of the config stays in force: mmdet would drop it.
     """
-    if resume == 'auto':
-        require_latest_checkpoint(cfg.work_dir)
-        cfg.resume = find_latest_checkpoint(cfg.work_dir) is not None
-        cfg.load_from = None if cfg.resume else cfg.get('load_from')
-    elif resume is not None:
+    if resume not in (None, 'auto'):
         cfg.resume, cfg.load_from = True, resume
-    if cfg.get('resume') and cfg.get('load_from') is None:
-        require_latest_checkpoint(cfg.work_dir)
-        return find_latest_checkpoint(cfg.work_dir)
+    elif resume == 'auto' or (cfg.get('resume') and cfg.get('load_from') is None):
+        newest = newest_checkpoint(*checkpoint_place(cfg), say=say_once)
+        cfg.resume = newest is not None
+        cfg.load_from = cfg.get('load_from') if newest is None else str(newest)
     require_file(cfg.get('load_from'), 'checkpoint')
     return cfg.get('load_from')
 
@@ -104,7 +104,8 @@ def set_start(cfg: Config, resume: str | None) -> str | None:
 def train(cfg: Config, checkpoint: str | None) -> None:
     """Check the data, then train, from ``checkpoint`` if there is one."""
     report_data(cfg, ('train', 'val'))
-    runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')))
+    runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')), resume=bool(cfg.get('resume')))
+    runner.register_hook(DueValidationHook())
     refuse_weights_of_nothing(runner.model)
     runner.train()
 
@@ -118,7 +119,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         use_amp(cfg, args.amp_dtype)
     if args.auto_scale_lr:
         scale_lr(cfg, args.config)
-    checkpoint = set_start(cfg, args.resume)
-    with process_group(cfg, args.launcher), missing_files_explained(args.config):
-        train(cfg, checkpoint)
+    with trusting(args.trust_checkpoint):
+        checkpoint = set_start(cfg, args.resume)
+        with process_group(cfg, args.launcher), missing_files_explained(args.config):
+            train(cfg, checkpoint)
     return 0

@@ -14,8 +14,9 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
+from sssd.checkpoints.loading import trusting
 from sssd.checks.checkpoint import compare
-from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, load_config
+from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, add_checkpoint_arguments, load_config
 from sssd.cli._report import require_folder
 from sssd.cli._runner import missing_files_explained
 from sssd.cli._subject import build_model as build
@@ -44,6 +45,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--shift', type=int, default=1, help='s: X^ is 1/2**s of X (default: %(default)s)')
     parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=CFG_OPTIONS_HELP)
+    add_checkpoint_arguments(parser)
     return parser.parse_args(argv)
 
 
@@ -99,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     set_random_seed(args.seed)
-    model = build_model(cfg, args.checkpoint).to(args.device).eval()
+    with trusting(args.trust_checkpoint):
+        model = build_model(cfg, args.checkpoint).to(args.device).eval()
     view = dense_view(model.views)
     with contextlib.redirect_stdout(io.StringIO()), missing_files_explained(args.config):
         dataset = unlabelled_part(DATASETS.build(copy.deepcopy(cfg.train_dataloader.dataset)))

@@ -2,11 +2,12 @@
 
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-from sssd.checkpoints.files import complete_checkpoints, last_checkpoint
+from sssd.checkpoints.files import checkpoint_files, newest_checkpoint
 from sssd.report.scalars import history, read_curves
 from sssd.studies.spec import RunSpec, fingerprint, load_config, option_arguments
 
@@ -23,7 +24,6 @@ class Job:
         seed: Its seed.
         work_dir: Where it runs.
         hash: Fingerprint of everything its specification says.
-        length: Iterations (or epochs) it trains for.
         start: The job whose last checkpoint it begins with, if any.
     """
 
@@ -31,7 +31,6 @@ class Job:
     seed: int
     work_dir: Path
     hash: str
-    length: int
     start: Optional['Job'] = field(default=None, repr=False)
 
     @property
@@ -64,21 +63,27 @@ class Job:
         return words
 
     def last_checkpoint(self) -> Path | None:
-        """The newest of its complete checkpoints."""
-        return last_checkpoint(self.work_dir)
+        """The newest of its checkpoints that can be read; None if it has left none.
 
-    def resume_point(self) -> Path | None:
-        """The checkpoint to go on from.
-
-        One at the very end does not count: a run that stopped there lacks
-        its last evaluation, and nothing would evaluate it.
+        Raises:
+            UserError: If it has, but none can be read.
         """
-        found = [path for number, path in complete_checkpoints(self.work_dir) if number < self.length]
-        return found[-1] if found else None
+        return newest_checkpoint(self.work_dir)
+
+    def resume_point(self, say: Callable[[str], None] = lambda sentence: None) -> Path | None:
+        """The checkpoint to go on from; from one at the very end the last evaluation is made.
+
+        Args:
+            say: Called with a sentence about each newer one that cannot be read.
+
+        Raises:
+            UserError: If there are some, but none can be read.
+        """
+        return newest_checkpoint(self.work_dir, say=say)
 
     def is_finished(self) -> bool:
         """Whether it ran to its end, evaluation included."""
-        return self.read_state().get('finished', False) and self.last_checkpoint() is not None
+        return self.read_state().get('finished', False) and bool(checkpoint_files(self.work_dir))
 
     def read_state(self) -> dict:
         """What is known of its work directory: hash, attempts, finished."""
@@ -118,14 +123,11 @@ class Job:
 def make_job(run: RunSpec, seed: int, root: Path, *, data: dict | list[dict] | None, start: Job | None) -> Job:
     """A job of a study under the study's work directory ``root``."""
     config = load_config(run, seed)
-    train_cfg = config.get('train_cfg') or {}
-    length = train_cfg.get('max_iters') or train_cfg.get('max_epochs') or 0
     start = start if run.from_start else None
     return Job(
         run=run,
         seed=seed,
         work_dir=Path(root) / f'seed{seed}' / run.name,
         hash=fingerprint(run, seed, start.run if start else None, data),
-        length=length,
         start=start,
     )

@@ -180,7 +180,7 @@ class StudyRunner:
 
     def _train(self, job: Job) -> None:
         """Train in a process of its own, from its last checkpoint on."""
-        resume_from = job.resume_point()
+        resume_from = job.resume_point(lambda sentence: self.reporter.say(f'  {sentence}'))
         if resume_from is not None:
             self.reporter.say(f'  resumes from {resume_from.name}')
         state = job.read_state()
