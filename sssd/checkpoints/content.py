@@ -25,6 +25,8 @@ def kind_of_file(handle: BinaryIO) -> str | None:
     handle.seek(0)
     if not start:
         return 'empty (0 bytes)'
+    if not start.strip(b'\0'):
+        return 'filled with zeros, as a crash of the machine leaves a file'
     text = start.lstrip().lower()
     return next((kind for first, kind in KINDS.items() if text.startswith(first)), None)
 

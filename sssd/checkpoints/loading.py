@@ -5,6 +5,7 @@ import pickle
 import re
 import tarfile
 import threading
+import warnings
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,6 +86,7 @@ def allowed_types() -> list:
         np.ndarray,
         np.dtype,
         slice,
+        bytes,  # how empty ones are written
         *functions,
         *dict.fromkeys(type(np.dtype(number)) for number in numbers),
     ]
@@ -180,18 +182,16 @@ def _load(handle, map_location, what, path=None):
         return TORCH_LOAD(path or handle, map_location=map_location, weights_only=False)
     _check_archive(handle, what)
     try:
-        with _lock, _only(allowed_types()):
+        with _lock, _only(allowed_types()), warnings.catch_warnings():
+            warnings.simplefilter('ignore', UserWarning)  # of pickles that are not PyTorch's: they are refused
             return TORCH_LOAD(path or handle, map_location=map_location, weights_only=True)
     except (MemoryError, torch.cuda.OutOfMemoryError, OSError):
         raise
     except pickle.UnpicklingError as error:
         raise _refusal(what, error) from error
     except Exception as error:  # a pickle of anything ends in an error of any type
-        text = _first_line(error)
-        if 'TorchScript' in text:
-            raise UserError(f'{what} is a program (TorchScript), not weights: take its weights, or {TRUST}.') from error
         raise LocalError(
-            f'{what} cannot be read ({text}): it is damaged or no checkpoint; take another copy of it.'
+            f'{what} cannot be read ({_first_line(error)}): it is damaged or no checkpoint; take another copy of it.'
         ) from error
 
 
@@ -224,11 +224,16 @@ def _check_archive(handle, what):
                 )
             return
         with zipfile.ZipFile(handle) as archive:
-            broken = archive.testzip()
+            broken, program = (
+                archive.testzip(),
+                [name for name in archive.namelist() if name.endswith('/constants.pkl')],
+            )
         if broken is not None:
             raise LocalError(
                 f'{what} is damaged (its record {broken} is not as it was written): take another copy of it.'
             )
+        if program:
+            raise UserError(f'{what} is a program (TorchScript), not weights: take its weights, or, {TRUST}.')
     except (UserError, OSError):
         raise
     except Exception as error:  # zipfile says in many ways that an archive is none

@@ -122,7 +122,7 @@ class Job:
 
 def make_job(run: RunSpec, seed: int, root: Path, *, data: dict | list[dict] | None, start: Job | None) -> Job:
     """A job of a study under the study's work directory ``root``."""
-    config = load_config(run, seed)
+    load_config(run, seed)  # a config that cannot be read is told here
     start = start if run.from_start else None
     return Job(
         run=run,
