@@ -142,6 +142,12 @@ def run_python(repo_root):
     return run
 
 
+@pytest.fixture(scope='session', name='write_job')
+def write_job_fixture():
+    """The function :func:`write_job`, for other data sets and folders."""
+    return write_job
+
+
 @pytest.fixture
 def make_job(tmp_path, tiny_coco):
     """The function :func:`write_job` over the tiny data set."""
