@@ -1,0 +1,20 @@
+# BCCD in its own three parts: 205 training images, 87 for validation, 72 for tests, 3 classes. Options, from the environment so that every path follows: BCCD_ROOT;
+# BCCD_LABELED, the labelled part as `python -m sssd split` names it in BCCD_SPLITS; BCCD_PART, `test` for the test part.
+_base_ = './photos_semi.py'
+data_root = '{{$BCCD_ROOT:data/bccd/}}'
+split_root = '{{$BCCD_SPLITS:data/bccd_photo_splits/}}'
+labeled = '{{$BCCD_LABELED:train.1@5}}'
+part = '{{$BCCD_PART:val}}'
+metainfo = dict(classes=('RBC', 'WBC', 'Platelets'))
+classes = metainfo['classes']
+common = dict(data_root='', metainfo=metainfo, data_prefix=dict(img=data_root + 'images/'))
+
+labeled_dataset = dict(ann_file=split_root + labeled + '.json', pipeline=_base_.sup_pipeline, **common)
+unlabeled_dataset = dict(ann_file=split_root + labeled + '-unlabeled.json', pipeline=_base_.unsup_pipeline, **common)
+train_dataloader = dict(
+    dataset=dict(
+        datasets=[{**_base_.labeled_dataset, **labeled_dataset}, {**_base_.unlabeled_dataset, **unlabeled_dataset}]))
+val_dataloader = dict(dataset=dict(ann_file=data_root + part + '.json', pipeline=_base_.test_pipeline, **common))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file=data_root + part + '.json')
+test_evaluator = val_evaluator

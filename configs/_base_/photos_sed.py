@@ -1,0 +1,8 @@
+# SED on photographs: what docs/results.md says was chosen.
+_base_ = './sed.py'
+unsupervised_loss = dict(type='SoftLoss', reweight=dict(type='Mean'), box_rows='foreground', box_weight=0.2)
+custom_hooks = [
+    dict(type='sssd.LambdaScheduleHook', burn_in=0, lambda_s=1.0, lambda_d=1.0),
+    dict(type='sssd.ScaleDrawHook', max_shift=1),
+    dict(type='sssd.EMATeacherHook', alpha=dict(type='Constant', value=0.99)),
+]
