@@ -6,14 +6,17 @@ from collections.abc import Sequence
 import torch
 from mmengine.config import Config
 
+from sssd.checkpoints.exact import keep_seed, make_exact
 from sssd.checkpoints.files import checkpoint_place, newest_checkpoint
 from sssd.checkpoints.loading import trusting
+from sssd.checkpoints.schedules import ScheduleHook
 from sssd.checkpoints.validation import DueValidationHook
 from sssd.checks.checkpoint import refuse_weights_of_nothing
 from sssd.cli._config import add_checkpoint_arguments, add_common_arguments, load_config, require_file
 from sssd.cli._dist import process_group
 from sssd.cli._runner import build_runner, missing_files_explained, report_data, say_once
 from sssd.errors import UserError
+from sssd.hooks import StopOnSignalHook
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -37,6 +40,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         const='auto',
         metavar='CHECKPOINT',
         help='go on from a checkpoint; without a value from the newest one in the work directory that can be read',
+    )
+    parser.add_argument(
+        '--new-schedule',
+        action='store_true',
+        help="on --resume take the config's schedule of learning rates where it differs from the checkpoint's",
     )
     add_checkpoint_arguments(parser)
     add_common_arguments(parser)
@@ -101,11 +109,13 @@ def set_start(cfg: Config, resume: str | None) -> str | None:
     return cfg.get('load_from')
 
 
-def train(cfg: Config, checkpoint: str | None) -> None:
+def train(cfg: Config, checkpoint: str | None, new_schedule: bool = False) -> None:
     """Check the data, then train, from ``checkpoint`` if there is one."""
     report_data(cfg, ('train', 'val'))
     runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')), resume=bool(cfg.get('resume')))
-    runner.register_hook(DueValidationHook())
+    make_exact(runner)
+    for hook in (ScheduleHook(new_schedule), DueValidationHook(), StopOnSignalHook()):
+        runner.register_hook(hook)
     refuse_weights_of_nothing(runner.model)
     runner.train()
 
@@ -121,6 +131,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         scale_lr(cfg, args.config)
     with trusting(args.trust_checkpoint):
         checkpoint = set_start(cfg, args.resume)
+        keep_seed(cfg, checkpoint)
         with process_group(cfg, args.launcher), missing_files_explained(args.config):
-            train(cfg, checkpoint)
+            train(cfg, checkpoint, args.new_schedule)
     return 0

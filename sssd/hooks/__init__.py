@@ -6,6 +6,7 @@ from sssd.hooks.freeze_backbone import FreezeBackboneHook
 from sssd.hooks.lambda_schedule import LambdaScheduleHook
 from sssd.hooks.recompute import RecomputeHook
 from sssd.hooks.scale_draw import ScaleDrawHook
+from sssd.hooks.stop_on_signal import StopOnSignalHook
 
 __all__ = [
     'CompilePartsHook',
@@ -14,4 +15,5 @@ __all__ = [
     'LambdaScheduleHook',
     'RecomputeHook',
     'ScaleDrawHook',
+    'StopOnSignalHook',
 ]
