@@ -91,7 +91,11 @@ class StopOnSignalHook(Hook):
     def _end(self, runner, number: int, save: bool, validating: bool = False) -> None:
         saved = self._save(runner, validating) if save else None
         name = signal.Signals(number).name
-        where = f'the state after iteration {runner.iter + (not validating)} is in {saved}' if saved else saved_before(runner)
+        where = (
+            f'the state after iteration {runner.iter + (not validating)} is in {saved}'
+            if saved
+            else saved_before(runner)
+        )
         print_log(f'{name}: training stops; {where}. Go on with --resume.', logger='current', level=WARNING)
         self.after_run(runner)
         raise Stopped(128 + number)
