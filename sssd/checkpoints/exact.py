@@ -95,7 +95,7 @@ def course_of(runner: Runner) -> dict:
         processes=get_world_size(),
         images_per_process=loader.get('batch_size'),
         device=next(runner.model.parameters()).device.type,
-        **versions(),
+        **{name: value and str(value) for name, value in versions().items()},
     )
 
 
