@@ -55,7 +55,7 @@ def make_exact(runner: Runner) -> None:
 
 
 class SeedStepHook(Hook):
-    """Seeds Python, NumPy and PyTorch before every step by seed, rank and iteration: dropout, sampled boxes, queries."""
+    """Seeds Python, NumPy and PyTorch before every step by seed, rank and iteration: sampled boxes, dropout."""
 
     priority = 'VERY_HIGH'
 
