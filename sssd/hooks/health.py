@@ -27,8 +27,7 @@ class HealthHook(Hook):
     ====================  ==========================================================================================
     sign                  what is watched
     ====================  ==========================================================================================
-    ``non_finite``        a loss term, a gradient or a weight that is NaN or infinite; ``'skip'`` leaves out a step whose
-                          gradient is
+    ``non_finite``        a loss term, a gradient or a weight that is NaN or infinite; ``'skip'`` leaves such a step out
     ``explosion``         a loss more than ``explosion`` times the smallest mean of an interval
     ``gradient_ratio``    ``*_grad_ratio`` above ``ratio``: labels are hardly learnt then
     ``distance_share``    the distance's share of a guided loss above ``share``
