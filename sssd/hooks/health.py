@@ -212,8 +212,8 @@ class HealthHook(Hook):
         action, done = self.actions[sign], runner.iter + 1
         if action == STOP:
             raise LocalError(
-                f'training stopped after iteration {done} ({sign}): {what}. The last checkpoint in {runner.work_dir} is '
-                'from before; go on from it with --resume.'
+                f'training stopped after iteration {done} ({sign}): {what}. The last checkpoint in '
+                f'{runner.work_dir} is from before; go on from it with --resume.'
             )
         if action != OFF:
             print_log(f'After iteration {done} ({sign}): {what}.', logger='current', level=WARNING)

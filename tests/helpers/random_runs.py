@@ -3,7 +3,8 @@
 #: Random views for all; `workers` and `seed` are set by who appends it.
 RANDOM = """
 flip = [
-    dict(type='RandomResize', scale=(64, 64), ratio_range=(0.8, 1.2), keep_ratio=True), dict(type='RandomFlip', prob=0.5)]
+    dict(type='RandomResize', scale=(64, 64), ratio_range=(0.8, 1.2), keep_ratio=True),
+    dict(type='RandomFlip', prob=0.5)]
 noise = [dict(type='sssd.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, prob=0.8)]
 norm = dict(type='GN', num_groups=4, requires_grad=True)
 model['backbone'].update(norm_cfg=norm, norm_eval=False)
