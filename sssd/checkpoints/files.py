@@ -29,7 +29,7 @@ def checkpoint_files(work_dir: str | os.PathLike, template: str | None = None) -
     templates = [*TEMPLATES, *[template] * (template is not None and template.count('{}') == 1)]
     found = _numbered(folder, templates)
     if hint is not None:
-        if not found:
+        if not found and not (folder / hint.name).is_file():
             folder = hint.parent  # of a CheckpointHook with an out_dir
             found = _numbered(folder, templates)
         named = folder / hint.name

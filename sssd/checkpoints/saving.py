@@ -70,9 +70,9 @@ def write_checkpoint(checkpoint: Any, path: str | os.PathLike) -> None:
 
 def _free(path):
     """How much room there is, in words."""
-    folder = Path(path).absolute().parent
-    while not folder.is_dir():
-        folder = folder.parent
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
     return f'{shutil.disk_usage(folder).free} bytes are free on its disk'
 
 
