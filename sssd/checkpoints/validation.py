@@ -31,6 +31,7 @@ class DueValidationHook(Hook):
         elif is_due(runner):
             if _read(record) < done:
                 runner.logger.info(f'The validation after {done} is run, which had not come to its end.')
+                runner.visualizer.add_scalars(dict(iter=done), step=done)  # its own line may say step 0
                 runner.val_loop.run()
             else:  # an earlier one may have been gone on from: later validations are to come again
                 self._note(runner, done)
