@@ -73,8 +73,11 @@ def test_checkpoints_of_another_folder_are_found_by_the_hint(tmp_path):
 
 
 def test_the_place_is_that_of_the_hook(tmp_path):
-    config = dict(work_dir='a/b/', default_hooks=dict(checkpoint=dict(out_dir='c', filename_tmpl='s{}.pth')))
-    assert checkpoint_place(config) == ('c/b', 's{}.pth')
+    hook = dict(out_dir=str(tmp_path / 'c'), filename_tmpl='s{}.pth')
+    config = dict(work_dir='a/b/', default_hooks=dict(checkpoint=hook))
+    assert checkpoint_place(config) == ('a/b/', 's{}.pth')  # as long as nothing is there
+    write(tmp_path / 'c' / 'b' / 's2.pth')
+    assert checkpoint_place(config) == (f'{tmp_path}/c/b', 's{}.pth')
     assert checkpoint_place(dict(work_dir='a/b')) == ('a/b', None)
     assert checkpoint_place(dict(work_dir='a', default_hooks=dict(checkpoint=None))) == ('a', None)
     assert checkpoint_place(dict(work_dir='a', default_hooks=dict(checkpoint=dict(out_dir='s3://c')))) == ('a', None)

@@ -175,7 +175,7 @@ def test_a_newest_checkpoint_that_is_no_good_is_passed_over(broken, capsys, dama
     damage(broken.newest)
     assert broken.train() == ([3, 4, 5, 6], [4, 6])
     lines = [line for line in capsys.readouterr().out.splitlines() if 'passed over' in line]
-    assert len(lines) == 1 and re.search(f'^passed over: checkpoint {broken.newest} {said}', lines[0])
+    assert len(lines) == 1 and re.search(f'WARNING - passed over: checkpoint {broken.newest} {said}', lines[0])
     assert not (broken.work_dir / 'marker').exists()
 
 
@@ -202,6 +202,20 @@ def test_a_moved_work_directory(broken, tmp_path):
     moved = Broken(broken.config, broken.work_dir.rename(tmp_path / 'moved'))
     assert moved.train() == ([5, 6], [6])
     assert not broken.work_dir.exists()
+
+
+def test_another_folder_for_checkpoints(broken, tmp_path, capsys):
+    hook = [
+        'default_hooks.checkpoint.out_dir=' + str(tmp_path / 'out'),
+        'default_hooks.checkpoint.filename_tmpl=s{}.pth',
+    ]
+    assert broken.train(*hook, iterations=6) == ([5, 6], [6])
+    assert broken.train(*hook, iterations=8) == ([7, 8], [8])
+    cut(tmp_path / 'out' / 'work' / 's8.pth')
+    assert (broken.work_dir / 'last_checkpoint').read_text() == '../out/work/s8.pth'
+    capsys.readouterr()
+    assert broken.train(*hook, iterations=8) == ([7, 8], [8])
+    assert 'passed over: checkpoint' in capsys.readouterr().out
 
 
 def test_nothing_that_can_be_read_is_an_error_and_nothing_at_all_is_a_beginning(broken):

@@ -81,7 +81,7 @@ def test_resuming_from_a_file_and_from_the_newest(job, tmp_path):
     assert (cfg.resume, cfg.load_from) == (True, str(checkpoint))
     cfg = _load(job, '--work-dir', str(tmp_path))
     assert train.set_start(cfg, 'auto') == str(checkpoint)
-    assert (cfg.resume, cfg.load_from) == (True, str(checkpoint))
+    assert (cfg.resume, cfg.load_from) == (True, None)
 
 
 def test_nothing_to_go_on_from_leaves_the_start_in_force(job, tmp_path):
