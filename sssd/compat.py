@@ -20,6 +20,7 @@ RIVALS = dict(
     mmcv=('onedl-mmcv', 'mmcv', 'mmcv-lite', 'mmcv-full'),
     mmdet=('onedl-mmdetection', 'mmdet'),
 )
+LEAST_TORCH = (2, 6)
 REMEDY = (
     'run `make env` in a checkout of sssd, or, beside a torch that is already there, '
     '`pip install setuptools wheel ninja psutil` and `MMCV_WITH_OPS=1 pip install --no-build-isolation '
@@ -76,9 +77,13 @@ def check_stack() -> str:
     Raises:
         ImportError: With one sentence that names what to install and how.
     """
-    _import(
-        'torch', 'PyTorch 2 is missing or broken', 'install torch as its site says for your machine, then ' + REMEDY
-    )
+    install = 'install torch as its site says for your machine, then ' + REMEDY
+    torch = _import('torch', 'PyTorch 2 is missing or broken', install)
+    if tuple(int(part) for part in base_version(torch.__version__).split('.')[:2]) < LEAST_TORCH:
+        raise ImportError(
+            f'sssd needs torch {".".join(map(str, LEAST_TORCH))} or newer, which can read a checkpoint without running '
+            f'what is in it, but found {torch.__version__}: {install}.'
+        )
     check_rivals(_installed())
     modules = {
         'mmengine': _import('mmengine', 'mmengine is missing or broken', REMEDY),

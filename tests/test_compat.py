@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch
 from mmengine.registry import MODELS
 
 import sssd
@@ -66,6 +67,14 @@ def test_an_assertion_of_mmdet_about_versions_becomes_an_import_error(monkeypatc
     monkeypatch.setattr(compat.importlib, 'import_module', refuse)
     with pytest.raises(ImportError, match=r'mmdet is missing or .*\(MMCV==9.9 is used but incompatible\): run'):
         compat._import('mmdet', 'mmdet is missing or broken', 'run it')
+
+
+@pytest.mark.parametrize('version', ['1.13.1', '2.5.1+cu121'])
+def test_a_torch_that_reads_checkpoints_unsafely_is_named(monkeypatch, version):
+    monkeypatch.setattr(torch, '__version__', version)
+    with pytest.raises(ImportError, match=r'^sssd needs torch 2.6 or newer, .* but found .*: install torch') as caught:
+        compat.check_stack()
+    assert '\n' not in str(caught.value)
 
 
 def test_the_installed_stack_is_supported():

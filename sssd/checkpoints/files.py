@@ -29,7 +29,7 @@ def checkpoint_files(work_dir: str | os.PathLike, template: str | None = None) -
     templates = [*TEMPLATES, *[template] * (template is not None and template.count('{}') == 1)]
     found = _numbered(folder, templates)
     if hint is not None:
-        if not found:
+        if not found and not (folder / hint.name).is_file():
             folder = hint.parent  # of a CheckpointHook with an out_dir
             found = _numbered(folder, templates)
         named = folder / hint.name
@@ -112,9 +112,14 @@ def _read(path, size, mtime, trusting):
 
 
 def checkpoint_place(cfg: Mapping) -> tuple[str, str | None]:
-    """The folder in which a config's CheckpointHook writes, and the template of its names if it has one."""
+    """Where a config's training has left its checkpoints, and the template of their names if it has its own.
+
+    That is the folder in which its CheckpointHook writes, or the work directory where there are none.
+    """
     hook = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    out, work_dir = hook.get('out_dir'), str(cfg['work_dir'])
+    template, out, work_dir = hook.get('filename_tmpl'), hook.get('out_dir'), str(cfg['work_dir'])
     if out and '://' not in str(out):
-        return os.path.join(out, os.path.basename(work_dir.rstrip(os.sep))), hook.get('filename_tmpl')
-    return work_dir, hook.get('filename_tmpl')
+        folder = os.path.join(out, os.path.basename(work_dir.rstrip(os.sep)))
+        if checkpoint_files(folder, template):
+            return folder, template
+    return work_dir, template

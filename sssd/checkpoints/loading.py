@@ -224,10 +224,8 @@ def _check_archive(handle, what):
                 )
             return
         with zipfile.ZipFile(handle) as archive:
-            broken, program = (
-                archive.testzip(),
-                [name for name in archive.namelist() if name.endswith('/constants.pkl')],
-            )
+            broken = archive.testzip()
+            program = any(name.endswith('/constants.pkl') for name in archive.namelist())
         if broken is not None:
             raise LocalError(
                 f'{what} is damaged (its record {broken} is not as it was written): take another copy of it.'

@@ -12,6 +12,8 @@ from mmengine.fileio import LocalBackend, get_file_backend
 
 from sssd.errors import LocalError
 
+REMEDY = 'make room or permit it, then call the same with --resume, as earlier checkpoints are what they were'
+
 
 def write_file(path: str | os.PathLike, content: bytes | memoryview) -> None:
     """Write a file in one step: under another name, to the disk, then renamed.
@@ -46,12 +48,13 @@ def write_file(path: str | os.PathLike, content: bytes | memoryview) -> None:
             os.close(folder)
 
 
-def write_checkpoint(checkpoint: Any, path: str | os.PathLike) -> None:
+def write_checkpoint(checkpoint: Any, path: str | os.PathLike, remedy: str = 'make room or permit it') -> None:
     """Write a checkpoint in one step.
 
     Args:
         checkpoint: What ``torch.save`` takes; the checksums that it writes are those that are asked for when reading.
         path: Its name.
+        remedy: What to do where it cannot be written, for the sentence.
 
     Raises:
         LocalError: If there is no room or no permission, with the path and the bytes.
@@ -63,16 +66,15 @@ def write_checkpoint(checkpoint: Any, path: str | os.PathLike) -> None:
     except OSError as error:
         size = buffer.getbuffer().nbytes
         raise LocalError(
-            f'checkpoint {path} of {size} bytes cannot be written ({error.strerror or error}; {_free(path)}): make '
-            'room or permit it, and go on from the one before, which is as it was, with --resume.'
+            f'checkpoint {path} of {size} bytes cannot be written ({error.strerror or error}; {_free(path)}): {remedy}.'
         ) from error
 
 
 def _free(path):
     """How much room there is, in words."""
-    folder = Path(path).absolute().parent
-    while not folder.is_dir():
-        folder = folder.parent
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.isdir(folder):
+        folder = os.path.dirname(folder)
     return f'{shutil.disk_usage(folder).free} bytes are free on its disk'
 
 
@@ -89,6 +91,6 @@ def save_checkpoint(original, checkpoint: Any, filename: str, file_client_args=N
     filename = str(filename)
     ours = file_client_args is None and '://' not in filename
     if ours and isinstance(get_file_backend(filename, backend_args=backend_args), LocalBackend):
-        write_checkpoint(checkpoint, filename)
+        write_checkpoint(checkpoint, filename, REMEDY)
     else:
         original(checkpoint, filename, file_client_args=file_client_args, backend_args=backend_args)

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from mmengine.dist import is_main_process
+from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop
 
@@ -25,12 +25,15 @@ class DueValidationHook(Hook):
     def before_train(self, runner) -> None:
         """Run it, before the first iteration."""
         done, record = position(runner), Path(runner.work_dir) / RECORD
+        missing = [_read(record) < done]
+        broadcast_object_list(missing)  # one answer, also where the nodes do not share a disk
         if done == 0:
             if is_main_process():
                 record.unlink(missing_ok=True)
         elif is_due(runner):
-            if _read(record) < done:
+            if missing[0]:
                 runner.logger.info(f'The validation after {done} is run, which had not come to its end.')
+                runner.visualizer.add_scalars(dict(iter=done), step=done)  # its own line may say step 0
                 runner.val_loop.run()
             else:  # an earlier one may have been gone on from: later validations are to come again
                 self._note(runner, done)

@@ -102,9 +102,13 @@ def set_start(cfg: Config, resume: str | None) -> str | None:
     if resume not in (None, 'auto'):
         cfg.resume, cfg.load_from = True, resume
     elif resume == 'auto' or (cfg.get('resume') and cfg.get('load_from') is None):
-        newest = newest_checkpoint(*checkpoint_place(cfg), say=say_once)
+        place = checkpoint_place(cfg)
+        found_by_runner = place == (str(cfg.work_dir), None)  # which says in its log what was passed over
+        newest = newest_checkpoint(*place, **{} if found_by_runner else dict(say=say_once))
         cfg.resume = newest is not None
-        cfg.load_from = cfg.get('load_from') if newest is None else str(newest)
+        if newest is not None:
+            cfg.load_from = None if found_by_runner else str(newest)
+            return str(newest)
     require_file(cfg.get('load_from'), 'checkpoint')
     return cfg.get('load_from')
 

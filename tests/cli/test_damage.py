@@ -3,9 +3,12 @@
 import itertools
 import json
 import os
+import random
 import re
 import resource
 import shutil
+import signal
+import time
 
 import evil
 import pytest
@@ -14,8 +17,10 @@ from mmengine.config import Config
 from mmengine.runner import ValLoop
 
 from sssd.checkpoints import keeping, saving
+from sssd.checkpoints.files import newest_checkpoint
 from sssd.cli import train
 from sssd.errors import UserError, run_cli
+from sssd.report.scalars import history, read_curves
 
 #: Validation every two iterations, as checkpoints are written.
 VALIDATED = """
@@ -170,7 +175,7 @@ def test_a_newest_checkpoint_that_is_no_good_is_passed_over(broken, capsys, dama
     damage(broken.newest)
     assert broken.train() == ([3, 4, 5, 6], [4, 6])
     lines = [line for line in capsys.readouterr().out.splitlines() if 'passed over' in line]
-    assert len(lines) == 1 and re.search(f'^passed over: checkpoint {broken.newest} {said}', lines[0])
+    assert len(lines) == 1 and re.search(f'WARNING - passed over: checkpoint {broken.newest} {said}', lines[0])
     assert not (broken.work_dir / 'marker').exists()
 
 
@@ -197,6 +202,20 @@ def test_a_moved_work_directory(broken, tmp_path):
     moved = Broken(broken.config, broken.work_dir.rename(tmp_path / 'moved'))
     assert moved.train() == ([5, 6], [6])
     assert not broken.work_dir.exists()
+
+
+def test_another_folder_for_checkpoints(broken, tmp_path, capsys):
+    hook = [
+        'default_hooks.checkpoint.out_dir=' + str(tmp_path / 'out'),
+        'default_hooks.checkpoint.filename_tmpl=s{}.pth',
+    ]
+    assert broken.train(*hook, iterations=6) == ([5, 6], [6])
+    assert broken.train(*hook, iterations=8) == ([7, 8], [8])
+    cut(tmp_path / 'out' / 'work' / 's8.pth')
+    assert (broken.work_dir / 'last_checkpoint').read_text() == '../out/work/s8.pth'
+    capsys.readouterr()
+    assert broken.train(*hook, iterations=8) == ([7, 8], [8])
+    assert 'passed over: checkpoint' in capsys.readouterr().out
 
 
 def test_nothing_that_can_be_read_is_an_error_and_nothing_at_all_is_a_beginning(broken):
@@ -261,8 +280,11 @@ def test_a_kill_inside_the_last_validation(broken, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(ValLoop, 'run_iter', kill)
         killed(broken.train)
-    assert broken.train() == ([], [6])
+    assert broken.train('default_hooks.logger.log_metric_by_epoch=True') == ([], [0])  # MMEngine's default
     assert broken.train() == ([], [])
+    curves = read_curves(broken.work_dir)
+    assert curves['loss'].steps == [1, 2, 3, 4, 5, 6]
+    assert [row['iter'] for row in history(curves)['model']] == [2, 4, 6]
 
 
 def test_an_earlier_checkpoint_is_gone_on_from_without_its_validation(broken):
@@ -276,6 +298,30 @@ def test_a_training_anew_forgets_what_was_validated(broken, monkeypatch):
     for name in ('iter_4.pth', 'last_checkpoint'):
         (broken.work_dir / name).unlink()
     assert broken.train(iterations=4) == ([3, 4], [2, 4])
+
+
+@pytest.mark.slow
+def test_kills_at_any_moment(broken):
+    """SIGKILL after a random time, again and again: training never goes back to before a checkpoint it had."""
+    draw, reached = random.Random(0), 4
+    often = 'default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.max_keep_ckpts=1'
+    (broken.work_dir / 'iter_2.pth').unlink()
+    for _ in range(int(os.environ.get('SSSD_KILLS', '10'))):
+        child = os.fork()
+        if child == 0:
+            try:
+                broken.train(*often, iterations=100000)
+            finally:
+                os._exit(1)
+        time.sleep(draw.uniform(0.2, 1.2))
+        os.kill(child, signal.SIGKILL)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        newest = newest_checkpoint(broken.work_dir, say=pytest.fail)
+        number = int(newest.stem.split('_')[1])
+        assert number >= reached and len(list(broken.work_dir.glob('iter_*.pth'))) <= 3
+        reached = number
+    print(f'{reached} iterations')
+    assert reached > 4
 
 
 def best(work_dir):
@@ -311,7 +357,7 @@ def test_a_full_disk(broken, capsys):
     assert len(lines) == 1
     assert re.search(
         rf'^sssd: error: checkpoint {broken.work_dir}/iter_6.pth of \d+ bytes cannot be written \(File too large; \d+ '
-        r'bytes are free on its disk\): make room or permit it, and go on .* with --resume\.$',
+        r'bytes are free on its disk\): make room or permit it, then call the same with --resume, as earlier .*\.$',
         lines[0],
     )
     assert leftovers(broken.work_dir) == ['iter_2.pth', 'iter_4.pth']
