@@ -37,15 +37,15 @@ def register_all_modules() -> None:
 
 @cache
 def check_installation() -> None:
-    """Check that a supported MM stack is installed.
+    """Check that a supported MM stack is installed, and have it read and write checkpoints safely.
 
     Raises:
         ImportError: With one sentence that names what to install and how.
     """
-    from sssd.compat import check_stack, trust_checkpoint_types
+    from sssd.compat import check_stack
 
-    if check_stack() == 'official releases':
-        trust_checkpoint_types()
+    check_stack()
+    import_module('sssd.checkpoints.seam').install()
 
 
 def is_command() -> bool:

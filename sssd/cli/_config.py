@@ -5,7 +5,6 @@ import os
 from collections.abc import Sequence
 
 from mmengine.config import Config, DictAction
-from mmengine.runner import find_latest_checkpoint
 
 from sssd.checkpoints.pretrained import fetch
 from sssd.errors import UserError
@@ -72,19 +71,6 @@ def require_file(path: str | None, what: str) -> None:
         fetch(path)
         return
     raise UserError(f'{what} {path} does not exist: check the path.')
-
-
-def require_latest_checkpoint(work_dir: str) -> None:
-    """Refuse a work directory whose newest checkpoint is named but gone."""
-    note = os.path.join(work_dir, 'last_checkpoint')
-    if not os.path.isfile(note):
-        return
-    latest = find_latest_checkpoint(work_dir)
-    if not os.path.isfile(latest):
-        raise UserError(
-            f'{note} names {latest}, which does not exist: name the checkpoint to go on from with '
-            f'--resume CHECKPOINT, or remove {note} to start anew.'
-        )
 
 
 def config_of(path: str) -> Config:

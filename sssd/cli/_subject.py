@@ -12,10 +12,10 @@ import torch
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from sssd.checks.checkpoint import compare, refused_checkpoints_explained, weights_of
+from sssd.checkpoints.loading import read_checkpoint
+from sssd.checks.checkpoint import compare, weights_of
 from sssd.checks.data import check_data
 from sssd.cli._config import first_line, require_file
 from sssd.cli.extract import extract, is_guided
@@ -108,11 +108,10 @@ def read_weights(checkpoint: str) -> Mapping[str, torch.Tensor]:
     """The state dict in a checkpoint file.
 
     Raises:
-        UserError: If there is no such file, or it is no checkpoint.
+        UserError: If there is no such file, or it is no checkpoint that can be read.
     """
     require_file(checkpoint, 'checkpoint')
-    with refused_checkpoints_explained(f'checkpoint {checkpoint}'):
-        return weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
+    return weights_of(read_checkpoint(checkpoint))
 
 
 def load_detector(

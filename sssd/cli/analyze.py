@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
+from sssd.checkpoints.loading import trusting
 from sssd.cli import _subject
 from sssd.cli._config import load_config
 from sssd.cli._parser import parse
@@ -28,7 +29,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = args.name or args.what.replace('-', '_')
     given = ('config', 'checkpoint', 'ann', 'images', 'seed', 'batch_size')
     report = Report(words, args.out, name, **{key: getattr(args, key) for key in given if hasattr(args, key)})
-    RUNS[args.what](args, cfg, report)
+    with trusting(getattr(args, 'trust_checkpoint', False)):
+        RUNS[args.what](args, cfg, report)
     return 0
 
 

@@ -13,6 +13,7 @@ from sssd.calibration.measure import Calibration
 from sssd.calibration.override import override_text
 from sssd.calibration.search import Goal
 from sssd.calibration.view import CalibrationView
+from sssd.checkpoints.loading import trusting
 from sssd.checks.weights import require_weights
 from sssd.cli._config import load_config, require_file
 from sssd.cli._parser import parse
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         cfg, goal, args.iterations, seed, out.with_suffix('.json'), dict(config=args.config, command=command)
     )
     console = Console()
-    with missing_files_explained(args.config):
+    with trusting(args.trust_checkpoint), missing_files_explained(args.config):
         report_data(cfg, ('train',))
         if search.trials:
             console.print(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from sssd.checkpoints.files import last_checkpoint
+from sssd.checkpoints.files import newest_checkpoint
 from sssd.cli._parser import parse
 from sssd.cli.curves import split_name
 from sssd.errors import UserError
@@ -28,7 +28,7 @@ def find_model(work_dir: Path) -> tuple[Path, Path]:
         UserError: If there is none, or no single one.
     """
     configs = sorted(work_dir.glob('*.py'))
-    checkpoint = last_checkpoint(work_dir)
+    checkpoint = newest_checkpoint(work_dir, say=print)
     if len(configs) != 1 or checkpoint is None:
         raise UserError(
             f'{work_dir} does not hold one config and a checkpoint: name the work directory of a run that was trained'

@@ -8,6 +8,7 @@ from importlib import import_module
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 
+from sssd.checkpoints.loading import trusting
 from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
 from sssd.cli._parser import parse
@@ -96,6 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.tta:
         use_tta(cfg)
     session = quiet(args.verbose, args.launcher)
-    with session as screen, process_group(cfg, args.launcher), missing_files_explained(args.config):
+    trusted = trusting(args.trust_checkpoint)
+    with trusted, session as screen, process_group(cfg, args.launcher), missing_files_explained(args.config):
         evaluate(cfg, args, screen)
     return 0

@@ -13,6 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
+from sssd.checkpoints.loading import trusting
 from sssd.checks.checkpoint import compare
 from sssd.cli._config import load_config
 from sssd.cli._parser import parse
@@ -85,7 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     set_random_seed(args.seed)
-    model = build_model(cfg, args.checkpoint).to(args.device).eval()
+    with trusting(args.trust_checkpoint):
+        model = build_model(cfg, args.checkpoint).to(args.device).eval()
     view = dense_view(model.views)
     with contextlib.redirect_stdout(io.StringIO()), missing_files_explained(args.config):
         dataset = unlabelled_part(DATASETS.build(copy.deepcopy(cfg.train_dataloader.dataset)))

@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 from mmengine.config import Config
 
-from sssd.checkpoints.files import complete_checkpoints
+from sssd.checkpoints.files import checkpoint_files, number_of
 from sssd.data.image_folder import list_images
 from sssd.datasets.json_io import read_coco
 from sssd.errors import UserError
@@ -107,7 +107,7 @@ class FinalTest:
         Raises:
             UserError: If a checkpoint is gone, or a test fails.
         """
-        checkpoints = dict(complete_checkpoints(job.work_dir))
+        checkpoints = {number_of(path): path for path in checkpoint_files(job.work_dir)}
         models: dict[str, dict] = {}
         for role, rows in job.evaluations().items():
             steps = dict(last=max(checkpoints, default=0), best=best_of(rows))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Optional
 
 from sssd import provenance
-from sssd.checkpoints.files import complete_checkpoints, last_checkpoint
+from sssd.checkpoints.files import checkpoint_files, newest_checkpoint, number_of
 from sssd.report.scalars import history, read_curves
 from sssd.studies.cost import Extent, Work, iteration_cost
 from sssd.studies.spec import RunSpec, fingerprint, load_config, option_arguments
@@ -97,21 +97,28 @@ class Job:
         return Work(self.run.name, cost, self.extent.evaluations(begin))
 
     def last_checkpoint(self) -> Path | None:
-        """The newest of its complete checkpoints."""
-        return last_checkpoint(self.work_dir)
+        """The newest of its checkpoints that can be read; None if it has left none.
 
-    def resume_point(self) -> tuple[int, Path] | None:
-        """The iteration (or epoch) and the checkpoint to go on from.
-
-        One at the very end does not count: a run that stopped there lacks
-        its last evaluation, and nothing would evaluate it.
+        Raises:
+            UserError: If it has, but none can be read.
         """
-        found = [pair for pair in complete_checkpoints(self.work_dir) if pair[0] < self.extent.length]
-        return found[-1] if found else None
+        return newest_checkpoint(self.work_dir)
+
+    def resume_point(self, say: Callable[[str], None] = lambda sentence: None) -> tuple[int, Path] | None:
+        """The iteration (or epoch) and the checkpoint to go on from; from one at the end the last evaluation is made.
+
+        Args:
+            say: Called with a sentence about each newer one that cannot be read.
+
+        Raises:
+            UserError: If there are some, but none can be read.
+        """
+        found = newest_checkpoint(self.work_dir, say=say)
+        return None if found is None else (number_of(found), found)
 
     def is_finished(self) -> bool:
         """Whether it ran to its end, evaluation included."""
-        return self.read_state().get('finished', False) and self.last_checkpoint() is not None
+        return self.read_state().get('finished', False) and bool(checkpoint_files(self.work_dir))
 
     def read_state(self) -> dict:
         """What is known of its work directory: hash, attempts, finished."""

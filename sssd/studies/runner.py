@@ -167,7 +167,7 @@ class StudyRunner:
         Raises:
             UserError: If the process fails, or logs no evaluation.
         """
-        resumed, checkpoint = job.resume_point() or (0, None)
+        resumed, checkpoint = job.resume_point(lambda sentence: self.reporter.say(f'  {sentence}')) or (0, None)
         if checkpoint is not None:
             self.reporter.say(f'  resumes from {checkpoint.name}')
         words = [*self.train_command, *job.arguments(checkpoint)]

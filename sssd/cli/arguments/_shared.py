@@ -36,6 +36,16 @@ def add_cfg_options(parser: argparse.ArgumentParser, text: str = CFG_OPTIONS_HEL
     parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=text)
 
 
+def add_checkpoint_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what all commands share that read checkpoints; their ``main`` reads them inside of ``trusting``."""
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read checkpoints whatever they hold, which runs code that is in them: only for files whose origin you '
+        'trust (default: tensors, numbers and logs alone)',
+    )
+
+
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what training and testing share."""
     parser.add_argument(
@@ -73,6 +83,7 @@ def add_data_arguments(parser: argparse.ArgumentParser) -> None:
 def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
     """Which detector."""
     parser.add_argument('checkpoint', help='checkpoint: of a student and a teacher, of a guided or a plain detector')
+    add_checkpoint_arguments(parser)
     parser.add_argument('--part', choices=PARTS, help='which of the two if it holds both (default: teacher)')
     parser.add_argument('--batch-size', type=int, default=4, help='images at a time (default: %(default)s)')
     add_device(parser)

@@ -3,7 +3,7 @@
 import argparse
 
 from sssd.calibration.search import Goal
-from sssd.cli.arguments._shared import add_cfg_options
+from sssd.cli.arguments._shared import add_cfg_options, add_checkpoint_arguments
 
 HELP = 'find the lambda at which the distance has a wanted share of the loss'
 DESCRIPTION = (
@@ -36,3 +36,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='default: work_dir of the config, else ./work_dirs/<config name>')
     add_cfg_options(parser)
     parser.set_defaults(launcher='none', local_rank=0)
+    add_checkpoint_arguments(parser)

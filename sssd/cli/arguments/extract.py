@@ -2,6 +2,8 @@
 
 import argparse
 
+from sssd.cli.arguments._shared import add_checkpoint_arguments
+
 HELP = 'take the plain detector out of a checkpoint'
 DESCRIPTION = 'Write the weights of one part of a checkpoint, for a plain detector.'
 
@@ -16,3 +18,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='default: detector if the checkpoint is of a guided detector, else teacher; the label side is left out '
         'of each',
     )
+    add_checkpoint_arguments(parser)

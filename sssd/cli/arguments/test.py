@@ -2,7 +2,7 @@
 
 import argparse
 
-from sssd.cli.arguments._shared import add_common_arguments
+from sssd.cli.arguments._shared import add_checkpoint_arguments, add_common_arguments
 
 HELP = 'evaluate a checkpoint'
 DESCRIPTION = 'Evaluate a checkpoint.'
@@ -18,3 +18,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--wait-time', type=float, default=2, help='seconds each image is shown')
     parser.add_argument('--tta', action='store_true', help='test-time augmentation')
     add_common_arguments(parser)
+    add_checkpoint_arguments(parser)

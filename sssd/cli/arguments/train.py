@@ -2,7 +2,7 @@
 
 import argparse
 
-from sssd.cli.arguments._shared import add_common_arguments
+from sssd.cli.arguments._shared import add_checkpoint_arguments, add_common_arguments
 
 HELP = 'train a detector from a config'
 DESCRIPTION = 'Train a detector.'
@@ -27,6 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint; without a value from the newest one in the work directory',
+        help='go on from a checkpoint; without a value from the newest one in the work directory that can be read',
+    )
+    parser.add_argument(
+        '--new-schedule',
+        action='store_true',
+        help="on --resume take the config's schedule of learning rates where it differs from the checkpoint's",
     )
     add_common_arguments(parser)
+    add_checkpoint_arguments(parser)

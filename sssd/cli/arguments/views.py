@@ -2,7 +2,7 @@
 
 import argparse
 
-from sssd.cli.arguments._shared import add_cfg_options, add_device
+from sssd.cli.arguments._shared import add_cfg_options, add_checkpoint_arguments, add_device
 
 HELP = "draw what training sees of unlabelled images: views, teacher's scores, paired cells"
 DESCRIPTION = (
@@ -22,3 +22,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--shift', type=int, default=1, help='s: X^ is 1/2**s of X (default: %(default)s)')
     add_device(parser)
     add_cfg_options(parser)
+    add_checkpoint_arguments(parser)
