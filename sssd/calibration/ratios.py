@@ -98,7 +98,7 @@ class GradientMeter(Hook):
             UserError: If the loss is not finite, or nothing could be measured.
         """
         model, done = unwrap(runner.model), runner.iter + 1
-        if not math.isfinite(float(outputs['loss'])):
+        if not math.isfinite(float(outputs['loss'].detach())):
             raise UserError(f'the loss is not finite after {done} iterations: lower the learning rate.')
         if model.measure_gradients:
             if model.gradient_norms is None:

@@ -39,7 +39,8 @@ def ratio_table(found: Sequence[BranchRatio], wanted: Mapping[str, float], title
             f'{row.supervised:.4g}',
             f'{row.norm:.4g}',
             f'{row.weight:g}',
-            f'{row.ratio:.3g} ± {row.spread:.2g}',
+            f'{row.ratio:.3g}',
+            f'{row.spread:.2g}',
             f'{row.cosine:+.2f}',
             *(
                 (f'{wanted[row.branch]:g}', f'{row.weight_for(wanted[row.branch]):g}')
@@ -49,8 +50,12 @@ def ratio_table(found: Sequence[BranchRatio], wanted: Mapping[str, float], title
         )
         for row in found
     ]
-    columns = ('branch', 'supervised norm', 'norm', 'at lambda', 'ratio', 'cosine', 'wanted ratio', 'lambda')
-    return Grid(title, columns, rows, note='norms of gradients; ratio: mean ± spread over batches')
+    columns = ('branch', 'labels', 'norm', 'at', 'ratio', '±', 'cosine', 'wanted', 'lambda')
+    note = (
+        "labels, norm: norms of the supervised gradient and of the branch's at the lambda under at; ratio: norm / "
+        'labels, ± that of single batches; cosine: between the two; lambda: gives the wanted ratio'
+    )
+    return Grid(title, columns, rows, note=note)
 
 
 @contextmanager

@@ -27,6 +27,7 @@ class MeasuresGradients:
     gradient_scale: float = 1.0
     gradient_norms: dict[str, Tensor] | None = None
     gradient_cosines: dict[str, Tensor] | None = None
+    _logged: tuple[str, ...] = ()
 
     def gradient_ratios(self, detector: nn.Module, supervised: Tensor, branches: dict[str, Tensor | None]) -> dict:
         """``<branch>_grad_ratio``: the norm of a branch's gradient over that of the supervised loss, for the log.
@@ -43,7 +44,7 @@ class MeasuresGradients:
         if not self.measure_gradients or torch.compiler.is_compiling():
             return {}
         # a branch that is off now: not its last value on and on
-        off = {f'{name}_grad_ratio': torch.zeros(()) for name in self.gradient_cosines or ()}
+        off = {f'{name}_grad_ratio': torch.zeros(()) for name in self._logged}
         parameters = shared_parameters(detector, self.measured_parts) if branches else []
         if not parameters:
             return off
@@ -53,6 +54,7 @@ class MeasuresGradients:
             return {}
         self.gradient_norms = norms
         self.gradient_cosines = {name: torch.cosine_similarity(row, own, dim=0) for name, row in zip(branches, others)}
+        self._logged = (*self._logged, *(name for name in branches if name not in self._logged))
         return off | {f'{name}_grad_ratio': norms[name] / norms['sup'].clamp(min=1e-12) for name in branches}
 
 
