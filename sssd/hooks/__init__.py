@@ -3,6 +3,7 @@
 from sssd.hooks.compile_parts import CompilePartsHook
 from sssd.hooks.ema_teacher import EMATeacherHook
 from sssd.hooks.freeze_backbone import FreezeBackboneHook
+from sssd.hooks.gradient_ratio import GradientRatioHook
 from sssd.hooks.health import HealthHook
 from sssd.hooks.lambda_schedule import LambdaScheduleHook
 from sssd.hooks.recompute import RecomputeHook
@@ -13,6 +14,7 @@ __all__ = [
     'CompilePartsHook',
     'EMATeacherHook',
     'FreezeBackboneHook',
+    'GradientRatioHook',
     'HealthHook',
     'LambdaScheduleHook',
     'RecomputeHook',
