@@ -7,10 +7,10 @@ from sssd.cli.arguments._shared import add_cfg_options, add_checkpoint_arguments
 
 HELP = 'find the weights of losses: by their gradients, or the share of the distance'
 DESCRIPTION = (
-    'Find weights of losses and write a config that trains with them. For SED: lambda_s and lambda_d whose gradients are '
-    "a wanted ratio of the supervised loss's, measured after a short training by labels alone. For a guided model: by a "
-    'binary search over short trainings, the lambda_ at which the distance is a wanted share of the loss (SSSD, Sec. '
-    '3.2); called again, it goes on where it was interrupted. SED with guidance: both.'
+    'Find weights of losses and write a config that trains with them. For SED: lambda_s and lambda_d whose gradients '
+    "are a wanted ratio of the supervised loss's, measured after a short training by labels alone. For a guided model: "
+    'by a binary search over short trainings, the lambda_ at which the distance is a wanted share of the loss (SSSD, '
+    'Sec. 3.2); called again, it goes on where it was interrupted. SED with guidance: both.'
 )
 
 
