@@ -73,7 +73,7 @@ def hangs_explained():
             raise
         raise LocalError(
             f'process {dist.get_rank()} has waited for another one for as long as env_cfg.dist_cfg.timeout says, in '
-            'seconds: one hangs, or is far slower (look at its log and at its machine); go on from the newest checkpoint '
+            'seconds: one hangs, or is far slower (look at its log); go on from the newest checkpoint '
             'with --resume.'
         ) from error
 
