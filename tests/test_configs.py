@@ -63,7 +63,7 @@ PARTS = {
     'sssd.GuidedDetector': ('detector', 'guidance'),
 }
 #: Small guided runs: lambda at the start, before the milestone and after it.
-LAMBDAS = {'_lgd.py': (0, 1, 1), '_sssd.py': (0, 75, 75), '_sssd_stepwise.py': (0, 75, 100)}
+LAMBDAS = {'_lgd.py': (1, 1, 1), '_sssd.py': (0, 75, 75), '_sssd_stepwise.py': (0, 75, 100)}
 
 
 @pytest.mark.parametrize('name', FILES)
@@ -302,6 +302,8 @@ def test_a_guided_training_step(name):
     weights = HOOKS.build(hook).schedules['lambda_']
     found = tuple(weights(Progress(iteration, 1500, lr, 1.0)) for iteration, lr in ((0, 0.1), (500, 1.0), (1000, 0.1)))
     assert [found] == [values for end, values in LAMBDAS.items() if name.endswith(end)]
+    attached = [HOOKS.build(hook).schedules['student_grad'](Progress(iteration, 1500)) for iteration in (0, 249, 250)]
+    assert attached == ([0, 0, 1] if name.endswith('_lgd.py') else [1, 1, 1])  # LGD: 30k of 180k
     total, _ = model.parse_losses(losses)
     total.backward()
     assert all(value.grad is not None and torch.isfinite(value.grad).all() for value in model.parameters())

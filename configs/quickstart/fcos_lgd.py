@@ -1,4 +1,4 @@
-# LGD: the mean squared error, lambda 1 from the start; for the sixth of the run that LGD's 30k of 180k are, it trains the
+# LGD: the mean squared error, lambda 1 from the start; for the first sixth of the run, LGD's 30k of 180k, it trains the
 # adapter alone.
 _base_ = './fcos_sssd.py'
 model = dict(distance=dict(kind='mse'))

@@ -1,4 +1,4 @@
-# Table 1, LabelEnc: its label encoding function, trained with an auxiliary detector. P6 and P7 come from P5, as in its code.
+# Table 1, LabelEnc: its label encoding function, trained with an auxiliary detector. P6 and P7 come from P5 there.
 _base_ = './fcos_r50_baseline.py'
 model = dict(
     _delete_=True,

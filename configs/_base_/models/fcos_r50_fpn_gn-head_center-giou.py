@@ -1,4 +1,4 @@
-# FCOS with its later improvements, as mmdet's center-normbbox-centeronreg-giou; P6 and P7 come from C5, as in LGD's code.
+# FCOS with its later improvements, as mmdet's center-normbbox-centeronreg-giou; P6 and P7 come from C5, as for LGD.
 _base_ = './fcos_r50_fpn_gn-head.py'
 model = dict(
     neck=dict(add_extra_convs='on_input'),
