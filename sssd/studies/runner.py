@@ -112,6 +112,10 @@ class StudyRunner:
         there = job.run.name != START or job.is_finished()
         return there and job.is_held(entry) and not job.untested(entry)
 
+    def jobs(self, seeds: Sequence[int] | None = None, runs: Sequence[str] | None = None) -> list[Job]:
+        """The jobs of these seeds and runs still to do, in order, each after the start that it needs."""
+        return self._pending(self.all_jobs(self.spec.seeds if seeds is None else seeds, runs))
+
     def _pending(self, jobs: Sequence[Job]) -> list[Job]:
         """Those that are not done, each after the start that it needs."""
         pending = []

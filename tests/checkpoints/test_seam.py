@@ -15,7 +15,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import CheckpointLoader, Runner
 from mmengine.runner import checkpoint as module
 
-from sssd.checkpoints import seam
+from sssd.checkpoints import pretrained, seam
 from sssd.errors import UserError
 
 SEAMS = [pytest.param(one, id=f'{one.owner.__name__}.{one.name}') for one in seam.SEAMS]
@@ -120,8 +120,8 @@ def test_every_scheme_ends_in_the_safe_reader(address, tmp_path, monkeypatch):
     (tmp_path / 'checkpoints').mkdir()
     path.rename(tmp_path / 'checkpoints' / 'iter.pth')  # downloaded before
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path))
-    for name in ('get_torchvision_models', 'get_external_models', 'get_mmcls_models'):
-        monkeypatch.setattr(module, name, lambda: {'x': 'https://x/iter.pth'})
+    known = pretrained.Remote(address, 'https://x/iter.pth', tmp_path / 'checkpoints' / 'iter.pth')
+    monkeypatch.setattr(pretrained, 'SCHEMES', {name: lambda *args: known for name in pretrained.SCHEMES})
     content = (tmp_path / 'checkpoints' / 'iter.pth').read_bytes()
     backend = type('Backend', (), dict(get=lambda self, name: content))()
     monkeypatch.setattr(module, 'get_file_backend', lambda *args, **kwargs: backend)
