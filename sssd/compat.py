@@ -6,8 +6,11 @@ and ``mmdet``; anything else is refused with one sentence that says what to
 install, so that nobody meets it as an ``AttributeError`` hours later.
 """
 
+import contextlib
 import importlib
-from collections.abc import Mapping
+import io
+import warnings
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 
 STACKS = {
@@ -20,11 +23,28 @@ RIVALS = dict(
     mmcv=('onedl-mmcv', 'mmcv', 'mmcv-lite', 'mmcv-full'),
     mmdet=('onedl-mmdetection', 'mmdet'),
 )
+LEAST_TORCH = (2, 6)
 REMEDY = (
     'run `make env` in a checkout of sssd, or, beside a torch that is already there, '
     '`pip install setuptools wheel ninja psutil` and `MMCV_WITH_OPS=1 pip install --no-build-isolation '
     'onedl-mmengine==0.10.12 onedl-mmcv==2.3.6 onedl-mmdetection==3.5.1`'
 )
+#: What the forks' mmdet prints and warns of, while it is imported, about optional parts that are not installed.
+NO_ONEDL, NO_FASTER_COCO = 'Could not import OneDL', 'faster_coco_eval is not installed'
+
+
+@contextlib.contextmanager
+def optional_parts_unmentioned() -> Iterator[None]:
+    """Import mmdet within it, and not a word is said of optional parts that are missing."""
+    warnings.filterwarnings('ignore', message=NO_FASTER_COCO)
+    said = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(said):
+            yield
+    finally:
+        for line in said.getvalue().splitlines():
+            if not line.startswith(NO_ONEDL):
+                print(line)
 
 
 def base_version(version: str) -> str:
@@ -76,9 +96,13 @@ def check_stack() -> str:
     Raises:
         ImportError: With one sentence that names what to install and how.
     """
-    _import(
-        'torch', 'PyTorch 2 is missing or broken', 'install torch as its site says for your machine, then ' + REMEDY
-    )
+    install = 'install torch as its site says for your machine, then ' + REMEDY
+    torch = _import('torch', 'PyTorch 2 is missing or broken', install)
+    if tuple(int(part) for part in base_version(torch.__version__).split('.')[:2]) < LEAST_TORCH:
+        raise ImportError(
+            f'sssd needs torch {".".join(map(str, LEAST_TORCH))} or newer, which can read a checkpoint without running '
+            f'what is in it, but found {torch.__version__}: {install}.'
+        )
     check_rivals(_installed())
     modules = {
         'mmengine': _import('mmengine', 'mmengine is missing or broken', REMEDY),
@@ -91,58 +115,6 @@ def check_stack() -> str:
     )
     modules['mmdet'] = _import('mmdet', 'mmdet is missing or does not go with this mmcv', REMEDY)
     return find_stack({name: module.__version__ for name, module in modules.items()})
-
-
-def trust_checkpoint_types() -> None:
-    """Let ``torch.load`` read what MMEngine writes beside the weights.
-
-    From 2.6 on PyTorch reads tensors and plain values only, unless a type is
-    named.  The forks' loader names what it needs, and reads a file that has
-    more with full unpickling, which runs code from it.  The official loader
-    names nothing and fails on its own checkpoints; it is helped here, for the
-    whole process, by types that hold numbers.  Full unpickling stays off: a
-    file with anything else is refused by PyTorch.
-    """
-    import numpy as np
-    import torch
-    from mmengine.logging import HistoryBuffer
-
-    if not hasattr(torch.serialization, 'add_safe_globals'):
-        return
-    core = np._core if hasattr(np, '_core') else np.core
-    # numpy 1 and 2 write these two under different names.
-    functions = [
-        (function, f'numpy.{place}.multiarray.{function.__name__}')
-        for place in ('core', '_core')
-        for function in (core.multiarray._reconstruct, core.multiarray.scalar)
-    ]
-    dtypes = [type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', 'u4')]
-    torch.serialization.add_safe_globals(
-        [HistoryBuffer, np.ndarray, np.dtype, *functions, *dtypes, (history_method, 'builtins.getattr')]
-    )
-
-
-def history_method(owner: type, name: str):
-    """What stands for ``getattr`` while a checkpoint is read.
-
-    A ``HistoryBuffer`` writes its methods (min, max, current, mean) as
-    ``getattr(HistoryBuffer, 'min')``.  The real ``getattr`` would also hand a
-    file the globals of a module, and with them whatever it wants.
-
-    Args:
-        owner: Whose attribute is asked for.
-        name: The attribute.
-
-    Raises:
-        pickle.UnpicklingError: For any but the public methods of HistoryBuffer.
-    """
-    import pickle
-
-    from mmengine.logging import HistoryBuffer
-
-    if owner is not HistoryBuffer or name.startswith('_') or name not in vars(HistoryBuffer):
-        raise pickle.UnpicklingError(f'the file asks for {name!r} of {owner!r}, which no checkpoint of MMEngine needs')
-    return getattr(HistoryBuffer, name)
 
 
 def _import(name, trouble, remedy):

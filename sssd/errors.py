@@ -9,6 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 
 EXIT_USER_ERROR = 2
+#: After Ctrl-C, as shells have it.
+EXIT_INTERRUPTED = 130
+#: How the sentence begins that a command prints.
+PREFIX = 'sssd: error: '
 
 
 class UserError(ValueError):
@@ -39,13 +43,17 @@ def run_cli(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
         argv: The arguments handed to ``main``.
 
     Returns:
-        The exit status: that of ``main``, or 2 after a :class:`UserError`, which only
-        the first of several processes prints, unless it is a :class:`LocalError`.
+        The exit status: that of ``main``, 2 after a :class:`UserError`, which only
+        the first of several processes prints, unless it is a :class:`LocalError`,
+        and 130 after Ctrl-C.
     """
     try:
         return main(argv) or 0
     except UserError as error:
         first = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
         if first or isinstance(error, LocalError):
-            print(f'sssd: error: {error}', file=sys.stderr, flush=True)
+            print(f'{PREFIX}{error}', file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
+    except KeyboardInterrupt:
+        print('sssd: interrupted', file=sys.stderr, flush=True)
+        return EXIT_INTERRUPTED

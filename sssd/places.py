@@ -6,10 +6,12 @@
 import os
 from contextlib import contextmanager
 from pathlib import Path
-
-from mmengine.config import Config
+from typing import TYPE_CHECKING
 
 from sssd.errors import UserError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 BROUGHT = Path(__file__).resolve().parent / '.mim'
 CONFIGS = 'configs'
@@ -45,7 +47,7 @@ def find_config(path: str | Path, what: str = 'config file', remedy: str = 'chec
     return found
 
 
-def read_config(path: str | Path, what: str = 'config file', remedy: str = 'check the path') -> Config:
+def read_config(path: str | Path, what: str = 'config file', remedy: str = 'check the path') -> 'Config':
     """The config of a name that a user gave, as :func:`find_config` finds it.
 
     What its ``_base_`` names is looked for in the same way, the folder of the config taking the place of the present
@@ -59,6 +61,8 @@ def read_config(path: str | Path, what: str = 'config file', remedy: str = 'chec
     Raises:
         UserError: If neither place has the file; what reading it raises is passed on.
     """
+    from mmengine.config import Config  # heavy, and all parsers import this module
+
     found = find_config(path, what, remedy)
     with _bases_brought_along():
         return Config.fromfile(found)
@@ -79,6 +83,8 @@ def _bases_brought_along():
     of all that the base names, where the detectors of mmdet are not found. So the one method is overlaid that turns a
     name in ``_base_`` into a path.
     """
+    from mmengine.config import Config
+
     resolve = Config._get_cfg_path
 
     def get_cfg_path(cfg_path, filename):

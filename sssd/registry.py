@@ -5,13 +5,27 @@ losses, what is no ``nn.Module``); the others are children of MMEngine's own, so
 config may mix modules of mmdet and of this package.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
-from mmengine.registry import Registry
+from mmengine.registry import DefaultScope, Registry
+
+
+class OwnRegistry(Registry):
+    """A registry outside of MMEngine's trees: a config's default scope, ``mmdet``, is not looked for in it."""
+
+    @contextmanager
+    def switch_scope_and_registry(self, scope: str | None) -> Iterator[Registry]:
+        """This registry, whatever the default scope; ``scope`` becomes that of what is built meanwhile."""
+        with DefaultScope.overwrite_default_scope(scope):
+            yield self
+
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='sssd', locations=['sssd.detectors', 'sssd.guides'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='sssd', locations=['sssd.hooks'])
@@ -20,6 +34,6 @@ DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='s
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='sssd', locations=['sssd.data'])
 OPTIM_WRAPPERS = Registry('optimizer wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='sssd', locations=['sssd.optim'])
 
-VIEWS = Registry('prediction view', scope='sssd', locations=['sssd.views'])
-SCHEDULES = Registry('schedule', scope='sssd', locations=['sssd.schedules'])
-LOSSES = Registry('unsupervised loss', scope='sssd', locations=['sssd.losses'])
+VIEWS = OwnRegistry('prediction view', scope='sssd', locations=['sssd.views'])
+SCHEDULES = OwnRegistry('schedule', scope='sssd', locations=['sssd.schedules'])
+LOSSES = OwnRegistry('unsupervised loss', scope='sssd', locations=['sssd.losses'])

@@ -37,6 +37,14 @@ def test_the_status_of_a_command_is_passed_on(returned, status):
     assert run_cli(lambda argv: returned) == status
 
 
+def test_an_interruption_is_no_traceback(capsys):
+    def interrupted(argv):
+        raise KeyboardInterrupt
+
+    assert run_cli(interrupted) == 130
+    assert capsys.readouterr().err == 'sssd: interrupted\n'
+
+
 def test_other_errors_are_not_hidden():
     def broken(argv):
         raise ValueError('a bug')

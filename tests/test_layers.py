@@ -19,9 +19,11 @@ FLOORS = (
     {'detectors'},
     {'views', 'guides', 'hooks', 'data'},
     {'losses', 'optim'},
-    {'schedules', 'places', 'progress', 'provenance'},
+    {'schedules', 'places', 'progress', 'provenance', 'locks'},
     {'errors', 'registry', 'compat'},
 )
+#: What is used of the package itself, by the command line alone: any other part would import all of it.
+ITSELF = {'', '__version__'}
 #: Floors are not enough here: parts of training that know nothing of each other.
 NARROWER = dict(
     hooks={'schedules', 'errors', 'registry'},
@@ -36,7 +38,7 @@ NARROWER = dict(
 def allowed(part):
     """The parts of the package that a part may import from, besides itself."""
     level = next(level for level, floor in enumerate(FLOORS) if part in floor)
-    return NARROWER.get(part, set().union(*FLOORS[level + 1 :]))
+    return NARROWER.get(part, set().union(*FLOORS[level + 1 :])) | (ITSELF if part in ('__main__', 'cli') else set())
 
 
 #: Other packages that a part must not import, since it works on tensors or numbers alone.

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Show detections side by side: `python tools/contact_sheet.py NAME=WORK_DIR ...`."""
+"""Show detections side by side: the same as ``sssd contact-sheet``."""
 
 import sys
 

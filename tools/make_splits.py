@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Split a COCO data set: the same as ``python -m sssd split``."""
+"""Split a COCO data set: the same as ``sssd split``."""
 
 import sys
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Make the toy data set: the same as ``python -m sssd.cli.toy``."""
+"""Make the toy data set: the same as ``sssd toy``."""
 
 import sys
 

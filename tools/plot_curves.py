@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Draw training curves: `python tools/plot_curves.py NAME=WORK_DIR ...`."""
+"""Draw training curves: the same as ``sssd curves``."""
 
 import sys
 

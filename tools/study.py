@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Run a study: the same as ``python -m sssd study``."""
+"""Run a study: the same as ``sssd study``."""
 
 import sys
 

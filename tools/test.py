@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Evaluate a checkpoint: the same as ``python -m sssd test``."""
+"""Evaluate a checkpoint: the same as ``sssd test``."""
 
 import sys
 

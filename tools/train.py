@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Train a detector: the same as ``python -m sssd train``."""
+"""Train a detector: the same as ``sssd train``."""
 
 import sys
 

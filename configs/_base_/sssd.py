@@ -1,5 +1,5 @@
 # SSSD's hooks with the paper's numbers: the backbone frozen and the distance off until 20k, its gradient kept from the
-# student until 30k (LGD), lambda 75.
+# student until 30k (LGD), lambda 75. LGD's own configs have lambda from the start.
 freeze_until, detach_until = 20000, 30000
 distance = dict(type='FeatureDistance', kind='js')
 custom_hooks = [

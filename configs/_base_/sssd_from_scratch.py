@@ -1,5 +1,5 @@
 # Small detectors that start from random weights: there is no pretrained backbone to keep, so nothing is frozen; the
-# distance comes in once the guide has learnt a little.
+# distance comes in once the guide has learnt a little. Not so in LGD's own configs, which have lambda from the start.
 _base_ = './sssd.py'
 custom_hooks = [
     dict(

@@ -1,4 +1,4 @@
 # Tables 3 and 4: LGD with lambda 1.5.
 _base_ = './faster-rcnn_r50_lgd.py'
 custom_hooks = _base_.custom_hooks
-custom_hooks[0].lambda_.after = 1.5
+custom_hooks[0].lambda_ = 1.5

@@ -97,20 +97,21 @@ class ShareMeter(Hook):
         return sum(last) / len(last)
 
 
-def calibration_config(cfg: Config, seed: int) -> Config:
+def calibration_config(cfg: Config, seed: int, *weights: str) -> Config:
     """A config as it trains while lambda is calibrated.
 
-    Nothing holds lambda or the student's gradient back and no backbone is frozen; nothing is evaluated or written.
-    All else is the config's: data, optimizer, the learning rate with its warm-up, other hooks.
+    Nothing holds lambda, other ``weights`` or the student's gradient back and no backbone is frozen; nothing is
+    evaluated or written. All else is the config's: data, optimizer, the learning rate with its warm-up, other hooks.
 
     Args:
         cfg: The complete config; it is not changed.
         seed: The seed of every run.
+        weights: Other weights of the model that the caller sets.
     """
     cfg = copy.deepcopy(cfg)
     for key in UNUSED:
         cfg[key] = None
-    hooks = [without_weight(hook, 'lambda_', 'student_grad') for hook in cfg.get('custom_hooks') or []]
+    hooks = [without_weight(hook, 'lambda_', 'student_grad', *weights) for hook in cfg.get('custom_hooks') or []]
     cfg.custom_hooks = [hook for hook in hooks if hook is not None and not is_hook(hook, 'FreezeBackboneHook')]
     kept = {name: hook for name, hook in (cfg.get('default_hooks') or {}).items() if name != 'visualization'}
     cfg.default_hooks = {**kept, **QUIET}
@@ -141,17 +142,28 @@ def measure_share(
         Mean of lambda L_distill / L_total, in [0, 1).
     """
     meter = ShareMeter(lambda_, iterations, tell)
+    run_with(cfg, meter, build)
+    return meter.share
+
+
+def run_with(cfg: Config, hook: Hook, build: Callable[[Config], Runner]) -> None:
+    """Train with one more hook, in a folder that goes away again, until the hook has :class:`Enough`.
+
+    Args:
+        cfg: What :func:`calibration_config` returned; it is not changed.
+        hook: The hook.
+        build: Makes the Runner of a config.
+    """
     with tempfile.TemporaryDirectory() as folder:
         cfg = copy.deepcopy(cfg)
         cfg.work_dir, cfg.experiment_name = folder, f'calibrate_{uuid.uuid4().hex}'
         cfg.visualizer.name = cfg.experiment_name
         runner = build(cfg)
-        runner.register_hook(meter)
+        runner.register_hook(hook)
         try:
             runner.train()
         except Enough:
             pass
-    return meter.share
 
 
 class Calibration:
@@ -261,10 +273,15 @@ class Calibration:
 
     def _write(self) -> None:
         """Replace the record in one step."""
-        self.record.parent.mkdir(parents=True, exist_ok=True)
-        fresh = self.record.with_name(f'.{self.record.name}')
-        fresh.write_text(json.dumps(self.content, indent=1) + '\n')
-        os.replace(fresh, self.record)
+        write_record(self.record, self.content)
+
+
+def write_record(path: Path, content: dict) -> None:
+    """Write a record as JSON, in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fresh = path.with_name(f'.{path.name}')
+    fresh.write_text(json.dumps(content, indent=1) + '\n')
+    os.replace(fresh, path)
 
 
 def _checked(row: dict) -> dict:

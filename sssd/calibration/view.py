@@ -1,14 +1,16 @@
 """Showing a calibration: a table that grows and a bar on a terminal, lines elsewhere."""
 
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.progress import Progress
 from rich.text import Text
 
+from sssd.calibration.ratios import BranchRatio
 from sssd.calibration.search import Goal, Trial, runs_left
 from sssd.report.tables import Grid
 
@@ -27,6 +29,47 @@ def trial_table(goal: Goal, trials: Sequence[Trial], title: str = 'Calibration o
         for trial in sorted(trials, key=lambda trial: trial.lambda_)
     ]
     return Grid(title, ('lambda', 'share', 'off by', ''), rows, note=f'wanted: {goal.share:g} ± {goal.tolerance:g}')
+
+
+def ratio_table(found: Sequence[BranchRatio], wanted: Mapping[str, float], title: str = 'Gradients') -> Grid:
+    """The branches with what was measured of their gradients, and the lambda that gives the wanted ratio."""
+    rows = [
+        (
+            row.branch,
+            f'{row.supervised:.4g}',
+            f'{row.norm:.4g}',
+            f'{row.weight:g}',
+            f'{row.ratio:.3g}',
+            f'{row.spread:.2g}',
+            f'{row.cosine:+.2f}',
+            *(
+                (f'{wanted[row.branch]:g}', f'{row.weight_for(wanted[row.branch]):g}')
+                if row.branch in wanted
+                else ('', '')
+            ),
+        )
+        for row in found
+    ]
+    columns = ('branch', 'labels', 'norm', 'at', 'ratio', '±', 'cosine', 'wanted', 'lambda')
+    note = (
+        "labels, norm: norms of the supervised gradient and of the branch's at the lambda under at; ratio: norm / "
+        'labels, ± that of single batches; cosine: between the two; lambda: gives the wanted ratio'
+    )
+    return Grid(title, columns, rows, note=note)
+
+
+@contextmanager
+def measuring(console: Console, start: int, batches: int) -> Iterator[Callable[[int], None]]:
+    """Shows how far a measurement of gradients is: a bar on a terminal, a line elsewhere.
+
+    Gives out a function that takes the number of iterations done.
+    """
+    text = f'{start} iterations by labels alone, then gradients over {batches} batches'
+    if not console.is_terminal:
+        console.print(f'{text} ...', highlight=False, soft_wrap=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(text, total=start + batches)
+        yield lambda done: bar.update(task, completed=done)
 
 
 class CalibrationView(AbstractContextManager):

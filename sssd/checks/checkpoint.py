@@ -1,22 +1,21 @@
 """Does a checkpoint fit the model?  Asked before anything is trained or tested on it."""
 
+import logging
 import os
-import pickle
 import re
 from collections import OrderedDict
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from traceback import walk_tb
 
 import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import BaseModule, BaseTTAModel, is_model_wrapper
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from sssd.errors import LocalError, UserError
+from sssd.checkpoints.content import check_resumable
+from sssd.checkpoints.loading import read_checkpoint
+from sssd.errors import UserError
 
 SHOWN = 3
 COUNTER = 'num_batches_tracked'
@@ -104,43 +103,6 @@ def weights_of(checkpoint: Mapping) -> Mapping[str, torch.Tensor]:
     return plain
 
 
-@contextmanager
-def refused_checkpoints_explained(what: str):
-    """Turn PyTorch's refusal to unpickle a file, or what it says of a damaged one, into a :class:`UserError`.
-
-    Args:
-        what: The file, for the sentence; where it has not the name of the file that is read, that is added.
-
-    Raises:
-        UserError: When a file that is read meanwhile is no checkpoint, or asks for more than one of MMEngine holds.
-        LocalError: When it is empty or cut off, which may be so on one node alone.
-    """
-    try:
-        yield
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        path = _file_being_loaded(error)
-        cut_off = isinstance(error, EOFError) or re.match('PytorchStreamReader failed|unexpected EOF', str(error))
-        kind = LocalError if cut_off else UserError
-        if path is None or not (cut_off or isinstance(error, pickle.UnpicklingError)):
-            raise
-        if path not in what:
-            what = f'{path}, {what},'
-        found = re.search(r'WeightsUnpickler error:\s*(.+?)(?:\. |\n|$)', str(error))
-        reason = found[1] if found else (str(error).strip().splitlines() or ['no reason given'])[0]
-        raise kind(
-            f'{what} cannot be read ({reason}): it is damaged, no checkpoint, or holds more than the '
-            'tensors, numbers and logs of one; take one that sssd or mmdet wrote.'
-        ) from error
-
-
-def _file_being_loaded(error: BaseException) -> str | None:
-    """The file that ``torch.load`` was at when it failed; None if it was not at work: others raise such errors too."""
-    for frame, _ in walk_tb(error.__traceback__):
-        if (frame.f_code.co_name, frame.f_code.co_filename) == ('load', torch.serialization.__file__):
-            return str(frame.f_locals.get('f', 'a file'))
-    return None
-
-
 def _loads_as_it_is(module: nn.Module) -> bool:
     """Whether MMEngine initialises a module by a file's weights under their own names."""
     kind = type(module)
@@ -171,7 +133,7 @@ def refuse_weights_of_nothing(model: nn.Module) -> None:
         if (path, prefix) in looked_at or not os.path.isfile(path):
             continue
         looked_at.add((path, prefix))
-        state_dict = weights_of(CheckpointLoader.load_checkpoint(path, map_location='cpu'))
+        state_dict = weights_of(read_checkpoint(path))
         own, start = module.state_dict(), f'{prefix.rstrip(".")}.' if prefix else ''
         if any(
             f'{start}{key}' in state_dict and state_dict[f'{start}{key}'].shape == value.shape
@@ -193,14 +155,16 @@ class CheckpointGuard(Hook):
         filename: The checkpoint's name, for the sentence.
         strict: Refuse any difference.  Otherwise, as when another training's
             weights are a start, a part that fits is enough and the rest is
-            logged.
+            warned of.
+        resume: Whether a training goes on from it.
     """
 
     priority = 'VERY_LOW'
 
-    def __init__(self, filename: str, strict: bool = True) -> None:
+    def __init__(self, filename: str, strict: bool = True, resume: bool = False) -> None:
         self.filename = filename
         self.strict = strict
+        self.resume = resume
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Compare the loaded file with the Runner's model.
@@ -208,6 +172,8 @@ class CheckpointGuard(Hook):
         Raises:
             UserError: Naming the file, the first keys and the remedy.
         """
+        if self.resume:
+            check_resumable(checkpoint, self.filename)
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
@@ -220,7 +186,8 @@ class CheckpointGuard(Hook):
                 f'checkpoint {self.filename} is not of the model in the config: {mismatch}; '
                 f'{self._remedy(state_dict, model)}.'
             )
-        print_log(f'checkpoint {self.filename} is loaded in part: {mismatch}', logger='current')
+        told = f'checkpoint {self.filename} is loaded in part: {mismatch}'
+        print_log(told, logger='current', level=logging.WARNING)
 
     def _remedy(self, state_dict, model):
         """What to do about a checkpoint that does not fit."""
@@ -232,6 +199,11 @@ class CheckpointGuard(Hook):
                     f'it holds {held}, so test it with the config of its training, or take a plain detector out '
                     f'with `python -m sssd extract {self.filename} OUT.pth`'
                 )
+        own = {key.split('.')[0] for key in model.state_dict()}
+        held = {key.split('.')[0] for key in state_dict}
+        lacks = [part for part in ('student', 'teacher') if part in own - held and own & held]
+        if lacks:
+            return f'it lacks the {lacks[0]}, so take the checkpoint that the training wrote, not a part of it'
         return 'use the config it was trained with, or another checkpoint'
 
 

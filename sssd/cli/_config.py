@@ -2,60 +2,31 @@
 
 import argparse
 import os
+from collections.abc import Sequence
 
 from mmengine.config import Config, DictAction
-from mmengine.runner import find_latest_checkpoint
 
+from sssd.checkpoints.pretrained import fetch
 from sssd.errors import UserError
 from sssd.places import find_config, read_config
 
-CFG_OPTIONS_HELP = (
-    'settings that override the config, as key=value; a nested key has dots '
-    '(model.backbone.depth=18), a list is written key="[a,b]" without spaces'
-)
 
+def options_of(words: Sequence[str]) -> dict:
+    """Config options by their keys, of words ``key=value`` whose values are as MMEngine's tools take them.
 
-class CfgOptions(DictAction):
-    """``DictAction`` that explains a malformed ``key=value``."""
-
-    def __call__(self, parser, namespace, values, option_string=None):
-        for value in values or ():
-            key, equals, _ = value.partition('=')
-            if not key or not equals:
-                raise UserError(
-                    f'{option_string} got {value!r}, which is not of the form key=value: '
-                    'write for instance train_cfg.max_iters=100, without spaces.'
-                )
-            if any(value.count(left) != value.count(right) for left, right in ('()', '[]')):
-                raise UserError(
-                    f'{option_string} got {value!r}, where a bracket is not closed: put the value in '
-                    'quotes, as in key="[a,b]", without spaces.'
-                )
-        try:
-            super().__call__(parser, namespace, values, option_string)
-        except RecursionError:  # DictAction's answer to a bracket that does not begin the value
-            raise UserError(
-                f'{option_string} got {" ".join(values)!r}, where a value has a bracket inside: write a '
-                'dict as keys of its own (model.backbone.init_cfg.type=Pretrained), a list as '
-                'key="[a,b]".'
-            ) from None
-
-
-def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what training and testing share."""
-    parser.add_argument(
-        '--work-dir',
-        help='folder for logs and results (default: work_dir of the config, else ./work_dirs/<config name>)',
-    )
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=CFG_OPTIONS_HELP)
-    parser.add_argument(
-        '--launcher',
-        choices=['none', 'pytorch', 'slurm', 'mpi'],
-        default='none',
-        help='what started the processes (default: none, a single process)',
-    )
-    # torchrun and its predecessors write it in one or the other way.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help='set by the launcher')
+    Raises:
+        UserError: If a value cannot be read.
+    """
+    namespace = argparse.Namespace()
+    try:
+        DictAction(['--cfg-options'], 'options')(None, namespace, words)
+    except RecursionError:  # DictAction's answer to a bracket that does not begin the value
+        raise UserError(
+            f'--cfg-options got {" ".join(words)!r}, where a value has a bracket inside: write a '
+            'dict as keys of its own (model.backbone.init_cfg.type=Pretrained), a list as '
+            'key="[a,b]".'
+        ) from None
+    return namespace.options
 
 
 def load_config(args: argparse.Namespace) -> Config:
@@ -85,28 +56,21 @@ def load_config(args: argparse.Namespace) -> Config:
 
 
 def require_file(path: str | None, what: str) -> None:
-    """Refuse a local file that is not there; addresses such as ``https://`` pass.
+    """Refuse a file that is not there; one with an address such as ``https://`` is downloaded.
 
     Args:
         path: The file; None passes.
         what: What the file is, for the sentence: ``'checkpoint'``.
+
+    Raises:
+        UserError: Naming it.
     """
-    if path is None or '://' in path or os.path.isfile(os.path.expanduser(path)):
+    if path is None or os.path.isfile(os.path.expanduser(path)):
+        return
+    if '://' in path:
+        fetch(path)
         return
     raise UserError(f'{what} {path} does not exist: check the path.')
-
-
-def require_latest_checkpoint(work_dir: str) -> None:
-    """Refuse a work directory whose newest checkpoint is named but gone."""
-    note = os.path.join(work_dir, 'last_checkpoint')
-    if not os.path.isfile(note):
-        return
-    latest = find_latest_checkpoint(work_dir)
-    if not os.path.isfile(latest):
-        raise UserError(
-            f'{note} names {latest}, which does not exist: name the checkpoint to go on from with '
-            f'--resume CHECKPOINT, or remove {note} to start anew.'
-        )
 
 
 def config_of(path: str) -> Config:

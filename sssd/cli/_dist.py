@@ -8,6 +8,7 @@ wrapper is told that there is no device.
 
 import gc
 import os
+import re
 import subprocess
 from contextlib import contextmanager
 from datetime import timedelta
@@ -16,7 +17,7 @@ import torch
 import torch.distributed as dist
 from mmengine.config import Config
 
-from sssd.errors import UserError
+from sssd.errors import LocalError, UserError
 
 #: How several processes are started, for those who have the checkout's scripts and for those who have a wheel.
 START = 'start with tools/dist_train.sh or tools/dist_test.sh, or with `torchrun --nproc-per-node N -m sssd train ...`'
@@ -50,11 +51,31 @@ def process_group(cfg: Config, launcher: str):
         timeout = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout')
         dist.init_process_group('gloo', timeout=None if timeout is None else timedelta(seconds=timeout))
     try:
-        yield
+        with hangs_explained():
+            yield
     finally:
         if dist.is_available() and dist.is_initialized():
             dist.destroy_process_group()
             gc.collect()
+
+
+@contextmanager
+def hangs_explained():
+    """Turn the end of a process group's patience into a sentence.
+
+    Raises:
+        LocalError: On each process that has waited for one that hangs.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not re.search(r'timed? ?out', str(error), re.IGNORECASE) or not dist.is_initialized():
+            raise
+        raise LocalError(
+            f'process {dist.get_rank()} has waited for another one for as long as env_cfg.dist_cfg.timeout says, in '
+            'seconds: one hangs, or is far slower (look at its log); go on from the newest checkpoint '
+            'with --resume.'
+        ) from error
 
 
 def use_cpu(cfg: Config, launcher: str) -> None:

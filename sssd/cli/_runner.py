@@ -1,7 +1,9 @@
 """Build a Runner and run it, with a missing file told in one sentence."""
 
+import errno
 import os
 import re
+import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager
 
@@ -11,23 +13,44 @@ from mmengine.dist import all_gather_object
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from sssd.checks.checkpoint import CheckpointGuard, refused_checkpoints_explained
+from sssd.checks.checkpoint import CheckpointGuard
 from sssd.checks.data import check_data
+from sssd.cli._progress import ProgressHook
+from sssd.cli._quiet import Screen
 from sssd.errors import LocalError, UserError
 
+#: What the system says where there is no room, or no permission to write.
+NOT_WRITTEN = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
-def build_runner(cfg: Config, *, checkpoint: str | None = None, strict: bool = True) -> Runner:
+
+def build_runner(
+    cfg: Config,
+    *,
+    checkpoint: str | None = None,
+    strict: bool = True,
+    resume: bool = False,
+    screen: Screen | None = None,
+) -> Runner:
     """The Runner of a config.
 
     Args:
         cfg: The complete config.
         checkpoint: The checkpoint that the Runner is going to load, if any.
         strict: Whether the checkpoint has to fit the model in every key.
+        resume: Whether a training goes on from it.
+        screen: The quiet terminal that is told of its progress; None leaves all to MMEngine.
 
     Raises:
-        UserError: If the processes found different checkpoints.
+        UserError: If the processes found different checkpoints, there is no such type of Runner, or the work directory
+            cannot be written in.
     """
-    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    kind = RUNNERS.get(cfg.runner_type) if 'runner_type' in cfg else Runner
+    if kind is None:
+        raise UserError(f'runner_type is {cfg.runner_type!r}, which is not registered: correct it or leave it out.')
+    require_writable(cfg.work_dir)
+    runner = (kind if screen is None else screen.runner_type(kind)).from_cfg(cfg)
+    if screen is not None and screen.is_first:
+        runner.register_hook(ProgressHook(screen, checkpoint))
     found = all_gather_object(None if checkpoint is None else os.path.basename(checkpoint))
     if len(set(found)) > 1:
         raise UserError(
@@ -35,8 +58,31 @@ def build_runner(cfg: Config, *, checkpoint: str | None = None, strict: bool = T
             f'the work directory {cfg.work_dir} on a disk that all nodes share.'
         )
     if checkpoint is not None:
-        runner.register_hook(CheckpointGuard(checkpoint, strict))
+        runner.register_hook(CheckpointGuard(checkpoint, strict, resume))
     return runner
+
+
+def require_writable(work_dir: str) -> None:
+    """Make a work directory, and refuse one in which no file can be made.
+
+    Raises:
+        UserError: Naming it and the reason.
+    """
+    try:
+        os.makedirs(work_dir, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=work_dir, prefix='.probe'):
+            pass
+    except OSError as error:
+        raise UserError(
+            f'the work directory {work_dir} cannot be written in ({error.strerror or error}): make room or permit it, '
+            'or give another one with --work-dir.'
+        ) from error
+
+
+def say_once(sentence: str) -> None:
+    """Print a sentence, once for all processes."""
+    if os.environ.get('RANK', '0') == '0':
+        print(sentence, flush=True)
 
 
 def report_data(cfg: Config, parts: Sequence[str]) -> None:
@@ -48,14 +94,14 @@ def report_data(cfg: Config, parts: Sequence[str]) -> None:
     """
     if os.environ.get('RANK', '0') == '0':
         for line in check_data(cfg, parts):
-            print(line, flush=True)
+            say_once(line)
 
 
 @contextmanager
 def missing_files_explained(config: str):
-    """Turn a missing file that a config names, or a checkpoint or an image that is none, into a :class:`UserError`."""
+    """Turn a missing file that a config names, a broken image, or a full disk into a :class:`UserError`."""
     try:
-        with refused_checkpoints_explained(f'the checkpoint to start from with {config}'), broken_images_explained():
+        with broken_images_explained(), full_disks_explained():
             yield
     except FileNotFoundError as error:
         named = re.findall(r"No such file or directory: '(.+)'", str(error))
@@ -65,6 +111,24 @@ def missing_files_explained(config: str):
         raise kind(
             f'{what} does not exist, but the config {config} needs it: put it there, or name another '
             'place with --cfg-options.'
+        ) from error
+
+
+@contextmanager
+def full_disks_explained():
+    """Turn a disk that is full, or not to be written on, into a sentence, where a log or a result is written.
+
+    Raises:
+        LocalError: Naming the file, where the system does.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NOT_WRITTEN:
+            raise
+        raise LocalError(
+            f'{error.filename or "a file of the work directory"} cannot be written ({error.strerror}): make room or '
+            'permit it, and go on from the newest checkpoint with --resume.'
         ) from error
 
 

@@ -12,38 +12,27 @@ import torch
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
-from sssd.checks.checkpoint import compare, refused_checkpoints_explained, weights_of
+from sssd.checkpoints.loading import read_checkpoint
+from sssd.checks.checkpoint import compare, weights_of
 from sssd.checks.data import check_data
-from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, first_line, require_file
+from sssd.cli._config import first_line, require_file
 from sssd.cli.extract import extract, is_guided
 from sssd.errors import UserError
 from sssd.registry import MODELS
 
-PARTS = ('teacher', 'student')
 #: Arguments of numbers, with the least and the largest value of each. X^ of s = 8 has one pixel for 65536 of X.
 RANGES = dict(
     images=(1, None), batch_size=(1, None), bins=(1, None), shift=(1, 8), max_shift=(0, 16), seed=(0, 2**32 - 1)
 )
 
 
-def add_data_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which images, and what every command of this kind shares."""
-    parser.add_argument('--ann', metavar='FILE', help='labelled annotation file in place of that of the test data')
-    parser.add_argument('--img-dir', metavar='FOLDER', help='folder of its images, likewise')
-    parser.add_argument('--images', type=int, metavar='N', help='only so many images, drawn by --seed (default: all)')
-    parser.add_argument('--seed', type=int, default=0, help='default: %(default)s')
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=CFG_OPTIONS_HELP)
-
-
-def add_detector_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which detector."""
-    parser.add_argument('checkpoint', help='checkpoint: of a student and a teacher, of a guided or a plain detector')
-    parser.add_argument('--part', choices=PARTS, help='which of the two if it holds both (default: teacher)')
-    parser.add_argument('--batch-size', type=int, default=4, help='images at a time (default: %(default)s)')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
+def with_device(args: argparse.Namespace) -> argparse.Namespace:
+    """Fill in where to compute, unless the user said it."""
+    if getattr(args, 'device', '') is None:
+        args.device = 'cuda' if torch.cuda.is_available() else 'cpu'
+    return args
 
 
 def check_numbers(args: argparse.Namespace) -> None:
@@ -119,11 +108,10 @@ def read_weights(checkpoint: str) -> Mapping[str, torch.Tensor]:
     """The state dict in a checkpoint file.
 
     Raises:
-        UserError: If there is no such file, or it is no checkpoint.
+        UserError: If there is no such file, or it is no checkpoint that can be read.
     """
     require_file(checkpoint, 'checkpoint')
-    with refused_checkpoints_explained(f'checkpoint {checkpoint}'):
-        return weights_of(CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu'))
+    return weights_of(read_checkpoint(checkpoint))
 
 
 def load_detector(

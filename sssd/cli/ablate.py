@@ -2,10 +2,11 @@
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 
-from sssd.cli._config import CfgOptions
+from sssd.cli._parser import parse
 from sssd.cli.study import run_or_stop
 from sssd.errors import UserError
 from sssd.report.published import published_table, trials_table
@@ -16,55 +17,20 @@ from sssd.studies.watch import Reporter
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``python -m sssd ablate``."""
-    parser = argparse.ArgumentParser(
-        prog='python -m sssd ablate',
-        description='Train the rows of a table of the SED paper at a budget of choice on '
-        'a data set of choice, from one supervised start, and show ours beside the published numbers. A second call '
-        'goes on; a run that several tables share is trained once.',
-    )
-    parser.add_argument('table', help='table4, table6, table7, table8, table9 or table10')
-    parser.add_argument(
-        '--data',
-        default='toy',
-        help='toy (the embedded data set; default), bccd or coco; or the path of a study with runs named sed and few',
-    )
-    parser.add_argument(
-        '--iters',
-        type=int,
-        help='iterations of every run, the schedule in proportion, one evaluation '
-        'at the end (default: as the configs say)',
-    )
-    parser.add_argument('--start-iters', type=int, help='iterations of the shared supervised start')
-    parser.add_argument('--seeds', type=int, nargs='+', help="only these (default: those of the data set's study)")
-    parser.add_argument('--only', nargs='+', metavar='ROW', help='only these rows, by the names of their runs')
-    parser.add_argument('--amp', action='store_true', help='mixed precision in bfloat16, on CPUs too')
-    parser.add_argument('--quick', action='store_true', help="with the study's quick options: checks that all works")
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=CfgOptions,
-        metavar='KEY=VALUE',
-        default={},
-        help='config options for every run, the start included',
-    )
-    parser.add_argument('--out', help='results file (default: benchmarks/results/ablation_TABLE_DATA.json)')
-    parser.add_argument('--work-dir', help='default: work_dirs/ablations/DATA, shared by the tables')
-    parser.add_argument('--table', action='store_true', dest='show', help='only show the results file')
-    parser.add_argument('--markdown', action='store_true', help='the same in Markdown')
-    return parser.parse_args(argv)
+    """The arguments of ``sssd ablate``."""
+    return parse('ablate', argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what a table lacks, then show it; returns the exit status."""
     args = parse_args(argv)
-    budget = Budget(args.iters, args.start_iters, args.amp, args.quick, args.cfg_options)
+    budget = Budget(args.iters, args.start_iters, args.amp, args.quick, args.cfg_options or {})
     table = load_table(args.table, args.data, budget)
     runs = table.select(args.only)
-    results = ResultsFile(args.out or f'benchmarks/results/{table.study.name}.json', table.study.name)
+    work_dir = Path(args.work_dir or f'work_dirs/ablations/{table.shared}')
+    results = ResultsFile(args.out or work_dir / f'{table.study.name}.json', table.study.name)
     console = Console()
     if runs and not (args.show or args.markdown):
-        work_dir = args.work_dir or f'work_dirs/ablations/{table.shared}'
         runner = StudyRunner(table.study, results, work_dir, trials=table.trials, reporter=Reporter(console))
         check_results(runner)
         try:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
+from sssd.checkpoints.loading import trusting
 from sssd.cli import _subject
 from sssd.cli._config import load_config
+from sssd.cli._parser import parse
 from sssd.cli._report import Report
 from sssd.errors import UserError
 from sssd.figures import gradients, object_sizes, passes, pseudo_labels, score_distance, valid_range
@@ -27,57 +29,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     name = args.name or args.what.replace('-', '_')
     given = ('config', 'checkpoint', 'ann', 'images', 'seed', 'batch_size')
     report = Report(words, args.out, name, **{key: getattr(args, key) for key in given if hasattr(args, key)})
-    args.run(args, cfg, report)
+    with trusting(getattr(args, 'trust_checkpoint', False)):
+        RUNS[args.what](args, cfg, report)
     return 0
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``python -m sssd analyze``."""
-    parser = argparse.ArgumentParser(prog='sssd analyze', description='Analyses of the SED paper; docs/analysis.md.')
-    parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
-    commands = parser.add_subparsers(dest='what', required=True, metavar='WHAT')
-
-    def add(name: str, run, text: str, detector: bool = True) -> argparse.ArgumentParser:
-        """One analysis with the arguments that all have."""
-        sub = commands.add_parser(name, help=text, description=text)
-        sub.add_argument('config', help='config file')
-        if detector:
-            _subject.add_detector_arguments(sub)
-        _subject.add_data_arguments(sub)
-        sub.add_argument('--out', default='analysis', metavar='FOLDER', help='default: %(default)s')
-        sub.add_argument('--name', help='of the two files in it (default: that of the analysis)')
-        sub.set_defaults(run=run)
-        return sub
-
-    sub = add('score-distance', run_score_distance, 'score distance between sizes, foreground and background (Fig. 2b)')
-    add_shift(sub)
-    sub.add_argument('--measure', choices=score_distance.MEASURES, default='objectness', help='default: %(default)s')
-    sub.add_argument('--bins', type=int, default=20, help='default: %(default)s')
-    add('pseudo-labels', run_pseudo_labels, 'recall and precision of pseudo-labels against the threshold (Fig. 2c)')
-    sub = add('gradients', run_gradients, 'gradient per bin of g under each re-weighting (Fig. 4)')
-    add_shift(sub)
-    sub.add_argument('--bins', type=int, default=30, help='M of Eq. 5 (default: %(default)s)')
-    sub = add(
-        'object-sizes',
-        run_object_sizes,
-        detector=False,
-        text='sizes of objects, and those that label assignment allows for each s (Fig. 2a, 5)',
-    )
-    sub.add_argument('--max-shift', type=int, default=4, help='largest s (default: %(default)s)')
-    sub.add_argument(
-        '--scale',
-        type=int,
-        nargs=2,
-        metavar=('WIDTH', 'HEIGHT'),
-        help='size to which images are resized, in place of that of the test pipeline',
-    )
-    sub.add_argument('--pos-iou', type=float, help="IoU of a foreground anchor, in place of the assigner's")
-    sub.add_argument(
-        '--low-quality',
-        action='store_true',
-        help='count objects that no anchor fits, where the assigner gives them their best one',
-    )
-    return parser.parse_args(argv)
+    """The arguments of ``sssd analyze``."""
+    return _subject.with_device(parse('analyze', argv))
 
 
 def check_sizes(args: argparse.Namespace) -> None:
@@ -93,11 +52,6 @@ def check_sizes(args: argparse.Namespace) -> None:
         raise UserError(f'--pos-iou is {overlap}, but an IoU of foreground is above 0 and at most 1.')
     if args.name is not None and Path(args.name).name != args.name:
         raise UserError(f'--name is {args.name}, but it names files in the folder of --out: give it without a path.')
-
-
-def add_shift(parser: argparse.ArgumentParser) -> None:
-    """How much smaller X^ is."""
-    parser.add_argument('--shift', type=int, default=1, help='s: X^ is 1/2**s of X (default: %(default)s)')
 
 
 class Runs:
@@ -181,3 +135,12 @@ def run_object_sizes(args: argparse.Namespace, cfg, report: Report) -> None:
     )
     title = f'Sizes of {len(pixels)} objects, and those that {type(head).__name__} can be assigned'
     report.write(result, object_sizes.draw_sizes(result, pixels, title))
+
+
+#: What runs each analysis of the command line.
+RUNS = {
+    'score-distance': run_score_distance,
+    'pseudo-labels': run_pseudo_labels,
+    'gradients': run_gradients,
+    'object-sizes': run_object_sizes,
+}

@@ -1,4 +1,4 @@
-"""Command: find the lambda that gives the distance a wanted share of the loss."""
+"""Command: find the lambdas that give the losses beside the supervised one a wanted weight."""
 
 import argparse
 import os
@@ -9,50 +9,28 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sssd.calibration.measure import Calibration
+from sssd import provenance
+from sssd.calibration.measure import Calibration, write_record
 from sssd.calibration.override import override_text
-from sssd.calibration.search import Goal
-from sssd.calibration.view import CalibrationView
-from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, load_config, require_file
+from sssd.calibration.plan import WEIGHTS, Plan, plan_of
+from sssd.calibration.ratios import as_record, measure_ratios
+from sssd.calibration.search import Goal, Trial
+from sssd.calibration.view import CalibrationView, measuring, ratio_table
+from sssd.checkpoints.loading import trusting
+from sssd.checks.weights import require_weights
+from sssd.cli._config import load_config, require_file
+from sssd.cli._parser import parse
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 from sssd.places import find_config
 
 #: How every config begins that a calibration wrote.
-NOTE = '# lambda '
+NOTE = '# lambda'
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``python -m sssd calibrate``."""
-    parser = argparse.ArgumentParser(
-        prog='sssd calibrate',
-        description='Find, by a binary search over short trainings, the constant lambda at '
-        'which the distance is a wanted share of the loss (SSSD, Sec. 3.2), and write a config that trains with it. '
-        'Call it again to go on where it was interrupted.',
-    )
-    parser.add_argument('config', help='config file with a guided model')
-    parser.add_argument('--share', type=float, default=Goal.share, help='wanted share (default: %(default)s)')
-    parser.add_argument(
-        '--tolerance', type=float, default=Goal.tolerance, help='how far from it is good enough (default: %(default)s)'
-    )
-    parser.add_argument(
-        '--iterations',
-        type=int,
-        default=300,
-        help='iterations of each training; the share is its mean over their second half (default: %(default)s)',
-    )
-    parser.add_argument('--low', type=float, default=Goal.low, help='smallest lambda at first (default: %(default)s)')
-    parser.add_argument('--high', type=float, default=Goal.high, help='largest lambda at first (default: %(default)s)')
-    parser.add_argument('--seed', type=int, help="default: the config's, else 0")
-    parser.add_argument(
-        '--out',
-        metavar='FILE.py',
-        help='config to write, its record beside it as FILE.json (default: <work_dir>/<config name>_calibrated.py)',
-    )
-    parser.add_argument('--work-dir', help='default: work_dir of the config, else ./work_dirs/<config name>')
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=CFG_OPTIONS_HELP)
-    parser.set_defaults(launcher='none', local_rank=0)
-    return parser.parse_args(argv)
+    """The arguments of ``sssd calibrate``."""
+    return parse('calibrate', argv)
 
 
 def place_of(args: argparse.Namespace, work_dir: str) -> Path:
@@ -75,31 +53,70 @@ def place_of(args: argparse.Namespace, work_dir: str) -> Path:
 def main(argv: Sequence[str] | None = None) -> int:
     """Calibrate; returns the exit status."""
     args = parse_args(argv)
-    goal = Goal(args.share, args.tolerance, args.low, args.high)
+    goal = Goal(Goal.share if args.share is None else args.share, args.tolerance, args.low, args.high)
     cfg = load_config(args)
-    out, options = place_of(args, cfg.work_dir), list(args.cfg_options or {})
+    plan = plan_of(cfg, args.share is not None, args.ratio, {name: getattr(args, f'{name}_ratio') for name in WEIGHTS})
+    args.out, options = place_of(args, cfg.work_dir), list(args.cfg_options or {})
     require_file(cfg.get('load_from'), 'checkpoint')
-    seed = args.seed if args.seed is not None else (cfg.get('randomness') or {}).get('seed') or 0
-    command = shlex.join(['python', '-m', 'sssd', 'calibrate', *(sys.argv[2:] if argv is None else argv)])
-    base = find_config(args.config)
-    override_text(cfg, goal.low, base, out, options)  # what cannot be written is told before training
-    search = Calibration(
-        cfg, goal, args.iterations, seed, out.with_suffix('.json'), dict(config=args.config, command=command)
-    )
-    console = Console()
-    with missing_files_explained(args.config):
+    require_weights(cfg, args.config)
+    args.seed = args.seed if args.seed is not None else (cfg.get('randomness') or {}).get('seed') or 0
+    args.command = shlex.join(['python', '-m', 'sssd', 'calibrate', *(sys.argv[2:] if argv is None else argv)])
+    base, console = find_config(args.config), Console()
+    # what cannot be written is told before training
+    override_text(cfg, dict.fromkeys(plan.lambdas, 1.0), base, args.out, options)
+    lambdas, said, records = {}, [], []
+    with trusting(args.trust_checkpoint), missing_files_explained(args.config):
         report_data(cfg, ('train',))
-        if search.trials:
-            console.print(
-                f'{len(search.trials)} trainings are known from {search.record}.', highlight=False, soft_wrap=True
-            )
-        with CalibrationView(console, goal, args.iterations, search.trials) as view:
-            chosen = search.run(lambda cfg: build_runner(cfg, checkpoint=cfg.get('load_from'), strict=False), view)
-    note = f'lambda {chosen.lambda_:g} has a share of {chosen.share:.3f} (wanted {goal.share:g}): {command}'
-    out.write_text(override_text(cfg, chosen.lambda_, base, out, options, note))
-    console.print(
-        f'lambda {chosen.lambda_:g}: share {chosen.share:.3f}; wrote {out} and {search.record}',
-        highlight=False,
-        soft_wrap=True,
-    )
+        if plan.share:
+            chosen, record = by_share(args, cfg, goal, console)
+            lambdas[WEIGHTS['guide']] = chosen.lambda_
+            said.append(f'lambda {chosen.lambda_:g} has a share of {chosen.share:.3f} (wanted {goal.share:g})')
+            records.append(record)
+        if plan.wanted:
+            rows, record = by_gradients(args, cfg, plan, lambdas.get(WEIGHTS['guide']), console)
+            found = {WEIGHTS[row['branch']]: row for row in rows if 'lambda' in row}
+            lambdas.update({name: row['lambda'] for name, row in found.items()})
+            said += [
+                f'{name} {row["lambda"]:g} has a gradient ratio of {row["wanted"]:g}' for name, row in found.items()
+            ]
+            records.append(record)
+    text = ', '.join(said)
+    args.out.parent.mkdir(parents=True, exist_ok=True)
+    args.out.write_text(override_text(cfg, lambdas, base, args.out, options, f'{text}: {args.command}'))
+    console.print(f'{text}; wrote {args.out} and {" and ".join(map(str, records))}', highlight=False, soft_wrap=True)
     return 0
+
+
+def build(cfg):
+    """The Runner of a training that is calibrated."""
+    return build_runner(cfg, checkpoint=cfg.get('load_from'), strict=False)
+
+
+def by_share(args: argparse.Namespace, cfg, goal: Goal, console: Console) -> tuple[Trial, Path]:
+    """The trial with the wanted share, and the search's record."""
+    about = dict(config=args.config, command=args.command)
+    search = Calibration(cfg, goal, args.iterations, args.seed, args.out.with_suffix('.json'), about)
+    if search.trials:
+        console.print(
+            f'{len(search.trials)} trainings are known from {search.record}.', highlight=False, soft_wrap=True
+        )
+    with CalibrationView(console, goal, args.iterations, search.trials) as view:
+        return search.run(build, view), search.record
+
+
+def by_gradients(
+    args: argparse.Namespace, cfg, plan: Plan, lambda_: float | None, console: Console
+) -> tuple[list[dict], Path]:
+    """What was measured of every branch's gradient, with the lambda of those that were asked for, and its record."""
+    start = args.start_iterations
+    if start is None:
+        start = 0 if cfg.get('load_from') else 200
+    began, weights = provenance.now(), plan.measured_with(lambda_)
+    with measuring(console, start, args.batches) as tell:
+        found = measure_ratios(cfg, weights, start, args.batches, args.seed, build=build, tell=tell)
+    console.print(ratio_table(found, plan.wanted).to_rich())
+    rows, record = as_record(found, plan.wanted), args.out.with_suffix('.gradients.json')
+    about = dict(config=args.config, command=args.command, start_iterations=start, batches=args.batches, seed=args.seed)
+    about |= {**provenance.commit(), 'started': began, 'machine': provenance.machine()}
+    write_record(record, {**about, 'versions': provenance.versions(), 'branches': rows})
+    return rows, record

@@ -1,10 +1,10 @@
 """Command: show the detections of some runs on the same images."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from sssd.checkpoints.files import last_checkpoint
+from sssd.checkpoints.files import newest_checkpoint
+from sssd.cli._parser import parse
 from sssd.cli.curves import split_name
 from sssd.errors import UserError
 from sssd.report.contact_sheet import contact_sheet
@@ -12,14 +12,7 @@ from sssd.report.contact_sheet import contact_sheet
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the contact sheet of the runs in some work directories."""
-    parser = argparse.ArgumentParser(prog='contact_sheet', description='Show ground truth and detections side by side.')
-    parser.add_argument('runs', nargs='+', metavar='NAME=WORK_DIR', help="a column's title and a run's work directory")
-    parser.add_argument('--out', default='contact_sheet.png', help='the PNG to write')
-    parser.add_argument('--num-images', type=int, default=6, help='default: %(default)s')
-    parser.add_argument('--seed', type=int, default=0, help='chooses the images')
-    parser.add_argument('--score-thr', type=float, default=0.3, help='default: %(default)s')
-    parser.add_argument('--device', default='cpu', help='default: %(default)s')
-    args = parser.parse_args(argv)
+    args = parse('contact-sheet', argv)
     models = {name: find_model(Path(path)) for name, path in map(split_name, args.runs)}
     print(
         contact_sheet(
@@ -35,7 +28,7 @@ def find_model(work_dir: Path) -> tuple[Path, Path]:
         UserError: If there is none, or no single one.
     """
     configs = sorted(work_dir.glob('*.py'))
-    checkpoint = last_checkpoint(work_dir)
+    checkpoint = newest_checkpoint(work_dir, say=print)
     if len(configs) != 1 or checkpoint is None:
         raise UserError(
             f'{work_dir} does not hold one config and a checkpoint: name the work directory of a run that was trained'

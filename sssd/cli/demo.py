@@ -8,10 +8,11 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sssd.cli._parser import parse
 from sssd.cli.study import run
 from sssd.report.scalars import read_curves
 from sssd.report.tables import shares
-from sssd.studies.results import ResultsFile
+from sssd.studies.results import RESULTS, ResultsFile
 from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import load_spec
 from sssd.studies.watch import Reporter
@@ -20,7 +21,7 @@ SPEC = 'configs/sizes/toy_study.py'
 #: The study's runs that the demo shows, and how.
 SHOWN = {'few': 'supervised', 'sed': 'SED'}
 NAMES = {'start': 'shared start', **SHOWN}
-CURVES, SHEET, RESULTS = 'curves.png', 'contact_sheet.png', 'results.json'
+CURVES, SHEET = 'curves.png', 'contact_sheet.png'
 #: Where a checkout keeps the whole study: the run with all labels, for which the demo has no time.
 KEPT = Path('benchmarks/results/sizes_toy.json')
 
@@ -47,19 +48,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog='python -m sssd demo',
-        description='Train a supervised baseline and SED from the same start, '
-        'on the same labelled images of a toy data set and for the same '
-        'number of iterations; no label shows a large object. A second call '
-        'shows what the first one made.',
-    )
-    parser.add_argument('--quick', action='store_true', help='a few iterations only: checks that all works')
-    parser.add_argument('--work-dir', help='default: work_dirs/demo, or work_dirs/demo_quick')
-    parser.add_argument('--fresh', action='store_true', help='remove what is there and train')
-    return parser.parse_args(argv)
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments of ``sssd demo``."""
+    return parse('demo', argv)
 
 
 def headroom_line(runner: StudyRunner, seed: int, kept: Path) -> str | None:

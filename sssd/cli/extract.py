@@ -1,32 +1,20 @@
 """Take the plain detector out of a checkpoint: teacher or student of a pair, or a detector without its guide."""
 
 import argparse
-import os
 from collections import OrderedDict
 from collections.abc import Sequence
 
-import torch
-from mmengine.runner import CheckpointLoader
-
-from sssd.checks.checkpoint import GUIDED, refused_checkpoints_explained, weights_of
+from sssd.checkpoints.loading import read_checkpoint, trusting
+from sssd.checkpoints.saving import write_checkpoint
+from sssd.checks.checkpoint import GUIDED, weights_of
 from sssd.cli._config import require_file
+from sssd.cli._parser import parse
 from sssd.errors import UserError
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``python -m sssd extract``."""
-    parser = argparse.ArgumentParser(
-        prog='sssd extract', description='Write the weights of one part of a checkpoint, for a plain detector.'
-    )
-    parser.add_argument('checkpoint', help='checkpoint of a student and a teacher, or of a guided detector')
-    parser.add_argument('out', help='file to write')
-    parser.add_argument(
-        '--part',
-        choices=['teacher', 'student', 'detector'],
-        help='default: detector if the checkpoint is of a guided detector, else teacher; the label side is left out '
-        'of each',
-    )
-    return parser.parse_args(argv)
+    """The arguments of ``sssd extract``."""
+    return parse('extract', argv)
 
 
 def extract(weights: OrderedDict, part: str) -> OrderedDict:
@@ -55,8 +43,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the file; returns the exit status."""
     args = parse_args(argv)
     require_file(args.checkpoint, 'checkpoint')
-    with refused_checkpoints_explained(f'checkpoint {args.checkpoint}'):
-        checkpoint = CheckpointLoader.load_checkpoint(args.checkpoint, map_location='cpu')
+    with trusting(args.trust_checkpoint):
+        checkpoint = read_checkpoint(args.checkpoint)
     part, weights = plain_part(weights_of(checkpoint), args.part)
     if not weights:
         raise UserError(
@@ -64,7 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             'guided detector, and if it is of a plain one use it as it is.'
         )
     meta = {key: checkpoint['meta'][key] for key in ('dataset_meta',) if key in checkpoint.get('meta', {})}
-    os.makedirs(os.path.dirname(os.path.abspath(args.out)), exist_ok=True)
-    torch.save(dict(meta=meta, state_dict=weights), args.out)
+    write_checkpoint(dict(meta=meta, state_dict=weights), args.out)
     print(f'wrote {args.out}: {len(weights)} tensors of the {part}')
     return 0

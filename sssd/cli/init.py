@@ -6,48 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sssd.checks.data import check_data, check_files
+from sssd.checks.weights import missing_weights
 from sssd.cli._config import config_of
+from sssd.cli._parser import parse
 from sssd.data.image_folder import list_images
 from sssd.datasets.json_io import read_coco
 from sssd.errors import UserError
-from sssd.studies.own_data import DETECTORS, OwnData, own_configs
+from sssd.studies.own_data import OwnData, own_configs
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``python -m sssd init``."""
-    parser = argparse.ArgumentParser(
-        prog='python -m sssd init',
-        description='Write configs for your own images: SED, its baseline on the labels '
-        'alone, and a study that trains and compares both. The data are checked first; nothing is trained.',
-    )
-    parser.add_argument('folder', help='folder for the configs, such as configs/mine')
-    parser.add_argument('--labeled', required=True, metavar='JSON', help='COCO file of the labelled images')
-    parser.add_argument('--labeled-images', required=True, metavar='DIR', help='their folder')
-    parser.add_argument(
-        '--unlabeled',
-        required=True,
-        metavar='DIR',
-        help='folder of unlabelled images, sub-folders included; or a COCO file that lists them',
-    )
-    parser.add_argument(
-        '--unlabeled-images',
-        metavar='DIR',
-        help='with a COCO file: the folder of its images (default: that of the labelled images)',
-    )
-    parser.add_argument('--val', required=True, metavar='JSON', help='COCO file of images to evaluate on')
-    parser.add_argument('--val-images', metavar='DIR', help='their folder (default: that of the labelled images)')
-    parser.add_argument('--detector', choices=DETECTORS, default='faster-rcnn_r50', help='default: %(default)s')
-    parser.add_argument('--iters', type=int, default=20000, help='iterations (default: %(default)s)')
-    parser.add_argument(
-        '--batch',
-        type=int,
-        default=2,
-        metavar='N',
-        help='labelled images of a GPU in one step, as many unlabelled ones come to them (default: %(default)s)',
-    )
-    parser.add_argument('--gpus', type=int, default=1, help='number of GPUs (default: %(default)s)')
-    parser.add_argument('--overwrite', action='store_true', help='replace configs that are there')
-    return parser.parse_args(argv)
+    """The arguments of ``sssd init``."""
+    return parse('init', argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,6 +36,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     print('labelled boxes:', ', '.join(f'{name} {count}' for name, count in boxes.items()))
     for line in write_checked(folder, texts):
         print(line)
+    config = str(folder / 'sed.py')
+    for sentence in missing_weights(config_of(config), config):
+        print(f'note: {sentence}')
     print(next_steps(folder, args.gpus))
     return 0
 

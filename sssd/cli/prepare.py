@@ -7,47 +7,16 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import track
 
+from sssd.cli._parser import parse
 from sssd.datasets.archives import check_archives
 from sssd.datasets.parts import Finding
 from sssd.datasets.published import DATA_SETS, Published
 from sssd.errors import UserError
 
-HELP = {
-    'coco': 'COCO 2017; writes the folds of 1, 2, 5 and 10 %%',
-    'coco35k': 'COCO 2014; writes minival and the 35k labelled images where they are missing',
-    'voc': 'VOC 2007 labelled, VOC 2012 unlabelled; nothing has to be written',
-}
-
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``python -m sssd prepare``."""
-    parser = argparse.ArgumentParser(
-        prog='sssd prepare',
-        description='Check a data set of the SED paper on the disk, say what is missing and where '
-        'it belongs, and make its splits. Nothing is downloaded.',
-    )
-    sets = parser.add_subparsers(dest='name', required=True, metavar='DATA_SET')
-    for name, data_set in DATA_SETS.items():
-        one = sets.add_parser(name, help=HELP[name])
-        one.add_argument('--root', default=data_set.root, help='folder of the data set (default: %(default)s)')
-        one.add_argument('--check', action='store_true', help='look only, write nothing')
-        one.add_argument(
-            '--any-count',
-            action='store_true',
-            help='accept other numbers than the published ones, for a part of the data set',
-        )
-        one.add_argument('--archives', metavar='FOLDER', help='compare the MD5 of the archives there; takes minutes')
-        if name == 'coco':
-            one.add_argument(
-                '--percent',
-                type=float,
-                nargs='+',
-                default=[1, 2, 5, 10],
-                metavar='P',
-                help='labelled shares in percent (default: 1 2 5 10)',
-            )
-            one.add_argument('--folds', type=int, default=5, help='default: %(default)s')
-    return parser.parse_args(argv)
+    """The arguments of ``sssd prepare``."""
+    return parse('prepare', argv)
 
 
 def report(data_set: Published, findings: dict[str, Finding]) -> None:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import track
 
 from sssd.cli._config import config_of
+from sssd.cli._parser import parse
 from sssd.errors import UserError
 from sssd.hardware.memory import Memory, estimate, resizes
 from sssd.hardware.recipe import DoesNotFit, Recipe, make_recipe
@@ -17,17 +18,8 @@ GPUS, MEMORY = (1, 2, 4, 8), (11, 24, 80)
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``python -m sssd recipe``."""
-    parser = argparse.ArgumentParser(
-        prog='sssd recipe',
-        description='What to change in a config for the GPUs at hand, by the rule of '
-        'docs/distributed.md. The memory is an estimate, counted on the CPU.',
-    )
-    parser.add_argument('config', nargs='+', help='config file; several give one table of the memory that each needs')
-    parser.add_argument('--gpus', type=int, help='number of GPUs; without it a table over 1, 2, 4, 8 is printed')
-    parser.add_argument('--memory', type=float, metavar='GB', help='memory of one GPU; likewise 11, 24, 80')
-    parser.add_argument('--markdown', action='store_true', help='the table in Markdown')
-    args = parser.parse_args(argv)
+    """The arguments of ``sssd recipe``."""
+    args = parse('recipe', argv)
     for name in ('gpus', 'memory'):
         value = getattr(args, name)
         if value is not None and value <= 0:

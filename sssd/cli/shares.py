@@ -5,21 +5,15 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from sssd.cli._parser import parse
 from sssd.errors import UserError
 from sssd.report.phases import phase_table, phases
 from sssd.report.scalars import read_curves
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``python -m sssd shares``."""
-    parser = argparse.ArgumentParser(
-        prog='sssd shares',
-        description='Mean share of lambda L_distill in the loss, for each stretch of a run between '
-        'two changes of lambda (SSSD, Table 3), from what the run logged.',
-    )
-    parser.add_argument('work_dirs', nargs='+', metavar='WORK_DIR', help='work directory of a run')
-    parser.add_argument('--markdown', action='store_true', help='the table in Markdown')
-    return parser.parse_args(argv)
+    """The arguments of ``sssd shares``."""
+    return parse('shares', argv)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

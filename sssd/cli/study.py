@@ -9,53 +9,33 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sssd.cli._config import CfgOptions
-from sssd.errors import UserError
-from sssd.report.tables import study_tables
-from sssd.studies.results import ResultsFile
+from sssd.checks.weights import require_weights
+from sssd.cli._parser import parse
+from sssd.errors import EXIT_INTERRUPTED, UserError
+from sssd.report.final_tables import TEST, tables_of
+from sssd.studies.results import RESULTS, ResultsFile
 from sssd.studies.runner import StudyRunner
-from sssd.studies.spec import StudySpec, load_spec
+from sssd.studies.spec import StudySpec, load_config, load_spec
 from sssd.studies.watch import Reporter
-
-EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a study from its specification."""
     args = parse_args(argv)
     spec = load_spec(args.spec, args.cfg_options, args.quick)
-    results = ResultsFile(args.results or f'benchmarks/results/{spec.name}.json', spec.name)
+    work_dir = Path(args.work_dir or f'work_dirs/studies/{spec.name}')
+    results = ResultsFile(args.results or work_dir / RESULTS, spec.name)
     console = Console()
     if args.table or args.markdown:
         show(console, spec, results, markdown=args.markdown)
         return 0
-    work_dir = Path(args.work_dir or f'work_dirs/studies/{spec.name}')
     runner = StudyRunner(spec, results, work_dir, reporter=Reporter(console))
     return run(runner, args.seeds, args.runs)
 
 
-def parse_args(argv: Sequence[str] | None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        prog='python -m sssd study',
-        description='Run every run of a study with every seed. What the '
-        'results file holds already is skipped, and what was interrupted '
-        'goes on from its last checkpoint.',
-    )
-    parser.add_argument('spec', help="the study's specification, a config")
-    parser.add_argument('--seeds', type=int, nargs='+', help='only these')
-    parser.add_argument('--runs', nargs='+', help='only the runs so named')
-    parser.add_argument('--results', help='default: benchmarks/results/<name>.json')
-    parser.add_argument('--work-dir', help='default: work_dirs/studies/<name>')
-    parser.add_argument('--table', action='store_true', help='only print the results file')
-    parser.add_argument('--markdown', action='store_true', help='the same in Markdown')
-    parser.add_argument(
-        '--quick', action='store_true', help="with the specification's quick options: checks that all works"
-    )
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help='config options for every run'
-    )
-    return parser.parse_args(argv)
+def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """The arguments of ``sssd study``."""
+    return parse('study', argv)
 
 
 def run(
@@ -84,6 +64,7 @@ def run(
 def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence[str] | None) -> int:
     """Run what a study lacks; returns 0, or 130 after an interruption."""
     console = runner.reporter.console
+    require_all_weights(runner, seeds, runs)
     try:
         with _interrupted_by_sigterm():
             jobs = runner.run(seeds, runs)
@@ -93,6 +74,18 @@ def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence
     if not jobs:
         console.print(f'Nothing to run: {runner.results.path} holds it all.', soft_wrap=True, highlight=False)
     return 0
+
+
+def require_all_weights(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence[str] | None) -> None:
+    """Have the pretrained weights with an address that the runs to do begin with, before the first of them is.
+
+    Files without one may be what another run of the study leaves.
+
+    Raises:
+        UserError: For the first that cannot be had.
+    """
+    for run, seed in {job.run.name: (job.run, job.seed) for job in runner.jobs(seeds, runs)}.values():
+        require_weights(load_config(run, seed), run.config, local=False)
 
 
 @contextmanager
@@ -127,9 +120,10 @@ def show(
     entries = results.entries()
     if not entries:
         raise UserError(
-            f'{results.path} holds no results yet: run the study first, or name another file with --results'
+            f'{results.path} holds no results yet: run the study first, or name another file with --results '
+            '(those of this repository are in benchmarks/results/)'
         )
-    for table in study_tables(entries, spec.name, spec.compare, names):
+    for table in tables_of(entries, spec.name, spec.compare, names, results.described(TEST)):
         if markdown:
             print(table.to_markdown())
         else:

@@ -8,25 +8,19 @@ from importlib import import_module
 from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 
-from sssd.cli._config import add_common_arguments, load_config, require_file
+from sssd.checkpoints.loading import trusting
+from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
+from sssd.cli._parser import parse
+from sssd.cli._quiet import Screen, quiet
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 from sssd.studies.trial import META_KEYS
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``tools/test.py``."""
-    parser = argparse.ArgumentParser(prog='sssd test', description='Evaluate a checkpoint.')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file')
-    parser.add_argument('--out', metavar='FILE.pkl', help='write the predictions into a pickle file')
-    parser.add_argument('--show', action='store_true', help='show the predictions in a window')
-    parser.add_argument('--show-dir', help='folder, under the work directory, for images with the predictions')
-    parser.add_argument('--wait-time', type=float, default=2, help='seconds each image is shown')
-    parser.add_argument('--tta', action='store_true', help='test-time augmentation')
-    add_common_arguments(parser)
-    return parser.parse_args(argv)
+    """The arguments of ``sssd test``."""
+    return parse('test', argv)
 
 
 def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
@@ -82,10 +76,10 @@ def check_out(out: str | None) -> None:
         raise UserError(f'--out {out} has to end in .pkl or .pickle: the predictions are written as a pickle.')
 
 
-def evaluate(cfg: Config, args: argparse.Namespace) -> None:
+def evaluate(cfg: Config, args: argparse.Namespace, screen: Screen | None) -> None:
     """Check the data, then test the checkpoint, with its predictions in a file if ``--out`` says so."""
     report_data(cfg, ('test',))
-    runner = build_runner(cfg, checkpoint=args.checkpoint)
+    runner = build_runner(cfg, checkpoint=args.checkpoint, screen=screen)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
     runner.test()
@@ -102,6 +96,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         draw_predictions(cfg, args)
     if args.tta:
         use_tta(cfg)
-    with process_group(cfg, args.launcher), missing_files_explained(args.config):
-        evaluate(cfg, args)
+    session = quiet(args.verbose, args.launcher)
+    trusted = trusting(args.trust_checkpoint)
+    with trusted, session as screen, process_group(cfg, args.launcher), missing_files_explained(args.config):
+        evaluate(cfg, args, screen)
     return 0

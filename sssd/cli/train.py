@@ -5,39 +5,26 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.config import Config
-from mmengine.runner import find_latest_checkpoint
 
+from sssd.checkpoints.exact import keep_seed, make_exact
+from sssd.checkpoints.files import checkpoint_place, newest_checkpoint
+from sssd.checkpoints.loading import trusting
+from sssd.checkpoints.schedules import ScheduleHook
+from sssd.checkpoints.validation import DueValidationHook
 from sssd.checks.checkpoint import refuse_weights_of_nothing
-from sssd.cli._config import add_common_arguments, load_config, require_file, require_latest_checkpoint
+from sssd.checks.weights import require_weights
+from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
-from sssd.cli._runner import build_runner, missing_files_explained, report_data
+from sssd.cli._parser import parse
+from sssd.cli._quiet import Screen, quiet
+from sssd.cli._runner import build_runner, missing_files_explained, report_data, say_once
 from sssd.errors import UserError
+from sssd.hooks import StopOnSignalHook
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``tools/train.py``."""
-    parser = argparse.ArgumentParser(prog='sssd train', description='Train a detector.')
-    parser.add_argument('config', help='config file')
-    parser.add_argument('--amp', action='store_true', help='mixed precision')
-    parser.add_argument(
-        '--amp-dtype',
-        choices=['float16', 'bfloat16'],
-        help='its type (default: float16 on GPUs, as in mmdet, and bfloat16 on CPUs); sets --amp',
-    )
-    parser.add_argument(
-        '--auto-scale-lr',
-        action='store_true',
-        help='scale the learning rate with the batch size, from auto_scale_lr.base_batch_size',
-    )
-    parser.add_argument(
-        '--resume',
-        nargs='?',
-        const='auto',
-        metavar='CHECKPOINT',
-        help='go on from a checkpoint; without a value from the newest one in the work directory',
-    )
-    add_common_arguments(parser)
-    return parser.parse_args(argv)
+    """The arguments of ``sssd train``."""
+    return parse('train', argv)
 
 
 def use_amp(cfg: Config, dtype: str | None = None) -> None:
@@ -88,23 +75,28 @@ def set_start(cfg: Config, resume: str | None) -> str | None:
 
     With ``'auto'`` and nothing to go on from, a ``load_from`` of the config stays in force: mmdet would drop it.
     """
-    if resume == 'auto':
-        require_latest_checkpoint(cfg.work_dir)
-        cfg.resume = find_latest_checkpoint(cfg.work_dir) is not None
-        cfg.load_from = None if cfg.resume else cfg.get('load_from')
-    elif resume is not None:
+    if resume not in (None, 'auto'):
         cfg.resume, cfg.load_from = True, resume
-    if cfg.get('resume') and cfg.get('load_from') is None:
-        require_latest_checkpoint(cfg.work_dir)
-        return find_latest_checkpoint(cfg.work_dir)
+    elif resume == 'auto' or (cfg.get('resume') and cfg.get('load_from') is None):
+        place = checkpoint_place(cfg)
+        found_by_runner = place == (str(cfg.work_dir), None)  # which says in its log what was passed over
+        newest = newest_checkpoint(*place, **{} if found_by_runner else dict(say=say_once))
+        cfg.resume = newest is not None
+        if newest is not None:
+            cfg.load_from = None if found_by_runner else str(newest)
+            return str(newest)
     require_file(cfg.get('load_from'), 'checkpoint')
     return cfg.get('load_from')
 
 
-def train(cfg: Config, checkpoint: str | None) -> None:
+def train(cfg: Config, checkpoint: str | None, screen: Screen | None, new_schedule: bool = False) -> None:
     """Check the data, then train, from ``checkpoint`` if there is one."""
     report_data(cfg, ('train', 'val'))
-    runner = build_runner(cfg, checkpoint=checkpoint, strict=bool(cfg.get('resume')))
+    resume = bool(cfg.get('resume'))
+    runner = build_runner(cfg, checkpoint=checkpoint, strict=resume, resume=resume, screen=screen)
+    make_exact(runner)
+    for hook in (ScheduleHook(new_schedule), DueValidationHook(), StopOnSignalHook()):
+        runner.register_hook(hook)
     refuse_weights_of_nothing(runner.model)
     runner.train()
 
@@ -118,7 +110,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         use_amp(cfg, args.amp_dtype)
     if args.auto_scale_lr:
         scale_lr(cfg, args.config)
-    checkpoint = set_start(cfg, args.resume)
-    with process_group(cfg, args.launcher), missing_files_explained(args.config):
-        train(cfg, checkpoint)
+    with trusting(args.trust_checkpoint), quiet(args.verbose, args.launcher) as screen:
+        checkpoint = set_start(cfg, args.resume)
+        keep_seed(cfg, checkpoint)
+        require_weights(cfg, args.config)
+        with process_group(cfg, args.launcher), missing_files_explained(args.config):
+            train(cfg, checkpoint, screen, args.new_schedule)
     return 0

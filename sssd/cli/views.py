@@ -7,19 +7,20 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.runner import set_random_seed
 
+from sssd.checkpoints.loading import trusting
 from sssd.checks.checkpoint import compare
-from sssd.cli._config import CFG_OPTIONS_HELP, CfgOptions, load_config
+from sssd.cli._config import load_config
+from sssd.cli._parser import parse
 from sssd.cli._report import require_folder
 from sssd.cli._runner import missing_files_explained
 from sssd.cli._subject import build_model as build
-from sssd.cli._subject import check_numbers, read_weights, require_model
+from sssd.cli._subject import check_numbers, read_weights, require_model, with_device
 from sssd.detectors import SED
 from sssd.errors import UserError
 from sssd.figures.passes import dense_view
@@ -29,22 +30,8 @@ from sssd.figures.training_views_figure import draw_training_views
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``python -m sssd views``."""
-    parser = argparse.ArgumentParser(
-        prog='sssd views',
-        description="Draw weak, strong and scaled view of unlabelled images, the teacher's scores, "
-        'the cells that are paired over scales and what their rows weigh in the loss.',
-    )
-    parser.set_defaults(work_dir=None, launcher='none', local_rank=0)
-    parser.add_argument('config', help='config of an SED')
-    parser.add_argument('checkpoint', nargs='?', help='a checkpoint of it (default: random weights)')
-    parser.add_argument('--out', default='views.png', metavar='FILE.png', help='default: %(default)s')
-    parser.add_argument('--images', type=int, default=3, metavar='N', help='default: %(default)s')
-    parser.add_argument('--seed', type=int, default=0, help='of the images and their views (default: %(default)s)')
-    parser.add_argument('--shift', type=int, default=1, help='s: X^ is 1/2**s of X (default: %(default)s)')
-    parser.add_argument('--device', default='cuda' if torch.cuda.is_available() else 'cpu', help='default: %(default)s')
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions, metavar='KEY=VALUE', help=CFG_OPTIONS_HELP)
-    return parser.parse_args(argv)
+    """The arguments of ``sssd views``."""
+    return with_device(parse('views', argv))
 
 
 def check_out(out: Path) -> None:
@@ -99,7 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     set_random_seed(args.seed)
-    model = build_model(cfg, args.checkpoint).to(args.device).eval()
+    with trusting(args.trust_checkpoint):
+        model = build_model(cfg, args.checkpoint).to(args.device).eval()
     view = dense_view(model.views)
     with contextlib.redirect_stdout(io.StringIO()), missing_files_explained(args.config):
         dataset = unlabelled_part(DATASETS.build(copy.deepcopy(cfg.train_dataloader.dataset)))

@@ -8,7 +8,7 @@ from mmdet.structures import SampleList
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from sssd.detectors.shared_targets import SharedTargets, on_features
+from sssd.detectors.shared_targets import on_features, targets_of
 from sssd.detectors.whole_losses import whole_losses
 from sssd.errors import UserError
 from sssd.guides import box_labels, conv_stack
@@ -26,8 +26,8 @@ class Guidance(BaseModule):
     ``L_total = det(H(k), g) + det(H(k_e), g) + lambda L_distill(phi(k), k_e)``
 
     k are the detector's pyramid features, k_e the guide's, H the detector's one set of heads, g the labels, phi an
-    adapter of three 3x3 convolutions. Both terms of the heads use the same assigned targets and, in a second stage,
-    the same sampled proposals. The distance moves the student alone; the guide learns from the heads.
+    adapter of three 3x3 convolutions. Which targets the two terms of the heads have in common is ``shared_targets``.
+    The distance moves the student alone; the guide learns from the heads.
 
     The detector itself is no part of it. The distance is in the graph even where lambda is 0, so that every parameter
     always has a gradient and DistributedDataParallel needs no search for unused ones.
@@ -43,6 +43,9 @@ class Guidance(BaseModule):
             first 30k iterations); anything above 0 does not.
         guide_loss: Whether det(H(k_e), g) is a term: without it nothing teaches the guide, which has to be frozen
             (LabelEnc, step 2).
+        shared_targets: Whether det(H(k_e), g) takes over what det(H(k), g) has assigned and sampled: always (True: in
+            a second stage the student's sampled proposals, too), never (False: RPN, proposals and sampling run anew
+            on k_e), or, as in LGD's public code, where there is no second stage (None).
         init_cfg: As in MMEngine.
 
     Raises:
@@ -59,9 +62,11 @@ class Guidance(BaseModule):
         lambda_: float = 75.0,
         student_grad: float = 1.0,
         guide_loss: bool = True,
+        shared_targets: bool | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
+        self.shared_targets = shared_targets
         self.guide = MODELS.build(
             {
                 'type': 'LGD',
@@ -93,7 +98,7 @@ class Guidance(BaseModule):
             Loss terms, ``distill_distance`` (L_distill) and ``distill_share`` (lambda L_distill / L_total, Table 3).
         """
         labels = box_labels(samples)  # first: it tells in one sentence what is missing
-        features, targets = detector.extract_feat(inputs), SharedTargets(detector)
+        features, targets = detector.extract_feat(inputs), targets_of(detector, self.shared_targets)
         with targets.recorded(), on_features(detector, features):
             losses = whole_losses(detector, inputs, samples)
         guided = self.guide(features, labels)
@@ -148,7 +153,7 @@ def build_guidance(detector: nn.Module, config: dict) -> Guidance:
         UserError: If the detector has no pyramid of the known kind, or its heads cannot share their targets.
     """
     guidance = MODELS.build({'type': 'Guidance', '_scope_': 'sssd', **config, **pyramid_of(detector)})
-    SharedTargets(detector)  # refuses heads that cannot share theirs
+    targets_of(detector, guidance.shared_targets)  # refuses heads that cannot share theirs
     return guidance
 
 

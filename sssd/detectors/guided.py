@@ -8,15 +8,17 @@ from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.structures import SampleList
 from torch import Tensor
 
-from sssd.detectors.guidance import CarriesGuidance, build_guidance
+from sssd.detectors.gradient_ratios import MeasuresGradients
+from sssd.detectors.guidance import DISTILL, CarriesGuidance, build_guidance, own_losses
 from sssd.detectors.shared_targets import on_features
 from sssd.errors import UserError
 from sssd.guides import box_labels
+from sssd.losses import sum_of
 from sssd.registry import MODELS
 
 
 @MODELS.register_module()
-class GuidedDetector(CarriesGuidance, BaseDetector):
+class GuidedDetector(CarriesGuidance, MeasuresGradients, BaseDetector):
     """A detector taught by features that are made from its own labels and dropped at inference (SSSD, Sec. 2.1).
 
     It is a detector and its :class:`~sssd.detectors.Guidance`, which has the losses. ``lambda_`` and ``student_grad``
@@ -29,6 +31,8 @@ class GuidedDetector(CarriesGuidance, BaseDetector):
         lambda_: Weight of the distance until a hook sets another.
         student_grad: 0 detaches the student from the distance; anything above 0 does not.
         guide_loss: Whether the heads' losses on the guide's features are terms; off for a frozen guide.
+        shared_targets: Whether these have the targets and sampled proposals of the student's; None, as in LGD: where
+            there is no second stage.
         predict_on: ``'student'``, the plain detector, or ``'guide'``, the label-guided teacher, which needs labels.
         data_preprocessor: As in mmdet; default the one of the detector's config.
         init_cfg: As in mmdet.
@@ -45,6 +49,7 @@ class GuidedDetector(CarriesGuidance, BaseDetector):
         lambda_: float = 75.0,
         student_grad: float = 1.0,
         guide_loss: bool = True,
+        shared_targets: bool | None = None,
         predict_on: str = 'student',
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -58,7 +63,14 @@ class GuidedDetector(CarriesGuidance, BaseDetector):
         self.detector = MMDET_MODELS.build(copy.deepcopy(detector))
         self.guidance = build_guidance(
             self.detector,
-            dict(guide=guide, distance=distance, lambda_=lambda_, student_grad=student_grad, guide_loss=guide_loss),
+            dict(
+                guide=guide,
+                distance=distance,
+                lambda_=lambda_,
+                student_grad=student_grad,
+                guide_loss=guide_loss,
+                shared_targets=shared_targets,
+            ),
         )
 
     def extract_feat(self, batch_inputs: Tensor) -> Sequence[Tensor]:
@@ -66,8 +78,13 @@ class GuidedDetector(CarriesGuidance, BaseDetector):
         return self.detector.extract_feat(batch_inputs)
 
     def loss(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> dict:
-        """L_total, term by term: :meth:`~sssd.detectors.Guidance.loss`."""
-        return self.guidance.loss(self.detector, batch_inputs, batch_data_samples)
+        """L_total, term by term: :meth:`~sssd.detectors.Guidance.loss`; ``guide_grad_ratio`` where that is measured.
+
+        The ratio compares lambda L_distill with the detector's own losses.
+        """
+        losses = self.guidance.loss(self.detector, batch_inputs, batch_data_samples)
+        branches = dict(guide=losses[DISTILL]) if self.lambda_ > 0 else {}
+        return {**losses, **self.gradient_ratios(self.detector, sum_of(own_losses(losses)), branches)}
 
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
         """Detections of the plain detector or, with ``predict_on='guide'``, of the teacher that is given the labels.

@@ -11,16 +11,17 @@ from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.structures import SampleList
 from torch import Tensor, nn
 
-from sssd.detectors.guidance import CarriesGuidance, build_guidance, own_losses
+from sssd.detectors.gradient_ratios import MeasuresGradients
+from sssd.detectors.guidance import DISTILL, CarriesGuidance, build_guidance, own_losses
 from sssd.detectors.whole_losses import whole_losses
 from sssd.errors import UserError
-from sssd.losses import probabilities, total_of
+from sssd.losses import probabilities, sum_of, total_of
 from sssd.registry import LOSSES, MODELS
 from sssd.views import Pass, View, build_views
 
 
 @MODELS.register_module()
-class SED(CarriesGuidance, SemiBaseDetector):
+class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
     """A student trained by labels, by its own predictions at half size, and by its moving average (Sec. 3).
 
     ``L = L_sup + (n_u / n_s) (lambda_s L_scale + lambda_d L_distill)``  (Eq. 1)
@@ -103,18 +104,31 @@ class SED(CarriesGuidance, SemiBaseDetector):
             multi_batch_data_samples: Their data samples by branch.
 
         Returns:
-            Loss terms; entries whose name has no ``loss`` in it are logged only. ``unsup_over_sup`` is relative to
-            the student's own losses on the labelled images, with guidance or without.
+            Loss terms; entries whose name has no ``loss`` in it are logged only. ``unsup_over_sup`` and, where they
+            are measured, ``scale_grad_ratio``, ``distill_grad_ratio`` and ``guide_grad_ratio`` are relative to the
+            student's own losses on the labelled images, with guidance or without.
         """
         losses = self.supervised_loss(multi_batch_inputs['sup'], multi_batch_data_samples['sup'])
-        if 'unsup_student' not in multi_batch_inputs or not (self.lambda_s > 0 or self.lambda_d > 0):
-            return losses
-        supervised = total_of(own_losses(losses, 'sup_'))
-        ratio = len(multi_batch_inputs['unsup_student']) / len(multi_batch_inputs['sup'])
-        unsupervised, health = self.unsupervised_losses(multi_batch_inputs, multi_batch_data_samples)
-        unsupervised = {name: ratio * term for name, term in unsupervised.items()}
-        health['unsup_over_sup'] = total_of(unsupervised) / supervised.clamp(min=1e-6)
-        return {**losses, **unsupervised, **health}
+        supervised, unsupervised, health = sum_of(own_losses(losses, 'sup_')), {}, {}
+        if 'unsup_student' in multi_batch_inputs and (self.lambda_s > 0 or self.lambda_d > 0):
+            ratio = len(multi_batch_inputs['unsup_student']) / len(multi_batch_inputs['sup'])
+            unsupervised, health = self.unsupervised_losses(multi_batch_inputs, multi_batch_data_samples)
+            unsupervised = {name: ratio * term for name, term in unsupervised.items()}
+            health['unsup_over_sup'] = total_of(unsupervised) / supervised.detach().clamp(min=1e-6)
+        losses.update(unsupervised)
+        return {**losses, **health, **self.gradient_ratios(self.student, supervised, self.branches(losses))}
+
+    def branches(self, losses: dict) -> dict[str, Tensor | None]:
+        """Totals of the terms beside the student's own, for those that have a weight; None where a batch has none."""
+        kinds = dict(scale=self.lambda_s, distill=self.lambda_d)
+        parts = {
+            kind: {name: term for name, term in losses.items() if f'_loss_{kind}_' in name}
+            for kind, weight in kinds.items()
+            if weight > 0
+        }
+        if self.guidance is not None and self.lambda_ > 0:
+            parts['guide'] = {DISTILL: losses[f'sup_{DISTILL}']}
+        return {name: sum_of(terms) if terms else None for name, terms in parts.items()}
 
     def supervised_loss(self, inputs: Tensor, samples: SampleList) -> dict:
         """L_sup: the student's own losses on the labelled images, and the guidance's if any, prefixed ``sup_``."""

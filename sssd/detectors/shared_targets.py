@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from torch import Tensor, nn
 
@@ -17,6 +17,12 @@ def on_features(detector: nn.Module, features: Sequence[Tensor]) -> Iterator[Non
         yield
     finally:
         del detector.extract_feat
+
+
+class OwnTargets:
+    """In place of :class:`SharedTargets`: every pass assigns and samples by itself."""
+
+    recorded = replayed = staticmethod(nullcontext)
 
 
 class SharedTargets:
@@ -73,6 +79,21 @@ class SharedTargets:
                 delattr(owner, name)
 
 
+def targets_of(detector: nn.Module, shared: bool | None) -> SharedTargets | OwnTargets:
+    """What two passes of a detector have in common.
+
+    Args:
+        detector: The detector.
+        shared: Whether they have the same targets; None means that they do unless there is a second stage.
+
+    Raises:
+        UserError: If they should and a dense head assigns its targets elsewhere than in ``get_targets``.
+    """
+    if shared is None:
+        shared = getattr(detector, 'roi_head', None) is None
+    return SharedTargets(detector) if shared else OwnTargets()
+
+
 def assigning_methods(detector: nn.Module) -> list[tuple[object, str]]:
     """Owner and name of every method that assigns or samples targets."""
     for part in ('bbox_head', 'rpn_head'):
@@ -80,7 +101,7 @@ def assigning_methods(detector: nn.Module) -> list[tuple[object, str]]:
         if head is not None and not hasattr(head, 'get_targets'):
             raise UserError(
                 f'{type(head).__name__} assigns its targets by itself, so a guided detector cannot share '
-                'them; take a head with get_targets, such as RetinaHead, FCOSHead or RPNHead.'
+                'them; set shared_targets=False, or take a head with get_targets, such as RetinaHead or FCOSHead.'
             )
     found = [(module, 'get_targets') for module in detector.modules() if hasattr(module, 'get_targets')]
     samplers = getattr(getattr(detector, 'roi_head', None), 'bbox_sampler', None) or []

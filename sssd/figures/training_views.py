@@ -11,7 +11,7 @@ from torch import Tensor
 from sssd.detectors.sed import SED, shrink
 from sssd.errors import UserError
 from sssd.losses.distances import kl_divergence, probabilities, score_distance
-from sssd.losses.soft import objectness
+from sssd.losses.soft import SoftLoss, objectness
 from sssd.views import DenseView
 from sssd.views.dense import Level
 
@@ -110,7 +110,7 @@ def training_views(model: SED, view: DenseView, batch: dict, shift: int) -> list
     full = model.run(model.student, strong, samples[BRANCHES[1]])
     small = model.run(model.student, scaled, samples[BRANCHES[1]], 2**shift)
     teacher = view.levels(model.run(model.teacher, weak, samples[BRANCHES[0]]))
-    levels = paired_weights(view, model.scale_losses[view.name].reweight, full, small, shift)
+    levels = paired_weights(view, model.scale_losses[view.name], full, small, shift)
     found = []
     for place, sample in enumerate(samples[BRANCHES[1]]):
         height, width = sample.img_shape[:2]
@@ -127,13 +127,13 @@ def training_views(model: SED, view: DenseView, batch: dict, shift: int) -> list
     return found
 
 
-def paired_weights(view: DenseView, reweight, full, small, shift: int) -> list[LevelWeights]:
+def paired_weights(view: DenseView, loss: SoftLoss, full, small, shift: int) -> list[LevelWeights]:
     """Levels of X that have a partner, with the weights of all images, (B, H, W)."""
-    here, there = view.scale_pair(full, small, shift)
-    weight = sum(weight_of_rows(reweight, *rows, here.valid) for rows in ((here, there), (there, here))) / 2
-    weight = torch.where(here.valid, weight, weight.new_tensor(float('nan'))).reshape(len(full.metas), -1)
-    levels, pairs = view.levels(full), view.paired(full, small, shift)
-    parts = weight.split([level.logits.shape[1] for _, level, _ in pairs], 1)
+    levels, pairs, parts = view.levels(full), view.paired(full, small, shift), []
+    for here, there in loss.reduced_together(*view.scale_pair(full, small, shift)):
+        weight = sum(weight_of_rows(loss.reweight, *rows, here.valid) for rows in ((here, there), (there, here))) / 2
+        weight = torch.where(here.valid, weight, weight.new_tensor(float('nan')))
+        parts += weight.reshape(len(full.metas), -1).split(here.levels, 1)
     return [
         LevelWeights(
             levels[pairing.level].stride,

@@ -2,6 +2,9 @@
 
 Maps (n, C, h_p, w_p) of P levels become (n, C, K) with K the number of all cells, level after level, row by row. Boxes
 are pooled from them and written into them by one product over all images, levels and boxes.
+
+Two rules say which cells a box covers: ``'index'``, that of LGD's public code (:meth:`Cells.indexed`), and
+``'overlap'`` (:meth:`Cells.overlapped`).
 """
 
 from collections.abc import Sequence
@@ -12,6 +15,9 @@ from torch import Tensor
 
 from sssd.guides.labels import BoxLabels, host_tensor
 
+#: Rules for the cells that a box covers.
+RULES = ('index', 'overlap')
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -19,12 +25,18 @@ class Cells:
 
     Attributes:
         shapes: (h, w) of every level.
+        size: Width and height of the padded batch in pixels: what the cells of the first, finest level fill.
         corners: (K, 4), x1 y1 x2 y2 of every cell in pixels.
+        places: (K, 2), column and row of every cell in its level times the level's stride, in pixels. The stride is
+            that of LGD's public code, the batch's size over the map's; where the batch is a multiple of the stride of
+            the level, this is the upper left corner.
         on_level: (P, K), which cells belong to which level.
     """
 
     shapes: tuple[tuple[int, int], ...]
+    size: tuple[int, int]
     corners: Tensor
+    places: Tensor
     on_level: Tensor
 
     @classmethod
@@ -33,18 +45,32 @@ class Cells:
         device = features[0].device
         shapes = tuple(tuple(level.shape[-2:]) for level in features)
         counts = [height * width for height, width in shapes]
+        size = (shapes[0][1] * strides[0][0], shapes[0][0] * strides[0][1])
         # For each level: cells before it, cells in it, cells in a row of it, pixels of a cell.
         table = host_tensor(
             [[sum(counts[:level]), counts[level], shapes[level][1], *strides[level]] for level in range(len(shapes))],
             device,
         )
+        spacing = host_tensor([[size[0] / width, size[1] / height] for height, width in shapes], device)
         levels = torch.arange(len(shapes), device=device)
         level = levels.repeat_interleave(table[:, 1], output_size=sum(counts))
         begin, _, row, step_x, step_y = table[level].unbind(1)
         index = torch.arange(sum(counts), device=device) - begin
-        left, top = (index % row) * step_x, torch.div(index, row, rounding_mode='floor') * step_y
+        place = torch.stack([index % row, torch.div(index, row, rounding_mode='floor')], dim=1)
+        left, top = place[:, 0] * step_x, place[:, 1] * step_y
         corners = torch.stack([left, top, left + step_x, top + step_y], dim=1)
-        return cls(shapes, corners.float(), level == levels[:, None])
+        return cls(shapes, size, corners.float(), place * spacing[level], level == levels[:, None])
+
+    def indexed(self, labels: BoxLabels) -> Tensor:
+        """Which cells have their column in [x1 / s, x2 / s] and their row in [y1 / s, y2 / s], s the stride: (n, m, K).
+
+        The rule of LGD's public code. A box that is thinner than a cell may have none on a level; one without width or
+        height and an empty slot have none at all.
+        """
+        x1, y1, x2, y2 = labels.boxes[..., None].unbind(2)
+        x, y = self.places.unbind(1)
+        inside = (x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2)
+        return inside & (x1 < x2) & (y1 < y2) & labels.valid[..., None]
 
     def overlapped(self, labels: BoxLabels) -> Tensor:
         """Which cells every valid box overlaps, (n, m, K).
@@ -55,9 +81,10 @@ class Cells:
         left, top, right, bottom = self.corners.unbind(1)
         return (x1 < right) & (x2 > left) & (y1 < bottom) & (y2 > top) & labels.valid[..., None]
 
-    def covered(self, labels: BoxLabels) -> Tensor:
-        """The same level by level, (n, P, m, K)."""
-        return self.overlapped(labels)[:, None] & self.on_level[None, :, None]
+    def covered(self, labels: BoxLabels, rule: str) -> Tensor:
+        """Which cells every valid box covers by one of :data:`RULES`, level by level: (n, P, m, K)."""
+        cells = self.indexed(labels) if rule == 'index' else self.overlapped(labels)
+        return cells[:, None] & self.on_level[None, :, None]
 
     def join(self, features: Sequence[Tensor]) -> Tensor:
         """Maps (n, C, h_p, w_p) as one row of cells (n, C, K)."""

@@ -14,23 +14,28 @@ def masked_max(points: Tensor, valid: Tensor) -> Tensor:
 
 
 class LearnedTransform(nn.Module):
-    """Multiplies every box's vector by a d x d matrix made from all boxes of its image.
+    """Multiplies every box's vector by a d x d matrix that is made from it, or from all boxes of its image.
 
     The spatial transformer of PointNet without its identity shortcut.
 
     Args:
         size: d.
+        of: ``'box'``, a matrix for every box, as in LGD's public code, whose maximum runs over an axis of one element;
+            or ``'image'``, PointNet's: one for all boxes of an image, from the largest values over them.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, of: str = 'box') -> None:
         super().__init__()
+        self.of = of
         self.points = point_layers(size, LOCAL, *WIDE)
         self.matrix = nn.Sequential(*point_layers(WIDE[-1], *HIDDEN), nn.Linear(HIDDEN[-1], size * size))
 
     def forward(self, points: Tensor, valid: Tensor) -> Tensor:
         """(n, m, d) and the mask (n, m) of boxes that are no padding to (n, m, d)."""
-        matrix = self.matrix(masked_max(self.points(points), valid))
-        return torch.bmm(points, matrix.unflatten(1, (points.shape[2], points.shape[2])))
+        wide, size = self.points(points), points.shape[2]
+        if self.of == 'image':
+            return torch.bmm(points, self.matrix(masked_max(wide, valid)).unflatten(1, (size, size)))
+        return (points[:, :, None] @ self.matrix(wide).unflatten(2, (size, size))).squeeze(2)
 
 
 class LabelEncoder(nn.Module):
@@ -39,13 +44,15 @@ class LabelEncoder(nn.Module):
     Args:
         size: Width of a descriptor, 4 and the number of classes.
         channels: Width of an embedding.
+        embed: Width of the layer between the joined 1088 and the embedding.
+        transform: What a matrix of the transforms belongs to, ``'box'`` or ``'image'``.
     """
 
-    def __init__(self, size: int, channels: int) -> None:
+    def __init__(self, size: int, channels: int, embed: int = 256, transform: str = 'box') -> None:
         super().__init__()
-        self.first, self.local = LearnedTransform(size), point_layers(size, LOCAL)
-        self.second, self.wide = LearnedTransform(LOCAL), point_layers(LOCAL, *WIDE)
-        self.narrow = point_layers(LOCAL + WIDE[-1], HIDDEN[0], channels)
+        self.first, self.local = LearnedTransform(size, transform), point_layers(size, LOCAL)
+        self.second, self.wide = LearnedTransform(LOCAL, transform), point_layers(LOCAL, *WIDE)
+        self.narrow = point_layers(LOCAL + WIDE[-1], embed, channels)
 
     def forward(self, descriptors: Tensor, valid: Tensor) -> Tensor:
         """Descriptors (n, m, size) and the mask (n, m) of slots that are no padding to embeddings (n, m, channels)."""

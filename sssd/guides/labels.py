@@ -1,7 +1,7 @@
 """The labels of a batch as padded tensors, and the descriptor of every box (LGD; SSSD, Sec. 2.1)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -22,7 +22,8 @@ class BoxLabels:
         boxes: (n, m, 4), x1 y1 x2 y2 in pixels of the batch; zeros in slots without a box.
         classes: (n, m), :data:`NO_CLASS` in slots without a class.
         valid: (n, m), which slots are no padding; at least one for each image.
-        sizes: (n, 2), width and height of the images in pixels, without padding.
+        sizes: (n, 2), width and height in pixels that boxes are relative to: of the images, without padding, unless
+            :meth:`in_batch` has changed them.
     """
 
     boxes: Tensor
@@ -31,7 +32,7 @@ class BoxLabels:
     sizes: Tensor
 
     def with_context(self) -> 'BoxLabels':
-        """The same with a slot more, before the others: the whole image as a box without class.
+        """The same with a slot more, before the others: all of ``sizes`` as a box without class.
 
         An image without boxes then needs no empty slot.
         """
@@ -43,6 +44,14 @@ class BoxLabels:
             torch.cat([first == NO_CLASS, self.valid & (self.classes != NO_CLASS)], dim=1),
             self.sizes,
         )
+
+    def in_batch(self, size: tuple[int, int]) -> 'BoxLabels':
+        """The same with the padded batch's width and height in place of every image's own (LGD's public code)."""
+        return replace(self, sizes=host_tensor(size, self.sizes.device).to(self.sizes.dtype).expand_as(self.sizes))
+
+    def clamped(self) -> 'BoxLabels':
+        """The same with all coordinates in [0, size - 1] (LGD's public code)."""
+        return replace(self, boxes=self.boxes.clamp(min=0).minimum((self.sizes - 1).repeat(1, 2)[:, None]))
 
     def descriptors(self, num_classes: int) -> Tensor:
         """x1 y1 x2 y2 over the image size and a one-hot class, both mapped to [-1, 1]: (n, m, 4 + num_classes).

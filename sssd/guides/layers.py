@@ -18,15 +18,15 @@ def conv(channels: int) -> nn.Conv2d:
     return nn.Conv2d(channels, channels, 3, padding=1)
 
 
-def conv_stack(channels: int, depth: int = 3, norm: bool = False) -> nn.Sequential:
+def conv_stack(channels: int, depth: int = 3, norm: bool = False, affine: bool = True) -> nn.Sequential:
     """3x3 convolutions with ReLU between them, each followed by GroupNorm of one group if ``norm``.
 
-    It ends without ReLU, as the outputs of a pyramid do.
+    It ends without ReLU, as the outputs of a pyramid do. ``affine`` is the norm's.
     """
     layers = []
     for index in range(depth):
         layers += [nn.ReLU()] if index else []
-        layers += [conv(channels), nn.GroupNorm(1, channels)] if norm else [conv(channels)]
+        layers += [conv(channels), nn.GroupNorm(1, channels, affine=affine)] if norm else [conv(channels)]
     return nn.Sequential(*layers)
 
 

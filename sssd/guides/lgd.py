@@ -7,7 +7,7 @@ from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sssd.errors import UserError
-from sssd.guides.cells import Cells, pool, render
+from sssd.guides.cells import RULES, Cells, pool, render
 from sssd.guides.label_encoder import LabelEncoder
 from sssd.guides.labels import BoxLabels
 from sssd.guides.layers import conv, conv_stack, on_every_level
@@ -23,20 +23,37 @@ class LGD(BaseModule):
     the boxes' cells and refined by convolutions. Images, levels and boxes are dimensions of tensors; only the
     convolutions run level by level. No value is read back from the device.
 
+    The defaults are what the authors' public code (megvii-research/LGD) does, whose names stand in brackets below.
+    The other values are this project's first form of the guide; docs/sssd.md has them together, for checkpoints made
+    with it.
+
     Args:
         channels: Channels of the pyramid; the guided detector gives it.
         num_classes: Classes of the labels; the guided detector gives it.
-        strides: Pixels of a cell of every level, (w, h) or one number; the guided detector gives it.
-        heads: Heads of the attention.
+        strides: Pixels of a cell of every level, finest first, (w, h) or one number; the guided detector gives it.
+        heads: Heads of the attention; 8 in LGD.
         context: Whether the whole image is a further box, without class, whose vector is written everywhere. In LGD
             on for RetinaNet and FCOS R101, off for Faster R-CNN and FCOS R50.
         detach: Whether the guide's gradient stops before the student's features. In LGD for Faster R-CNN.
         query: Which side asks in the attention: ``'appearance'`` (LGD's default; labels are key and value) or
             ``'label'`` (appearance is).
+        cells: Which cells a box covers on a level of stride s: ``'index'``, those with x1/s <= column <= x2/s and
+            y1/s <= row <= y2/s (``get_inside_gt_mask``), so that a thin box may have none on a coarse level; or
+            ``'overlap'``, every cell that the box overlaps.
+        transform: Spatial transformer of the label encoder: one matrix for every ``'box'`` (``STN``, whose maximum
+            runs over an axis of one element) or for every ``'image'`` (PointNet's).
+        embed: Width of the label encoder's layer after the join with the image; 256 (``conv4``) or 512.
+        box_projection: Whether a linear layer stands between the attention and the writing into a box's cells
+            (``local_inst_proj_1D``).
+        context_projection: How the context box's vector comes in: ``True``, through a linear layer of its own and
+            added after the first convolution (``global_ctx_proj_1D``); ``False``, written into all cells like a box.
+        norm_affine: Whether the GroupNorm of the refining convolutions has weights; not in LGD (``affine_flag``).
+        coordinates: What boxes are relative to: ``'batch'``, the padded batch, boxes clamped to its size - 1
+            (``box_descriptor_encode``), or ``'image'``, each image without padding, boxes as they are.
         init_cfg: As in MMEngine.
 
     Raises:
-        UserError: If the channels do not divide among the heads, or ``query`` is unknown.
+        UserError: If the channels do not divide among the heads, or an option is unknown.
     """
 
     def __init__(
@@ -48,6 +65,13 @@ class LGD(BaseModule):
         context: bool = False,
         detach: bool = False,
         query: str = 'appearance',
+        cells: str = 'index',
+        transform: str = 'box',
+        embed: int = 256,
+        box_projection: bool = True,
+        context_projection: bool = True,
+        norm_affine: bool = False,
+        coordinates: str = 'batch',
         init_cfg=None,
     ) -> None:
         super().__init__(init_cfg=init_cfg)
@@ -56,14 +80,23 @@ class LGD(BaseModule):
                 f'LGD: {channels} channels do not divide among {heads} heads; set heads of the guide to a '
                 'divisor of the channels.'
             )
-        if query not in ('appearance', 'label'):
-            raise UserError(f'LGD: query is {query!r}; use appearance (the default) or label.')
+        for key, value, known in (
+            ('query', query, ('appearance', 'label')),
+            ('cells', cells, RULES),
+            ('transform', transform, ('box', 'image')),
+            ('coordinates', coordinates, ('batch', 'image')),
+        ):
+            if value not in known:
+                raise UserError(f'LGD: {key} is {value!r}; use {known[0]} or {known[1]}.')
         self.num_classes, self.context, self.detach, self.query = num_classes, context, detach, query
+        self.cells, self.coordinates = cells, coordinates
         self.strides = [stride if isinstance(stride, tuple) else (stride, stride) for stride in strides]
-        self.encode = LabelEncoder(4 + num_classes, channels)
+        self.encode = LabelEncoder(4 + num_classes, channels, embed, transform)
         self.appearance = nn.Sequential(conv(channels), nn.GroupNorm(1, channels, affine=False), nn.ReLU())
         self.attention = nn.MultiheadAttention(channels, heads, batch_first=True)
-        self.refine = nn.Sequential(conv(channels), nn.ReLU(), *conv_stack(channels, norm=True))
+        self.box_projection = nn.Linear(channels, channels) if box_projection else nn.Identity()
+        self.context_projection = nn.Linear(channels, channels) if context and context_projection else None
+        self.refine = nn.Sequential(conv(channels), nn.ReLU(), *conv_stack(channels, norm=True, affine=norm_affine))
 
     def forward(self, features: Sequence[Tensor], labels: BoxLabels) -> list[Tensor]:
         """The teacher's pyramid.
@@ -77,14 +110,19 @@ class LGD(BaseModule):
         """
         if self.detach:
             features = [level.detach() for level in features]
-        labels = labels.with_context() if self.context else labels
         cells = Cells.of(features, self.strides)
-        covered = cells.covered(labels)
+        labels = self.placed(labels, cells)
+        covered = cells.covered(labels, self.cells)
         embedding = self.encode(labels.descriptors(self.num_classes), labels.valid)
         appearance = pool(cells.join(on_every_level(self.appearance, features)), covered)
-        vectors = self.interact(appearance, embedding, labels.valid)
-        row = render(vectors, self.written(covered, cells))
-        return on_every_level(self.refine, cells.split(row))
+        return self.mapped(self.interact(appearance, embedding, labels.valid), covered, cells)
+
+    def placed(self, labels: BoxLabels, cells: Cells) -> BoxLabels:
+        """The labels in the coordinates that are asked for, with the context box if there is one."""
+        of_batch = self.coordinates == 'batch'
+        labels = labels.in_batch(cells.size) if of_batch else labels
+        labels = labels.with_context() if self.context else labels
+        return labels.clamped() if of_batch else labels
 
     def interact(self, appearance: Tensor, embedding: Tensor, valid: Tensor) -> Tensor:
         """Attention among the boxes of an image on each level, one call for all.
@@ -103,6 +141,16 @@ class LGD(BaseModule):
         padding = ~valid[:, None].expand(shape[:3]).flatten(0, 1)
         asked, asks = (embedding, appearance) if self.query == 'appearance' else (appearance, embedding)
         return self.attention(asks, asked, asked, key_padding_mask=padding, need_weights=False)[0].view(shape)
+
+    def mapped(self, vectors: Tensor, covered: Tensor, cells: Cells) -> list[Tensor]:
+        """The maps (n, C, h_p, w_p) from the boxes' vectors (n, P, m, C) and the cells that they cover (n, P, m, K)."""
+        if self.context_projection is None:
+            row = render(self.box_projection(vectors), self.written(covered, cells))
+            return on_every_level(self.refine, cells.split(row))
+        row = render(self.box_projection(vectors[:, :, 1:]), covered[:, :, 1:])
+        added = self.context_projection(vectors[:, :, 0])[..., None, None].unbind(1)
+        first, rest = self.refine[0], self.refine[1:]
+        return [rest(first(level) + context) for level, context in zip(cells.split(row), added)]
 
     def written(self, covered: Tensor, cells: Cells) -> Tensor:
         """Cells that the vectors are written into: those covered, and for the context slot all of its level."""

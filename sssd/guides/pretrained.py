@@ -1,7 +1,5 @@
 """A checkpoint that a part of a model is to be loaded from, checked before it is."""
 
-import pickle
-
 from mmengine.model import BaseModule
 from mmengine.runner import CheckpointLoader
 
@@ -16,7 +14,7 @@ def check_pretrained(module: BaseModule, remedy: str) -> None:
         remedy: What to do and the key concerned, for the sentence.
 
     Raises:
-        UserError: If the file is missing or no checkpoint, or lacks a weight, or has one of another shape.
+        UserError: If the file is missing, cannot be read, lacks a weight, or has one of another shape.
     """
     config = module.init_cfg
     if not isinstance(config, dict) or config.get('type') != 'Pretrained':
@@ -27,11 +25,8 @@ def check_pretrained(module: BaseModule, remedy: str) -> None:
         checkpoint = CheckpointLoader.load_checkpoint(name, map_location='cpu')
     except FileNotFoundError as error:
         raise UserError(f'{type(module).__name__}: checkpoint {name} does not exist; {remedy}.') from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).split('\n')[0]
-        raise UserError(
-            f'{type(module).__name__}: {name} cannot be read as a checkpoint ({reason}); {remedy}.'
-        ) from error
+    except UserError as error:
+        raise UserError(f'{type(module).__name__}: {str(error).rstrip(".")}; {remedy}.') from error
     found = checkpoint.get('state_dict', checkpoint)
     shapes = {key[len(prefix) :]: value.shape for key, value in found.items() if key.startswith(prefix)}
     for key, value in module.state_dict().items():

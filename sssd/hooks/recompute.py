@@ -1,7 +1,7 @@
 """Activation checkpointing that works with several passes, several ranks and frozen stages."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from mmengine.hooks import Hook
@@ -56,19 +56,26 @@ class RecomputeHook(Hook):
 
 def contexts(block: nn.Module) -> tuple:
     """Contexts of a block's first and of its second computation, as ``checkpoint`` asks for them."""
-    return nullcontext(), statistics_kept(block)
+    return nullcontext(), StatisticsKept(block)
 
 
-@contextmanager
-def statistics_kept(block: nn.Module) -> Iterator[None]:
-    """Within it, BatchNorm normalises as ever and takes nothing into its running statistics."""
-    kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in block.modules() if isinstance(norm, _BatchNorm)]
-    for norm, _, _ in kept:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
-    try:
-        yield
-    finally:
-        for norm, momentum, count in kept:
+class StatisticsKept(AbstractContextManager):
+    """Within it, BatchNorm normalises as ever and takes nothing into its running statistics.
+
+    It is entered once for each backward pass through the block, of which gradient ratios need several.
+    """
+
+    def __init__(self, block: nn.Module) -> None:
+        self.block, self.kept = block, []
+
+    def __enter__(self) -> None:
+        norms = [norm for norm in self.block.modules() if isinstance(norm, _BatchNorm)]
+        self.kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
+        for norm in norms:
+            norm.momentum, norm.num_batches_tracked = 0.0, None
+
+    def __exit__(self, *error) -> None:
+        for norm, momentum, count in self.kept:
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 

@@ -3,9 +3,10 @@
 from sssd.losses.balanced import BalancedSoftLoss
 from sssd.losses.distances import box_distance, kl_divergence, probabilities, score_distance
 from sssd.losses.feature_distances import FeatureDistance
+from sssd.losses.gradients import branch_gradients
 from sssd.losses.reweight import OHEM, Focal, Histogram, Reweight
 from sssd.losses.soft import SoftLoss
-from sssd.losses.totals import total_of
+from sssd.losses.totals import sum_of, total_of
 
 __all__ = [
     'BalancedSoftLoss',
@@ -16,8 +17,10 @@ __all__ = [
     'Reweight',
     'SoftLoss',
     'box_distance',
+    'branch_gradients',
     'kl_divergence',
     'probabilities',
     'score_distance',
+    'sum_of',
     'total_of',
 ]

@@ -37,7 +37,7 @@ class BalancedSoftLoss(SoftLoss):
     """
 
     def __init__(self, momentum: float = 0.9, floor: float = 4.0, sync: bool = False, **kwargs) -> None:
-        for key in ('reweight', 'box_rows'):
+        for key in ('reweight', 'box_rows', 'levels'):
             if key in kwargs:
                 raise UserError(f'BalancedSoftLoss: {key} has no meaning here; leave it out, or use SoftLoss.')
         if not 0 <= momentum < 1 or floor <= 0:

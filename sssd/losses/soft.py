@@ -1,5 +1,6 @@
 """The unsupervised losses of SED: scale consistency (Eq. 2) and self-distillation (Eq. 3), re-weighted (Eq. 5)."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 import torch
@@ -30,9 +31,14 @@ class SoftLoss(nn.Module):
         class_boxes: Which boxes count where every class has its own: ``'probability'`` weights each class's
             distance by the target's probability of the class, ``'argmax'`` takes the likeliest class,
             ``'all'`` one norm over all channels.
+        levels: How the levels f of a pyramid are joined; the paper writes both equations for one of them, L^f, and
+            says nothing of it. ``'pooled'``: all rows are one set, each part is reduced over it once. ``'sum'``: every
+            level has its own classification part, re-weighted by its own rows, and its own mean for boxes, and the
+            levels add up. Its gradient has nearly the direction of the pooled one and is larger, so another lambda
+            goes with it. The rows of a second stage and of queries have no levels.
 
     Raises:
-        UserError: If an option is not one of those named.
+        UserError: If an option is not one of those named, or running counts would be shared by several levels.
     """
 
     def __init__(
@@ -44,11 +50,13 @@ class SoftLoss(nn.Module):
         box_weight: float = 1.0,
         box_rows: str = 'valid',
         class_boxes: str = 'probability',
+        levels: str = 'pooled',
     ) -> None:
         for key, value, known in (
             ('target', target, ('soft', 'hard')),
             ('box_rows', box_rows, ('valid', 'foreground')),
             ('class_boxes', class_boxes, ('probability', 'argmax', 'all')),
+            ('levels', levels, ('pooled', 'sum')),
         ):
             if value not in known:
                 raise UserError(f'SoftLoss: {key} is {value!r}; use one of {", ".join(known)}.')
@@ -58,6 +66,12 @@ class SoftLoss(nn.Module):
             raise UserError(f'SoftLoss: temperature is {temperature}, but it divides logits and must be above 0.')
         self.target, self.threshold, self.temperature = target, threshold, temperature
         self.box_weight, self.box_rows, self.class_boxes = box_weight, box_rows, class_boxes
+        if levels == 'sum' and getattr(self.reweight, 'momentum', 0) > 0:
+            raise UserError(
+                "SoftLoss: levels='sum' has counts for every level, but reweight has one running average of them; set "
+                "its momentum to 0, or take levels='pooled'."
+            )
+        self.levels = levels
 
     def distill(self, student, teacher) -> tuple[Tensor, Tensor]:
         """Eq. 3: ``KL(sg P_t || P_s)`` and ``|| sg R_t - R_s ||``.
@@ -69,15 +83,7 @@ class SoftLoss(nn.Module):
         Returns:
             Classification and regression part, two scalars.
         """
-        target = teacher.logits.detach()
-        probability, boxed = probabilities(target, teacher.activation), student
-        labels = target / self.temperature
-        if self.target == 'hard':
-            labels = self.hard_labels(target, teacher.activation)
-            is_object = foreground(probability, teacher.activation).amax(1) >= self.threshold
-            boxed = replace(student, valid=student.valid & is_object)
-        score = self.classification(labels, student.logits, student.valid, student.activation)
-        return score, self.regression(teacher.boxes.detach(), student.boxes, probability, boxed)
+        return added(self._distill(*rows) for rows in self.reduced_together(student, teacher))
 
     def scale(self, full, small) -> tuple[Tensor, Tensor]:
         """Eq. 2: both directions of the KL, each with a detached target, and ``|| R(X) - R(X^) ||``.
@@ -89,6 +95,26 @@ class SoftLoss(nn.Module):
         Returns:
             Classification and regression part, two scalars.
         """
+        return added(self._scale(*rows) for rows in self.reduced_together(full, small))
+
+    def reduced_together(self, first, second) -> list[tuple]:
+        """The pair of views as it is, or one pair for each level, as ``levels`` says."""
+        if self.levels == 'pooled':
+            return [(first, second)]
+        return list(zip(first.by_level(), second.by_level(), strict=True))
+
+    def _distill(self, student, teacher) -> tuple[Tensor, Tensor]:
+        target = teacher.logits.detach()
+        probability, boxed = probabilities(target, teacher.activation), student
+        labels = target / self.temperature
+        if self.target == 'hard':
+            labels = self.hard_labels(target, teacher.activation)
+            is_object = foreground(probability, teacher.activation).amax(1) >= self.threshold
+            boxed = replace(student, valid=student.valid & is_object)
+        score = self.classification(labels, student.logits, student.valid, student.activation)
+        return score, self.regression(teacher.boxes.detach(), student.boxes, probability, boxed)
+
+    def _scale(self, full, small) -> tuple[Tensor, Tensor]:
         score = self.classification(
             full.logits.detach(), small.logits, full.valid, full.activation
         ) + self.classification(small.logits.detach(), full.logits, full.valid, full.activation)
@@ -130,6 +156,12 @@ class SoftLoss(nn.Module):
             return hard.scatter(1, label, torch.where(is_object, HARD_LOGIT, -HARD_LOGIT).to(hard))
         background = torch.full_like(label, target.shape[1] - 1)
         return hard.scatter(1, torch.where(is_object, label, background), HARD_LOGIT)
+
+
+def added(terms: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+    """Sums of the classification and of the regression parts."""
+    scores, boxes = zip(*terms)
+    return sum(scores), sum(boxes)
 
 
 def foreground(probability: Tensor, activation: str) -> Tensor:

@@ -64,11 +64,11 @@ def read_curves(work_dir: str | Path) -> Curves:
         records = list(_records(path))
         if not records:
             continue
-        first = min(step for step, _ in records)
+        first = min((step for step, _, trained in records if trained), default=math.inf)
         for curve in points.values():
             for step in [step for step in curve if step >= first]:
                 del curve[step]
-        for step, values in records:
+        for step, values, _ in records:
             for name, value in values.items():
                 points.setdefault(name, {})[step] = value
     return {name: Curve(*map(list, zip(*sorted(curve.items())))) for name, curve in points.items() if curve}
@@ -87,21 +87,29 @@ def scalar_files(work_dir: Path) -> list[Path]:
     return found
 
 
-def _records(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
-    """The lines of one file as (iteration, values).
+def read_lines(text: str) -> Iterator[dict]:
+    """The lines of a scalar file as MMEngine wrote them; one that was cut off is left out.
 
-    MMEngine's default gives validation lines an epoch for a step, which is
-    always 0 in iteration-based training; such a line belongs to the last
-    iteration logged before it.  Only training lines have the key ``iter``.
+    A line of training has the key ``iter``, one of an evaluation has not.
     """
-    last = 0
-    for line in path.read_text().splitlines():
+    for line in text.splitlines():
         try:
             record = json.loads(line)
         except json.JSONDecodeError:  # the writer was killed in mid-line
             continue
-        if not isinstance(record, dict):
-            continue
+        if isinstance(record, dict):
+            yield record
+
+
+def _records(path: Path) -> Iterator[tuple[int, dict[str, float], bool]]:
+    """The lines of one file as (iteration, values, whether it was trained).
+
+    MMEngine's default gives validation lines an epoch for a step, which is
+    always 0 in iteration-based training; such a line belongs to the last
+    iteration logged before it.
+    """
+    last = 0
+    for record in read_lines(path.read_text()):
         last = max(last, int(record.get('step', 0)))
         values = {
             name: float(value)
@@ -110,7 +118,7 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, float]]]:
         }
         if 'iter' not in record:
             values[EVALUATED] = 1.0
-        yield last, values
+        yield last, values, 'iter' in record and bool(values)
 
 
 def metric_of(name: str) -> tuple[str, str] | None:

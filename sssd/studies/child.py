@@ -1,53 +1,104 @@
 """One process of a study: started with a log, looked at while it runs, never left behind."""
 
 import os
+import re
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from sssd.errors import UserError
+
 POLL_SECONDS = 1.0
+#: How much of the end of a log is searched for an error, in bytes, and how much of the error is told, in characters.
+TAIL, TOLD = 65536, 300
+#: A line that tells an error: an exception's, or that of a command (ours, argparse's).
+ERROR = re.compile(r'[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)\b.*|[\w .-]+: error: .*')
 
 
-def run_child(words: Sequence[str], log: Path, environment: Mapping[str, str], tick: Callable[[int], None]) -> int:
-    """Run a command to its end, or end it with its workers if we are ended.
+class Child:
+    """A command in a process of its own, ended with its workers when the block is left.
+
+    .. code-block:: python
+
+        with Child(words, log, environment) as child:
+            while child.running():
+                ...  # about once a second
+        child.check('the run')
 
     Args:
         words: The command.
         log: File that what it prints is added to.
         environment: Variables of the environment, over ours.
-        tick: Called about once a second with the place in the log where this command's part begins.
-
-    Returns:
-        Its exit status.
     """
-    with open(log, 'ab') as handle:
-        offset = handle.tell()
-        child = subprocess.Popen(
-            list(words),
-            stdin=subprocess.DEVNULL,
-            stdout=handle,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env={**os.environ, **environment, 'PYTHONUNBUFFERED': '1'},
+
+    def __init__(self, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
+        self.words, self.log, self.environment = list(words), log, environment
+
+    def __enter__(self) -> 'Child':
+        with open(self.log, 'ab') as handle:
+            self._offset = handle.tell()
+            self._process = subprocess.Popen(
+                self.words,
+                stdin=subprocess.DEVNULL,
+                stdout=handle,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env={**os.environ, **self.environment, 'PYTHONUNBUFFERED': '1'},
+            )
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self._process.poll() is not None:
+            return
+        os.killpg(self._process.pid, signal.SIGTERM)
+        try:
+            self._process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+    def running(self) -> bool:
+        """Whether it still runs; waits up to a second for its end."""
+        try:
+            self._process.wait(timeout=POLL_SECONDS)
+        except subprocess.TimeoutExpired:
+            return True
+        return False
+
+    def check(self, what: str) -> None:
+        """Refuse an end that is none of success.
+
+        Args:
+            what: What the process was for.
+
+        Raises:
+            UserError: With its exit status and the last error in its part of the log.
+        """
+        code = self._process.returncode
+        if code == 0:
+            return
+        status = f'failed with exit status {code}'
+        if code < 0:
+            status = f'was ended by signal {-code}, {signal.strsignal(-code)}'
+            status += ', as where memory runs out,' if code == -signal.SIGKILL else ''
+        error = last_error(self.log, self._offset)
+        raise UserError(
+            f'{what} {status}{f" ({error})" if error else ""}: see the end of {self.log}, mend it and call the study '
+            'again; what is done is kept'
         )
-    try:
-        while True:
-            try:
-                return child.wait(timeout=POLL_SECONDS)
-            except subprocess.TimeoutExpired:
-                tick(offset)
-    finally:
-        _stop(child)
 
 
-def _stop(child: subprocess.Popen) -> None:
-    """End a process that still runs, its data loader's workers with it."""
-    if child.poll() is not None:
-        return
-    os.killpg(child.pid, signal.SIGTERM)
-    try:
-        child.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        os.killpg(child.pid, signal.SIGKILL)
-        child.wait()
+def last_error(log: Path, offset: int = 0) -> str:
+    """The last error that a process wrote into its log, else the last line; of a long one the beginning.
+
+    Args:
+        log: The log.
+        offset: The byte at which the process's part of it begins.
+    """
+    with open(log, 'rb') as handle:
+        handle.seek(max(offset, handle.seek(0, 2) - TAIL))
+        lines = [line.strip() for line in handle.read().decode(errors='replace').splitlines() if line.strip()]
+    told = next((line for line in reversed(lines) if ERROR.fullmatch(line)), lines[-1] if lines else '')
+    told = told.removeprefix('sssd: error: ').rstrip('.')
+    return told if len(told) <= TOLD else f'{told[:TOLD]} ...'

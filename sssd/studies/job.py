@@ -1,17 +1,25 @@
-"""One run of a study: its command, its work directory and how far it is."""
+"""One run of a study with a seed: all that is to be done, and what its work directory holds of it."""
 
 import json
 import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Optional
 
-from sssd.checkpoints.files import complete_checkpoints, last_checkpoint
+from sssd import provenance
+from sssd.checkpoints.files import checkpoint_files, newest_checkpoint, number_of
 from sssd.report.scalars import history, read_curves
+from sssd.studies.cost import Extent, Work, iteration_cost
 from sssd.studies.spec import RunSpec, fingerprint, load_config, option_arguments
+from sssd.studies.trial import Trial
 
 STATE = 'study_run.json'
 LOG = 'study_run.log'
+#: Seconds between two notes of how long a training has run.
+STATE_SECONDS = 10.0
 
 
 @dataclass
@@ -23,16 +31,20 @@ class Job:
         seed: Its seed.
         work_dir: Where it runs.
         hash: Fingerprint of everything its specification says.
-        length: Iterations (or epochs) it trains for.
+        extent: How long it trains.
+        cost: What an iteration (or epoch) costs.
         start: The job whose last checkpoint it begins with, if any.
+        trials: How it is tested when it is trained.
     """
 
     run: RunSpec
     seed: int
     work_dir: Path
     hash: str
-    length: int
+    extent: Extent
+    cost: float
     start: Optional['Job'] = field(default=None, repr=False)
+    trials: Sequence[Trial] = ()
 
     @property
     def title(self) -> str:
@@ -63,22 +75,50 @@ class Job:
             words = words.replace(str(root), 'WORK_DIR')
         return words
 
+    def is_held(self, entry: dict | None) -> bool:
+        """Whether an entry of a results file is of this very training."""
+        return entry is not None and entry['hash'] == self.hash
+
+    def untested(self, entry: dict) -> list[Trial]:
+        """The trials that an entry of this job lacks."""
+        return [trial for trial in self.trials if not trial.is_in(entry)]
+
+    def works(self, entry: dict | None = None) -> list[Work]:
+        """The processes to come: the training, if no entry is given that has it, and the trials that are missing."""
+        trials = [Work(self.run.name, 0.0, 1) for _ in self.untested(entry or {})]
+        if entry is not None or (self._is_own() and self.is_finished()):
+            return trials
+        begin = (self.resume_point() or (0, None))[0] if self._is_own() else 0
+        return [self.training(begin), *trials]
+
+    def training(self, begin: int = 0) -> Work:
+        """Its training after so many iterations (or epochs)."""
+        cost = (self.extent.length - begin) * self.cost
+        return Work(self.run.name, cost, self.extent.evaluations(begin))
+
     def last_checkpoint(self) -> Path | None:
-        """The newest of its complete checkpoints."""
-        return last_checkpoint(self.work_dir)
+        """The newest of its checkpoints that can be read; None if it has left none.
 
-    def resume_point(self) -> Path | None:
-        """The checkpoint to go on from.
-
-        One at the very end does not count: a run that stopped there lacks
-        its last evaluation, and nothing would evaluate it.
+        Raises:
+            UserError: If it has, but none can be read.
         """
-        found = [path for number, path in complete_checkpoints(self.work_dir) if number < self.length]
-        return found[-1] if found else None
+        return newest_checkpoint(self.work_dir)
+
+    def resume_point(self, say: Callable[[str], None] = lambda sentence: None) -> tuple[int, Path] | None:
+        """The iteration (or epoch) and the checkpoint to go on from; from one at the end the last evaluation is made.
+
+        Args:
+            say: Called with a sentence about each newer one that cannot be read.
+
+        Raises:
+            UserError: If there are some, but none can be read.
+        """
+        found = newest_checkpoint(self.work_dir, say=say)
+        return None if found is None else (number_of(found), found)
 
     def is_finished(self) -> bool:
         """Whether it ran to its end, evaluation included."""
-        return self.read_state().get('finished', False) and self.last_checkpoint() is not None
+        return self.read_state().get('finished', False) and bool(checkpoint_files(self.work_dir))
 
     def read_state(self) -> dict:
         """What is known of its work directory: hash, attempts, finished."""
@@ -93,16 +133,48 @@ class Job:
         fresh.write_text(json.dumps(state, indent=1) + '\n')
         os.replace(fresh, self.work_dir / STATE)
 
+    @contextmanager
+    def attempt(self, resume_from: Path | None) -> Iterator[Callable[[], None]]:
+        """Note a start of its training, and how long it ran, in its state.
+
+        Yields:
+            A function to call while it runs: it notes the seconds now and then, should we be killed.
+        """
+        began = saved = time.monotonic()
+        state = self.read_state()
+        note = {
+            'started': provenance.now(),
+            **provenance.commit(),
+            'seconds': 0.0,
+            'resumed_from': resume_from.name if resume_from else None,
+        }
+        state['attempts'].append(note)
+        self.work_dir.mkdir(parents=True, exist_ok=True)
+        self.write_state(state)
+
+        def keep(wait: float = STATE_SECONDS) -> None:
+            nonlocal saved
+            if time.monotonic() - saved >= wait:
+                saved = time.monotonic()
+                note['seconds'] = round(saved - began, 1)
+                self.write_state(state)
+
+        try:
+            yield keep
+        finally:
+            keep(0.0)
+
+    def finish(self) -> None:
+        """Note that it ran to its end."""
+        self.write_state({**self.read_state(), 'finished': True})
+
     def clear_other(self) -> Path | None:
         """Move away what a differently specified run left in its place.
 
         Returns:
             Where it is now, or None if there was none.
         """
-        if not self.work_dir.is_dir() or not any(self.work_dir.iterdir()):
-            return None
-        known = (self.work_dir / STATE).is_file()
-        if known and self.read_state()['hash'] == self.hash:
+        if not self.work_dir.is_dir() or not any(self.work_dir.iterdir()) or self._is_own():
             return None
         number = 1
         while (old := self.work_dir.with_name(f'{self.work_dir.name}.old{number}')).exists():
@@ -110,22 +182,33 @@ class Job:
         self.work_dir.rename(old)
         return old
 
+    def _is_own(self) -> bool:
+        return (self.work_dir / STATE).is_file() and self.read_state()['hash'] == self.hash
+
     def evaluations(self) -> dict:
         """Its evaluations so far, by role."""
         return history(read_curves(self.work_dir))
 
 
-def make_job(run: RunSpec, seed: int, root: Path, *, data: dict | list[dict] | None, start: Job | None) -> Job:
+def make_job(
+    run: RunSpec,
+    seed: int,
+    root: Path,
+    *,
+    data: dict | list[dict] | None,
+    start: Job | None,
+    trials: Sequence[Trial] = (),
+) -> Job:
     """A job of a study under the study's work directory ``root``."""
     config = load_config(run, seed)
-    train_cfg = config.get('train_cfg') or {}
-    length = train_cfg.get('max_iters') or train_cfg.get('max_epochs') or 0
     start = start if run.from_start else None
     return Job(
         run=run,
         seed=seed,
         work_dir=Path(root) / f'seed{seed}' / run.name,
         hash=fingerprint(run, seed, start.run if start else None, data),
-        length=length,
+        extent=Extent.of(config),
+        cost=iteration_cost(config),
         start=start,
+        trials=trials,
     )

@@ -5,7 +5,10 @@ import os
 from pathlib import Path
 
 from sssd.errors import UserError
-from sssd.studies.locks import directory_lock
+from sssd.locks import directory_lock
+
+#: The name of a study's results file in its work directory.
+RESULTS = 'results.json'
 
 
 class ResultsFile:
@@ -54,6 +57,10 @@ class ResultsFile:
                 self._write(
                     {**{name: content[name] for name in content if name != 'runs'}, key: value, 'runs': content['runs']}
                 )
+
+    def described(self, key: str):
+        """What is said of the study itself under this key; None if nothing."""
+        return self._read().get(key)
 
     def _read(self) -> dict:
         if self.path.is_dir():

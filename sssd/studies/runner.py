@@ -1,22 +1,28 @@
-"""Running a study: every run with every seed, each in its own process."""
+"""Running a study: from its specification to jobs, from each job to processes and to its entry in the results."""
 
 import sys
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from sssd import provenance
 from sssd.errors import UserError
-from sssd.studies.child import run_child
+from sssd.locks import directory_lock
+from sssd.studies.child import Child
+from sssd.studies.cost import Taken
+from sssd.studies.datasets import make_data
+from sssd.studies.final_test import FinalTest
+from sssd.studies.follow import Follower, Status
+from sssd.studies.intervals import summarise
 from sssd.studies.job import Job, make_job
-from sssd.studies.locks import directory_lock
 from sssd.studies.results import ResultsFile
-from sssd.studies.spec import START, StudySpec
-from sssd.studies.trial import TEST_COMMAND, Trial
-from sssd.studies.watch import ChildStatus, Reporter
+from sssd.studies.spec import START, StudySpec, load_config
+from sssd.studies.testing import run_test
+from sssd.studies.trial import Trial
+from sssd.studies.watch import Reporter
 
 TRAIN_COMMAND = (sys.executable, '-m', 'sssd', 'train')
-STATE_SECONDS = 10.0
+TEST_COMMAND = (sys.executable, '-m', 'sssd', 'test')
 
 
 class StudyRunner:
@@ -26,7 +32,7 @@ class StudyRunner:
         spec: The study.
         results: Its results file.
         work_dir: The directory under which the runs have theirs.
-        trials: How every run but the start is tested when it is trained.
+        trials: How every run but the start is tested when it is trained, beside the test part of the study.
         train_command: The words before the training arguments.
         test_command: The words before the arguments of a trial.
         reporter: Shows the progress.
@@ -46,7 +52,8 @@ class StudyRunner:
         self.spec = spec
         self.results = results
         self.work_dir = Path(work_dir)
-        self.trials = list(trials)
+        self.test = FinalTest(**spec.test) if spec.test else None
+        self.trials = [*trials, *([self.test] if self.test else [])]
         self.train_command = list(train_command)
         self.test_command = list(test_command)
         self.reporter = reporter or Reporter()
@@ -64,30 +71,23 @@ class StudyRunner:
         Raises:
             UserError: If a run fails; the others' results are kept.
         """
-        pending = self.jobs(seeds, runs)
-        if not pending:
-            return []
-        self.prepare_data()
-        self.reporter.plan([job.run.name for job in pending])
+        jobs = self.all_jobs(self.spec.seeds if seeds is None else seeds, runs)
+        pending = self._pending(jobs)
+        if pending:
+            make_data(self.spec)
+            for job in pending if self.test else ():
+                self.test.check(load_config(job.run, job.seed))
+            self._plan(jobs, pending)
         try:
             for job in pending:
-                lock = job.work_dir.with_name(f'.{job.run.name}.lock')
-                with directory_lock(lock):
+                with directory_lock(job.work_dir.with_name(f'.{job.run.name}.lock')):
                     self._run_job(job)
         finally:
             self.reporter.close()
+        self._summarise()
         return pending
 
-    def jobs(self, seeds: Sequence[int] | None = None, runs: Sequence[str] | None = None) -> list[Job]:
-        """The jobs still to do: shared starts where needed, then runs."""
-        pending = []
-        for seed in self.spec.seeds if seeds is None else seeds:
-            missing = [job for job in self.all_jobs([seed], runs) if not self.is_done(job)]
-            starts = [job.start for job in missing if job.start is not None and not self._kept(job)]
-            if starts and not (starts[0].is_finished() and self.is_done(starts[0])):
-                pending.append(starts[0])
-            pending += missing
-        return pending
+    # From the specification to jobs.
 
     def all_jobs(self, seeds: Sequence[int], runs: Sequence[str] | None = None) -> list[Job]:
         """The jobs of these seeds and runs, done or not, without starts.
@@ -101,137 +101,113 @@ class StudyRunner:
                 raise UserError(
                     f'a run was asked for with the seed {seed}, but a seed is at least 0 and below 2^32: name others'
                 )
-            start = None
-            if self.spec.start is not None:
-                start = self._job(self.spec.start, seed, None)
-            jobs += [self._job(run, seed, start) for run in self.spec.select(runs)]
+            place = dict(root=self.work_dir, data=self.spec.data)
+            start = None if self.spec.start is None else make_job(self.spec.start, seed, **place, start=None)
+            jobs += [make_job(run, seed, **place, start=start, trials=self.trials) for run in self.spec.select(runs)]
         return jobs
 
     def is_done(self, job: Job) -> bool:
-        """Whether the results file holds this very job with all its trials."""
+        """Whether the results file holds this very job with all its trials; of a start, the checkpoint is there too."""
         entry = self.results.find(job.run.name, job.seed)
-        return entry is not None and entry['hash'] == job.hash and not self._untested(job, entry)
+        there = job.run.name != START or job.is_finished()
+        return there and job.is_held(entry) and not job.untested(entry)
 
-    def _untested(self, job: Job, entry: dict) -> list[Trial]:
-        """The trials that an entry of a job lacks."""
-        trials = [] if job.run.name == START else self.trials
-        return [trial for trial in trials if trial.name not in entry.get('trials', {})]
+    def jobs(self, seeds: Sequence[int] | None = None, runs: Sequence[str] | None = None) -> list[Job]:
+        """The jobs of these seeds and runs still to do, in order, each after the start that it needs."""
+        return self._pending(self.all_jobs(self.spec.seeds if seeds is None else seeds, runs))
 
-    def prepare_data(self) -> None:
-        """Make the study's data sets, one or several, if its specification names any.
+    def _pending(self, jobs: Sequence[Job]) -> list[Job]:
+        """Those that are not done, each after the start that it needs."""
+        pending = []
+        for job in jobs:
+            if self.is_done(job):
+                continue
+            start = job.start
+            if start is not None and start not in pending and not self._trained(job) and not self.is_done(start):
+                pending.append(start)
+            pending.append(job)
+        return pending
 
-        Raises:
-            UserError: If one is of a kind that cannot be made here.
-        """
-        from sssd.datasets.recapture import recapture
-        from sssd.datasets.splits import make_splits
-        from sssd.datasets.toy import make_toy
+    def _trained(self, job: Job) -> dict | None:
+        """The entry of a job that lacks trials only; without its checkpoint the job is trained again, for one entry."""
+        entry = self.results.find(job.run.name, job.seed)
+        return entry if job.run.name != START and job.is_held(entry) and job.is_finished() else None
 
-        makers = {'toy': (make_toy, 'root'), 'recapture': (recapture, 'out_dir'), 'splits': (make_splits, 'out_dir')}
-        for settings in self._data_settings():
-            kind = settings.pop('type', None)
-            if kind not in makers:
-                raise UserError(
-                    f'the study {self.spec.name} asks for data of '
-                    f'the type {kind!r}: those that can be made '
-                    f'here are {", ".join(makers)}'
-                )
-            make, place = makers[kind]
-            with directory_lock(Path(settings[place]).parent):
-                make(**settings)
+    def _plan(self, jobs: Sequence[Job], pending: Sequence[Job]) -> None:
+        """Tell the reporter what is to come, and what trainings took that were done on such a machine before."""
+        machine = provenance.machine()
+        for job in jobs:
+            entry = self.results.find(job.run.name, job.seed)
+            if job not in pending and entry.get('machine') == machine:
+                self.reporter.forecast.learn(job.training(), Taken(None, entry['seconds'], None))
+        self.reporter.plan([job.works(self._trained(job)) for job in pending])
 
-    def _data_settings(self) -> list[dict]:
-        data = self.spec.data or []
-        return [dict(one) for one in (data if isinstance(data, (list, tuple)) else [data])]
-
-    def _job(self, run, seed: int, start: Job | None) -> Job:
-        return make_job(run, seed, self.work_dir, data=self.spec.data, start=start)
+    # From a job to its entry.
 
     def _run_job(self, job: Job) -> None:
+        """Train it, unless it is, then test it; what is known goes to the results file at once."""
         self.reporter.begin(job.title)
-        began = time.monotonic()
-        if self.is_done(job) and (job.run.name != START or job.is_finished()):
-            self.reporter.end(job.run.name, 0.0, 'done by another process')
+        if self.is_done(job):
+            self.reporter.end('done by another process')
             return
         moved = job.clear_other()
         if moved is not None:
             self.reporter.say(f'  an earlier run with another specification is now in {moved}')
-        entry = self._kept(job)
+        entry = self._trained(job)
         if entry is None:
             if not job.is_finished():
                 self._train(job)
-            entry = _entry(job)
+            entry = entry_of(job)
             self.results.put(entry)
-        for trial in self._untested(job, entry):
-            self.reporter.say(f'  test {trial.name}')
-            metrics = trial.run(job, self.test_command, self._tick)
+        for trial in job.untested(entry):
+            metrics = self._test(job, trial)
             entry = {**entry, 'trials': {**entry.get('trials', {}), trial.name: metrics}}
             self.results.put(entry)
-        self.reporter.end(job.run.name, time.monotonic() - began, _summary(entry))
-
-    def _kept(self, job: Job) -> dict | None:
-        """The entry of a job that lacks trials only; without its checkpoint the job is trained again, for one entry."""
-        entry = self.results.find(job.run.name, job.seed)
-        known = entry is not None and entry['hash'] == job.hash and job.is_finished()
-        return entry if known and job.run.name != START else None
-
-    def _tick(self, log: Path, offset: int) -> None:
-        self.reporter.tick(ChildStatus.read(log, offset))
+        self.reporter.end(summary(entry))
 
     def _train(self, job: Job) -> None:
-        """Train in a process of its own, from its last checkpoint on."""
-        resume_from = job.resume_point()
-        if resume_from is not None:
-            self.reporter.say(f'  resumes from {resume_from.name}')
-        state = job.read_state()
-        attempt = {
-            'started': provenance.now(),
-            **provenance.commit(),
-            'seconds': 0.0,
-            'resumed_from': resume_from.name if resume_from else None,
-        }
-        state['attempts'].append(attempt)
-        job.work_dir.mkdir(parents=True, exist_ok=True)
-        job.write_state(state)
-        code = self._watch(job, state, job.arguments(resume_from))
-        if code != 0:
-            raise UserError(
-                f'the run {job.title} failed with exit status '
-                f'{code}: see the end of {job.log}, mend it and '
-                'call the study again; what is done is kept'
-            )
+        """Train it in a process of its own, from its last checkpoint on.
+
+        Raises:
+            UserError: If the process fails, or logs no evaluation.
+        """
+        resumed, checkpoint = job.resume_point(lambda sentence: self.reporter.say(f'  {sentence}')) or (0, None)
+        if checkpoint is not None:
+            self.reporter.say(f'  resumes from {checkpoint.name}')
+        words = [*self.train_command, *job.arguments(checkpoint)]
+        follower = Follower(job.work_dir, job.extent, resumed, self.reporter.forecast.evaluation)
+        with job.attempt(checkpoint) as keep, Child(words, job.log, job.run.environment_for(job.seed)) as child:
+            while child.running():
+                keep()
+                self.reporter.tick(follower.look())
+        child.check(f'the run {job.title}')
         if not job.evaluations():
             raise UserError(
-                f'the run {job.title} logged no evaluation '
-                f'({job.log}): set train_cfg.val_interval in '
+                f'the run {job.title} logged no evaluation ({job.log}): set train_cfg.val_interval in '
                 f'{job.run.config} so that it ends with one'
             )
-        state['finished'] = True
-        job.write_state(state)
+        job.finish()
+        self.reporter.process_ended(follower.look().taken)
 
-    def _watch(self, job: Job, state: dict, arguments: list[str]) -> int:
-        """Start the process and report on it until it ends."""
-        began = saved = time.monotonic()
-        attempt = state['attempts'][-1]
+    def _test(self, job: Job, trial: Trial | FinalTest) -> dict:
+        """Test it, each model in a process of its own; the metrics."""
+        self.reporter.say(f'  test {trial.name}')
+        metrics = trial.run(job, partial(run_test, self.test_command, lambda what: self.reporter.tick(Status(what))))
+        self.reporter.process_ended()
+        return metrics
 
-        def tick(offset: int) -> None:
-            """Show how far it is, and now and then keep how long it has run."""
-            nonlocal saved
-            self.reporter.tick(ChildStatus.read(job.log, offset))
-            if time.monotonic() - saved > STATE_SECONDS:
-                saved = time.monotonic()
-                attempt['seconds'] = round(saved - began, 1)
-                job.write_state(state)
-
-        try:
-            return run_child([*self.train_command, *arguments], job.log, job.run.environment_for(job.seed), tick)
-        finally:
-            attempt['seconds'] = round(time.monotonic() - began, 1)
-            job.write_state(state)
+    def _summarise(self) -> None:
+        """Compute the intervals of the test part over all that was tested, whatever was asked for now."""
+        if self.test is None:
+            return
+        seeds = sorted({entry['seed'] for entry in self.results.entries()})
+        refused = summarise(self.test, self.all_jobs(seeds), self.results, self.spec.compare)
+        if refused:
+            self.reporter.say(refused)
 
 
-def _entry(job: Job) -> dict:
-    """The results file's entry of a finished job."""
+def entry_of(job: Job) -> dict:
+    """The entry of a finished job."""
     attempts = job.read_state()['attempts']
     evaluations = job.evaluations()
     last = attempts[-1]
@@ -253,7 +229,8 @@ def _entry(job: Job) -> dict:
     }
 
 
-def _summary(entry: dict) -> str:
+def summary(entry: dict) -> str:
+    """An entry in a few words."""
     words = ', '.join(f'{role} AP {_number(metrics.get("AP"))}' for role, metrics in entry['metrics'].items())
     return f'{words}, {entry["seconds"]:.0f} s'
 

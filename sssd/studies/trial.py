@@ -1,21 +1,15 @@
 """Testing a trained run at other image sizes, and with the ensemble of several (SED, Table 7)."""
 
-import json
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from sssd.errors import UserError
 from sssd.report.scalars import METRICS
-from sssd.studies.child import run_child
-from sssd.studies.job import Job
 from sssd.studies.spec import load_config
 
-TEST_COMMAND = (sys.executable, '-m', 'sssd', 'test')
 #: What mmdet's model for an ensemble asks of every view.
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
 
@@ -32,6 +26,10 @@ class Trial:
 
     name: str
     parts: tuple[float, ...]
+
+    def is_in(self, entry: Mapping) -> bool:
+        """Whether an entry of a results file has this test."""
+        return self.name in entry.get('trials', {})
 
     def config_of(self, config: Config) -> Config:
         """A run's config with this test: its test pipeline at another size, or a ``tta_pipeline`` over several.
@@ -63,39 +61,21 @@ class Trial:
         config.tta_pipeline = [*pipeline[:place], dict(type='TestTimeAug', transforms=steps)]
         return config
 
-    def run(
-        self,
-        job: Job,
-        command: Sequence[str] = TEST_COMMAND,
-        tick: Callable[[Path, int], None] = lambda log, offset: None,
-    ) -> dict[str, Any]:
-        """Test a finished run in a process of its own.
+    def run(self, job, test: Callable[..., dict[str, Any]]) -> dict[str, Any]:
+        """Test a finished run.
 
         Args:
-            job: The run.
-            command: The words before the arguments.
-            tick: Called while it runs, with its log and where this test begins in it.
+            job: The run, a :class:`~sssd.studies.job.Job`.
+            test: Tests a checkpoint: :func:`~sssd.studies.testing.run_test`'s arguments after the first two.
 
         Returns:
             Its metrics in percent, named as those of an evaluation in training.
-
-        Raises:
-            UserError: If the test fails or leaves no metrics.
         """
-        work_dir = job.work_dir / 'trials' / self.name
-        work_dir.mkdir(parents=True, exist_ok=True)
-        config, log = work_dir / 'config.py', work_dir / 'trial.log'
-        self.config_of(load_config(job.run, job.seed)).dump(config)
-        before = set(work_dir.glob('*/*.json'))
-        words = [*command, str(config), str(job.last_checkpoint()), '--work-dir', str(work_dir)]
-        code = run_child([*words, *['--tta'] * (len(self.parts) > 1)], log, {}, lambda offset: tick(log, offset))
-        fresh = set(work_dir.glob('*/*.json')) - before
-        if code != 0 or len(fresh) != 1:
-            raise UserError(
-                f'the test {self.name} of {job.title} failed with exit status {code}: see the end of '
-                f'{log}, mend it and call the study again; what is done is kept'
-            )
-        return metrics_of(json.loads(fresh.pop().read_text()))
+        config = self.config_of(load_config(job.run, job.seed))
+        flags = ['--tta'] * (len(self.parts) > 1)
+        return test(
+            f'{self.name} of {job.title}', config, job.last_checkpoint(), job.work_dir / 'trials' / self.name, flags
+        )
 
 
 def metrics_of(logged: dict[str, Any]) -> dict[str, float | None]:

@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor, nn
 
@@ -20,12 +20,30 @@ class PredictionView:
             classes where every class has a box of its own.
         valid: False for rows that take no part in any loss, such as cells in the padding, (N,).
         activation: ``'sigmoid'`` (each class a Bernoulli) or ``'softmax'`` (the last class is background).
+        levels: Rows of every pyramid level in one image, where rows come image by image and in an image level by
+            level; empty where there are no levels.
     """
 
     logits: Tensor
     boxes: Tensor
     valid: Tensor
     activation: str
+    levels: tuple[int, ...] = ()
+
+    def by_level(self) -> list['PredictionView']:
+        """The rows of every level, image by image, as views of one level each; where there are none, all of them."""
+        if not self.levels:
+            return [self]
+        size = sum(self.levels)
+        images = len(self.valid) // size
+        parts = [
+            [part.flatten(0, 1) for part in rows.unflatten(0, (images, size)).split(self.levels, 1)]
+            for rows in (self.logits, self.boxes, self.valid)
+        ]
+        return [
+            replace(self, logits=logits, boxes=boxes, valid=valid, levels=(count,))
+            for logits, boxes, valid, count in zip(*parts, self.levels)
+        ]
 
 
 @dataclass

@@ -147,7 +147,7 @@ class DenseView(View):
         logits = torch.cat([level.logits for level in levels], 1).flatten(0, 1).float()
         boxes = torch.cat([level.boxes for level in levels], 1).reshape(-1, 1, 4).float()
         valid = torch.cat([level.valid for level in levels], 1).flatten()
-        return PredictionView(logits, boxes, valid, SIGMOID)
+        return PredictionView(logits, boxes, valid, SIGMOID, tuple(level.valid.shape[1] for level in levels))
 
 
 def to_rows(maps: Tensor, channels: int) -> Tensor:

@@ -63,7 +63,7 @@ def test_a_hook_keeps_its_other_weights():
 
 
 def test_a_config_without_a_schedule_gets_a_hook():
-    assert calibrated_hooks(Config(dict(model=dict(lambda_=3.0))), 30.0) == [
+    assert calibrated_hooks(Config(dict(model=dict(lambda_=3.0))), dict(lambda_=30.0)) == [
         dict(type='sssd.LambdaScheduleHook', lambda_=30.0)
     ]
 
@@ -75,7 +75,7 @@ def written(tmp_path, options=()):
     out.parent.mkdir()
     cfg = Config.fromfile(str(base))
     cfg.merge_from_dict(dict(options))
-    out.write_text(override_text(cfg, 30.0, str(base), out, dict(options), 'a note'))
+    out.write_text(override_text(cfg, dict(lambda_=30.0), str(base), out, dict(options), 'a note'))
     assert out.read_text().startswith("# a note\n_base_ = ['../base.py']\n")
     return Config.fromfile(str(out)), cfg
 
@@ -108,4 +108,4 @@ def test_a_config_that_imports_its_parts_is_refused(tmp_path):
     base = tmp_path / 'lazy.py'
     base.write_text('from mmengine.config import read_base\nwith read_base():\n    pass\n')
     with pytest.raises(UserError, match='lazy.py is a config of the kind that imports its parts'):
-        override_text(Config(dict()), 1.0, str(base), tmp_path / 'out.py')
+        override_text(Config(dict()), dict(lambda_=1.0), str(base), tmp_path / 'out.py')

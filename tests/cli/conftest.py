@@ -4,7 +4,7 @@ import os
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import elastic
@@ -88,7 +88,11 @@ class Job:
 
     config: Path
     work_dir: Path
-    output: str = ''
+
+    @property
+    def log(self):
+        """What the log files of its starts say."""
+        return logs_of(self.work_dir)
 
     @property
     def checkpoint(self):
@@ -112,6 +116,23 @@ def write_job(folder, coco, num_classes=None, extra=''):
     return Job(config, folder / 'work')
 
 
+@pytest.fixture(name='write_job', scope='session')
+def write_job_fixture():
+    """The function :func:`write_job`."""
+    return write_job
+
+
+def logs_of(work_dir):
+    """What the log files of all starts in a work directory say, oldest first."""
+    return ''.join(path.read_text() for path in sorted(Path(work_dir).glob('*/*.log')))
+
+
+@pytest.fixture(name='logs_of', scope='session')
+def logs_of_fixture():
+    """The function :func:`logs_of`."""
+    return logs_of
+
+
 def run_command(*command, cwd, **env):
     """Run a command in another process; returns it with its output as text."""
     settings = dict(os.environ, OMP_NUM_THREADS='1', MKL_NUM_THREADS='1', PYTHON=sys.executable) | env
@@ -121,23 +142,23 @@ def run_command(*command, cwd, **env):
 
 
 @pytest.fixture
-def run_tool(repo_root, tmp_path):
-    """Run a script of ``tools/``: ``run_tool('train.py', config, ...)``."""
+def run_tool(repo_root, tmp_path, forked_python):
+    """Run a script of ``tools/``: ``run_tool('train.py', config, ...)``; a launcher starts the real Python."""
 
     def run(name, *args, **env):
         script = repo_root / 'tools' / name
-        start = [sys.executable, script] if name.endswith('.py') else [script]
+        start = [forked_python, script] if name.endswith('.py') else [script]
         return run_command(*start, *args, cwd=tmp_path, **env)
 
     return run
 
 
 @pytest.fixture
-def run_python(repo_root):
+def run_python(repo_root, forked_python):
     """Run Python with these arguments from the root of the checkout: ``run_python('-m', 'sssd', ...)``."""
 
     def run(*args, **env):
-        return run_command(sys.executable, *args, cwd=repo_root, PYTHONPATH=str(repo_root), **env)
+        return run_command(forked_python, *args, cwd=repo_root, PYTHONPATH=str(repo_root), **env)
 
     return run
 
@@ -169,23 +190,23 @@ def make_guided(make_job):
 
 
 @pytest.fixture(scope='session')
-def trained(tmp_path_factory, make_tiny_coco, repo_root):
+def trained(tmp_path_factory, make_tiny_coco, repo_root, forked_python):
     """A tiny training of two iterations that ``tools/train.py`` did; once for all tests."""
     folder = tmp_path_factory.mktemp('trained')
     job = write_job(folder, make_tiny_coco(folder / 'coco'))
-    done = run_command(sys.executable, repo_root / 'tools/train.py', job.config, '--work-dir', job.work_dir, cwd=folder)
+    done = run_command(forked_python, repo_root / 'tools/train.py', job.config, '--work-dir', job.work_dir, cwd=folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return job
 
 
 @pytest.fixture(scope='session')
-def trained_guided(tmp_path_factory, make_tiny_coco, repo_root):
-    """A guided training of six iterations with what it printed; once for all tests."""
+def trained_guided(tmp_path_factory, make_tiny_coco, repo_root, forked_python):
+    """A guided training of six iterations; once for all tests."""
     folder = tmp_path_factory.mktemp('trained_guided')
     job = write_job(folder, make_tiny_coco(folder / 'coco'), extra=GUIDED)
-    done = run_command(sys.executable, '-m', 'sssd', 'train', job.config, '--work-dir', job.work_dir, cwd=repo_root)
+    done = run_command(forked_python, '-m', 'sssd', 'train', job.config, '--work-dir', job.work_dir, cwd=repo_root)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return replace(job, output=done.stdout)
+    return job
 
 
 @pytest.fixture(scope='session')
@@ -205,7 +226,7 @@ def undisturbed(tmp_path_factory, make_tiny_coco, repo_root):
         CUDA_VISIBLE_DEVICES='-1',
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    return replace(job, output=done.stdout)
+    return job
 
 
 def free_port():

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+import torch
 
 from sssd.cli import contact_sheet, curves
 from sssd.errors import UserError, run_cli
@@ -17,7 +18,10 @@ def work_dir(tmp_path):
     log.write_text(json.dumps({'loss': 1.0, 'iter': 10, 'step': 10}) + '\n')
     (root / 'some_config.py').write_text('')
     for name in ('iter_10.pth', 'iter_9.pth', 'iter_20.pth', 'best_iter_9.pth'):
-        (root / name).touch()
+        torch.save(
+            dict(meta=dict(iter=0, epoch=0), message_hub={}, state_dict=dict(weight=torch.zeros(1))), root / name
+        )
+    (root / 'iter_20.pth').write_bytes((root / 'iter_20.pth').read_bytes()[:500])
     (root / 'last_checkpoint').write_text('elsewhere/iter_10.pth')
     return root
 
@@ -29,13 +33,14 @@ def test_curves(work_dir, tmp_path, capsys):
     assert capsys.readouterr().out == f'{out}\n'
 
 
-def test_model_of_a_work_directory(work_dir):
-    # iter_20 is newer than last_checkpoint says: it may be half written
+def test_model_of_a_work_directory(work_dir, capsys):
     assert contact_sheet.find_model(work_dir) == (work_dir / 'some_config.py', work_dir / 'iter_10.pth')
+    assert 'iter_20.pth is damaged or cut off' in capsys.readouterr().out
 
 
 def test_work_directory_without_a_checkpoint(work_dir):
-    (work_dir / 'last_checkpoint').unlink()
+    for path in work_dir.glob('iter_*'):
+        path.unlink()
     with pytest.raises(UserError, match='was trained'):
         contact_sheet.find_model(work_dir)
 

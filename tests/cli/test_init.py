@@ -6,11 +6,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.registry import init_default_scope
 
 from sssd.__main__ import main
+from sssd.checkpoints import pretrained
 from sssd.cli._config import config_of
-from sssd.registry import DATASETS
+from sssd.registry import DATASETS, MODELS
 from sssd.studies.own_data import name_of
 from sssd.studies.spec import load_spec
 
@@ -24,6 +26,7 @@ SMALL = [
 def mine(tmp_path, make_tiny_coco, monkeypatch):
     """data/mine as docs/your_own_data.md lays it out, in the present folder."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
     root = tmp_path / 'data/mine'
     for name, count, seed in (('train', 6, 0), ('val', 3, 1), ('unlabeled', 4, 2)):
         data = make_tiny_coco(tmp_path / name, num_images=count, seed=seed)
@@ -87,11 +90,23 @@ def test_the_data_sets_and_heads_are_the_users(mine, detector, capsys):
     assert sed.train_cfg.max_iters == 1000 and sed.param_scheduler[1].milestones == [700, 900]
 
 
+def put_weights(mine):
+    """Weights of the backbone where torch.hub would keep them, put there by hand; returns them."""
+    backbone = config_of('configs/mine/sed.py').model.detector.backbone
+    weights = MODELS.build(dict(backbone, init_cfg=None)).state_dict()
+    path = mine.parents[1] / 'torch/hub/checkpoints/resnet18-f37072fd.pth'
+    path.parent.mkdir(parents=True)
+    torch.save(weights | {'fc.weight': torch.zeros(2)}, path)
+    return weights
+
+
 @pytest.mark.slow
-def test_what_is_written_trains(mine):
+def test_what_is_written_trains_from_weights_that_were_put_there_by_hand(mine, capsys):
     assert main(arguments(iters=1)) == 0
+    weights = put_weights(mine)
+    assert main([*arguments(iters=1), '--overwrite']) == 0
+    assert capsys.readouterr().out.count('note: torchvision://resnet18') == 1
     small = [
-        'model.detector.backbone.init_cfg=None',
         'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False',
         'val_dataloader.num_workers=0',
@@ -102,7 +117,32 @@ def test_what_is_written_trains(mine):
     for name, size in sizes.items():
         words = ['train', f'configs/mine/{name}.py', '--work-dir', name, '--cfg-options', *small, *size]
         assert main(words) == 0
-        assert (mine.parents[1] / name / 'iter_1.pth').is_file()
+        state = torch.load(mine.parents[1] / name / 'iter_1.pth', weights_only=False)['state_dict']
+        frozen = {key: value for key, value in weights.items() if key.startswith(('conv1', 'layer1'))}
+        for part in ('student', 'teacher'):
+            assert all(torch.equal(state[f'{part}.backbone.{key}'], value) for key, value in frozen.items())
+
+
+def test_weights_that_cannot_be_had_are_told_by_init_train_and_study_before_anything_is_built(
+    mine, capsys, monkeypatch
+):
+    monkeypatch.setattr(pretrained, '_download', no_network)
+    told = 'torchvision://resnet18, which model.detector.backbone.init_cfg of configs/mine/'
+    place = f'is not at {mine.parents[1]}/torch/hub/checkpoints/resnet18-f37072fd.pth'
+    remedy = '--cfg-options model.detector.backbone.init_cfg=None.\n'
+    assert main(arguments()) == 0
+    out = capsys.readouterr().out
+    assert f'note: {told}sed.py names, {place}: training downloads it from https://' in out and remedy in out
+    for words in (['train', 'configs/mine/sed.py'], ['study', 'configs/mine/study.py']):
+        assert main(words) == 2
+        said = capsys.readouterr()
+        assert said.err.startswith(f'sssd: error: {told}') and place in said.err and said.err.endswith(remedy)
+        assert 'Temporary failure' in said.err and said.err.count('\n') == 1
+    assert not Path('work_dirs').exists()
+
+
+def no_network(*args):
+    raise OSError(-3, 'Temporary failure in name resolution')
 
 
 @pytest.mark.parametrize('folder', ["configs/o'neil and co", 'configs/back\\new'])

@@ -77,13 +77,6 @@ def test_a_checkpoint_that_is_not_there(job):
         test_command.main([str(job.config), 'gone.pth'])
 
 
-def test_a_newest_checkpoint_that_is_gone(job):
-    job.work_dir.mkdir()
-    (job.work_dir / 'last_checkpoint').write_text('moved/iter_9.pth')
-    text = _train(job, '--resume')
-    assert 'last_checkpoint names moved/iter_9.pth, which does not exist' in text
-
-
 def test_launchers_that_cannot_work_here(job, monkeypatch):
     monkeypatch.setattr(train.torch.cuda, 'is_available', lambda: False)
     monkeypatch.delenv('MASTER_ADDR', raising=False)
@@ -176,8 +169,8 @@ def test_a_checkpoint_that_breaks_off(job, trained, size):
     cut = job.work_dir / 'cut.pth'
     cut.write_bytes(trained.checkpoint.read_bytes()[:size])
     for option in (['--resume', str(cut)], ['--cfg-options', f'load_from={cut}']):
-        assert re.match(f'{cut}, the checkpoint to start from with .*, cannot be read', _train(job, *option))
-    with pytest.raises(UserError, match='cannot be read.*it is damaged'):
+        assert re.match(f'checkpoint {cut} is (empty|damaged or cut off) ', _train(job, *option))
+    with pytest.raises(UserError, match=f'checkpoint {cut} is (empty|damaged or cut off) '):
         test_command.main([str(job.config), str(cut)])
 
 

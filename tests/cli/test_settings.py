@@ -4,6 +4,7 @@ import argparse
 import socket
 
 import pytest
+import torch
 import torch.distributed as dist
 from mmengine.config import Config
 
@@ -74,13 +75,13 @@ def test_where_training_starts(job, resume, expected):
 
 def test_resuming_from_a_file_and_from_the_newest(job, tmp_path):
     checkpoint = tmp_path / 'iter_5.pth'
-    checkpoint.touch()
+    torch.save(dict(meta=dict(iter=5, epoch=0), message_hub={}, state_dict=dict(weight=torch.zeros(1))), checkpoint)
     cfg = _load(job)
     assert train.set_start(cfg, str(checkpoint)) == str(checkpoint)
     assert (cfg.resume, cfg.load_from) == (True, str(checkpoint))
-    (tmp_path / 'last_checkpoint').write_text(str(checkpoint))
     cfg = _load(job, '--work-dir', str(tmp_path))
     assert train.set_start(cfg, 'auto') == str(checkpoint)
+    assert (cfg.resume, cfg.load_from) == (True, None)
 
 
 def test_nothing_to_go_on_from_leaves_the_start_in_force(job, tmp_path):

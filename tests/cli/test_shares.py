@@ -1,4 +1,4 @@
-"""The share of the distance: in the terminal, in TensorBoard, and as a table over the phases of a run."""
+"""The share of the distance: in the log, in TensorBoard, and as a table over the phases of a run."""
 
 import re
 
@@ -10,8 +10,8 @@ from sssd.errors import UserError
 from sssd.report.scalars import read_curves
 
 
-def test_every_interval_logs_the_share_to_terminal_and_tensorboard(trained_guided):
-    shown = [float(number) for number in re.findall(r'distill_share: (\d\.\d+)', trained_guided.output)]
+def test_every_interval_logs_the_share_to_file_and_tensorboard(trained_guided):
+    shown = [float(number) for number in re.findall(r'distill_share: (\d\.\d+)', trained_guided.log)]
     logged = read_curves(trained_guided.work_dir)['distill_share']
     assert logged.steps == [1, 2, 3, 4, 5, 6] and shown == pytest.approx(logged.values, abs=1e-4)
     (folder,) = trained_guided.work_dir.glob('*/vis_data')

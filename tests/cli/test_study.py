@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,12 @@ runs = dict(
 
 
 @pytest.fixture(autouse=True)
-def small_study(tmp_path, monkeypatch):
+def small_study(tmp_path, monkeypatch, forked_python):
     """A study of stub runs in an empty current directory."""
     monkeypatch.chdir(tmp_path)
     Path('config.py').write_text(CONFIG)
     Path('spec.py').write_text(SPEC)
-    defaults = dict(runner.StudyRunner.__init__.__kwdefaults__, train_command=[sys.executable, str(STUB)])
+    defaults = dict(runner.StudyRunner.__init__.__kwdefaults__, train_command=[forked_python, str(STUB)])
     monkeypatch.setattr(runner.StudyRunner.__init__, '__kwdefaults__', defaults)
 
 
@@ -43,7 +42,7 @@ def test_study_ends_with_tables_and_a_results_file(capsys):
     out = capsys.readouterr().out
     # few: 13 (teacher); all: 23; sed: 18
     assert 'Share of the headroom recovered' in out and '50%' in out
-    results = json.loads(Path('benchmarks/results/small.json').read_text())
+    results = json.loads(Path('work_dirs/studies/small/results.json').read_text())
     assert [entry['run'] for entry in results['runs']] == ['few', 'sed', 'all']
     assert Path('work_dirs/studies/small/seed0/sed/iter_2.pth').is_file()
     assert run_cli(command.main, ['spec.py']) == 0
@@ -82,7 +81,12 @@ def test_failed_run_ends_with_a_sentence_and_a_status(capsys):
     status = run_cli(command.main, ['spec.py', '--cfg-options', 'stub.fail_at=1'])
     assert status == 2
     err = capsys.readouterr().err
-    assert 'few, seed 0 failed' in err and 'study_run.log' in err and 'Traceback' not in err
+    assert (
+        'few, seed 0 failed' in err
+        and 'RuntimeError: the stub fails as asked' in err
+        and 'study_run.log' in err
+        and 'Traceback' not in err
+    )
 
 
 def test_options_and_seeds_of_the_command_line(capsys):

@@ -8,8 +8,9 @@ import tiny
 import torch
 from torch import nn
 
-from sssd.detectors.shared_targets import SharedTargets, on_features
+from sssd.detectors.shared_targets import SharedTargets, on_features, targets_of
 from sssd.errors import UserError
+from sssd.guides import box_labels
 
 BATCHES = dict(mixed=(*tiny.BOXES, ()), empty=((), ()))
 NAMES = sorted(tiny.DETECTORS)
@@ -45,7 +46,8 @@ def test_a_real_step_moves_every_part(model, boxes):
     }
     expected = heads | {'detector.backbone', 'detector.neck', 'adapter.0', 'guide.refine'}
     assert expected <= moved
-    assert boxes == 'empty' or {'guide.encode', 'guide.appearance', 'guide.attention'} <= moved
+    label_side = {'guide.encode', 'guide.appearance', 'guide.attention', 'guide.box_projection'}
+    assert boxes == 'empty' or label_side <= moved
 
 
 @pytest.mark.parametrize(
@@ -60,17 +62,52 @@ def test_every_parameter_has_a_gradient(model, boxes, options):
     assert all(torch.isfinite(value.grad).all() for value in model.parameters())
 
 
-def test_both_passes_have_the_same_targets(model):
-    """On equal features the guide's losses are the student's to the last bit, random samplers or not."""
+def same_losses(model):
+    """Which of the guide's losses are the student's to the last bit, if the guide's features are the student's."""
     model.guidance.guide = Identity()
     losses = tiny.losses_of(model, guided.batch(BATCHES['mixed']))
     names = [name for name in losses if f'guide_{name}' in losses]
     assert len(names) >= 2 and any('cls' in name for name in names) and any('bbox' in name for name in names)
-    for name in names:
-        for mine, theirs in zip(
-            *(value if isinstance(value, list) else [value] for value in (losses[name], losses[f'guide_{name}']))
-        ):
-            assert torch.equal(mine, theirs)
+
+    def parts(name):
+        return losses[name] if isinstance(losses[name], list) else [losses[name]]
+
+    return {
+        name: all(torch.equal(mine, theirs) for mine, theirs in zip(parts(name), parts(f'guide_{name}')))
+        for name in names
+    }
+
+
+def test_both_passes_may_have_the_same_targets(model):
+    """Random samplers or not."""
+    model.guidance.shared_targets = True
+    assert all(same_losses(model).values())
+
+
+@pytest.mark.parametrize('name', NAMES)
+@pytest.mark.parametrize('shared', [None, False])
+def test_a_second_stage_samples_anew_for_the_guide_unless_told_otherwise(name, shared):
+    """As LGD's public code does; where nothing is drawn, as in one stage, targets assigned anew are the same."""
+    found = same_losses(guided.build(tiny.DETECTORS[name](), shared_targets=shared))
+    assert all(found.values()) == (name != 'faster_rcnn')
+    if name == 'faster_rcnn':
+        assert not found['loss_rpn_cls']
+
+
+def test_the_guide_s_features_have_proposals_of_their_own():
+    """The guide's terms are the detector's losses on k_e, RPN, proposals and sampling included."""
+    model = guided.build(tiny.faster_rcnn())
+    data = model.data_preprocessor(guided.batch(BATCHES['mixed']), True)
+    torch.manual_seed(2)
+    found = model.loss(data['inputs'], data['data_samples'])
+    torch.manual_seed(2)
+    features = model.extract_feat(data['inputs'])
+    guided_features = model.guidance.guide(features, box_labels(data['data_samples']))
+    for prefix, level in (('', features), ('guide_', guided_features)):
+        with on_features(model.detector, level):
+            expected = model.detector.loss(data['inputs'], data['data_samples'])
+        for key, value in expected.items():
+            torch.testing.assert_close(found[prefix + key], value, rtol=0, atol=0)
 
 
 def test_without_sharing_random_samplers_differ():
@@ -79,10 +116,12 @@ def test_without_sharing_random_samplers_differ():
     data = model.data_preprocessor(guided.batch(), True)
     with on_features(model.detector, model.extract_feat(data['inputs'])):
         first, second = (model.detector.loss(data['inputs'], data['data_samples']) for _ in range(2))
-    assert first['loss_cls'] != second['loss_cls']
+    assert sum(first['loss_rpn_cls']) != sum(second['loss_rpn_cls'])
 
 
-def test_targets_are_assigned_once_and_nothing_is_left_behind(model):
+@pytest.mark.parametrize('shared', [None, True, False])
+def test_how_often_targets_are_assigned_and_that_nothing_is_left_behind(model, shared):
+    model.guidance.shared_targets = shared
     calls, detector = [], model.detector
     head = getattr(detector, 'rpn_head', None) or detector.bbox_head
 
@@ -97,7 +136,8 @@ def test_targets_are_assigned_once_and_nothing_is_left_behind(model):
     head.__class__ = type('Counted', (kind,), dict(get_targets=counted(kind.get_targets)))
     tiny.losses_of(model, guided.batch())
     head.__class__ = kind
-    assert len(calls) == 1
+    once = shared if shared is not None else not hasattr(detector, 'roi_head')
+    assert len(calls) == (1 if once else 2)
     owners = [owner for owner, _ in SharedTargets(detector).methods]
     assert len(owners) == (1 if hasattr(detector, 'bbox_head') else 3)
     assert all({'get_targets', 'sample', 'extract_feat'}.isdisjoint(vars(owner)) for owner in [detector, *owners])
@@ -217,5 +257,7 @@ def test_refusals():
         guided.build(tiny.retinanet(), predict_on='teacher')
     other = nn.Module()
     other.bbox_head = nn.Linear(1, 1)
-    with pytest.raises(UserError, match='Linear assigns its targets by itself'):
-        SharedTargets(other)
+    with pytest.raises(UserError, match='Linear assigns its targets by itself.*set shared_targets=False'):
+        targets_of(other, None)
+    with targets_of(other, False).recorded():
+        pass

@@ -28,8 +28,8 @@ def batch_of():
     return batch
 
 
-def sed(name):
-    model = tiny.build_sed(scale_runs.DENSE[name]()).eval()
+def sed(name, **options):
+    model = tiny.build_sed(scale_runs.DENSE[name](), **options).eval()
     with torch.no_grad():
         for key, value in model.named_parameters():
             if key.endswith(('cls.weight', 'cls.bias')):
@@ -44,10 +44,10 @@ def logits_of(detector, head, images):
     return [maps.permute(0, 2, 3, 1).reshape(len(maps), *maps.shape[-2:], -1, classes).double() for maps in scores]
 
 
-@pytest.mark.parametrize('name', ['retinanet', 'faster_rcnn'])
+@pytest.mark.parametrize('name, levels', [('retinanet', 'pooled'), ('retinanet', 'sum'), ('faster_rcnn', 'pooled')])
 @torch.no_grad()
-def test_what_is_shown_is_what_training_sees(name):
-    model, batch = sed(name), batch_of()
+def test_what_is_shown_is_what_training_sees(name, levels):
+    model, batch = sed(name, scale_loss=dict(type='SoftLoss', levels=levels)), batch_of()
     view = dense_view(model.views)
     images = training_views(model, view, batch, 1)
     data = model.data_preprocessor(batch, True)['inputs']
@@ -64,8 +64,9 @@ def test_what_is_shown_is_what_training_sees(name):
     strides = [stride[0] for stride in getattr(model.student, view.head).prior_generator.strides]
     for gap, stride in zip(gaps, strides[1:]):
         gap[1, :, -(-64 // stride) :] = np.nan  # the second image's padding
-    counts = np.bincount(np.concatenate([(gap[~np.isnan(gap)] * 30).astype(int).clip(max=29) for gap in gaps]))
+    binned = [(gap[~np.isnan(gap)] * 30).astype(int).clip(max=29) for gap in gaps]
     for level, (gap, stride) in enumerate(zip(gaps, strides[1:])):
+        counts = np.bincount(np.concatenate(binned) if levels == 'pooled' else binned[level], minlength=30)
         index = (np.nan_to_num(gap) * 30).astype(int).clip(max=29)
         weights = np.where(np.isnan(gap), np.nan, 1 / (30 * counts[index].clip(1))).sum(-1)
         for place, image in enumerate(images):

@@ -1,9 +1,12 @@
-"""Pooling and rendering where half precision would not hold the numbers."""
+"""Which cells a box covers by either rule; pooling and rendering where half precision would not hold the numbers."""
 
 import pytest
+import tiny
 import torch
+from lgd_loops import covers
 
-from sssd.guides.cells import Cells, pool, render
+from sssd.guides import box_labels
+from sssd.guides.cells import RULES, Cells, pool, render
 
 SIDE = 300
 
@@ -28,3 +31,75 @@ def test_corners_are_pixels_whatever_the_precision_of_the_maps():
     """bfloat16 has no 1028."""
     cells = Cells.of([torch.zeros(1, 2, 1, SIDE, dtype=torch.bfloat16)], [(4, 4)])
     assert cells.corners[:, 0].tolist() == [4.0 * index for index in range(SIDE)]
+
+
+def test_strides_of_unequal_sides():
+    cells = Cells.of([torch.zeros(1, 1, 2, 3)], [(4, 10)])
+    assert cells.size == (12, 20)
+    assert cells.corners.tolist() == [
+        [0, 0, 4, 10],
+        [4, 0, 8, 10],
+        [8, 0, 12, 10],
+        [0, 10, 4, 20],
+        [4, 10, 8, 20],
+        [8, 10, 12, 20],
+    ]
+    assert cells.places.tolist() == [corners[:2] for corners in cells.corners.tolist()]
+
+
+BATCH, STRIDES = (64, 96), ((8, 8), (16, 16), (32, 16), (64, 64))
+
+
+def covered(boxes, rule, size=BATCH):
+    """(m, P) maps of booleans, and the cells of the maps."""
+    maps = [torch.zeros(1, 1, -(-size[0] // height), -(-size[1] // width)) for width, height in STRIDES]
+    cells = Cells.of(maps, STRIDES)
+    found = cells.covered(box_labels([tiny.sample(size, boxes)]), rule)[0]
+    shapes = [tuple(level.shape[-2:]) for level in maps]
+    parts = [
+        [level.view(shape) for level, shape in zip(row.split([h * w for h, w in shapes]), shapes)]
+        for row in found.any(0)
+    ]
+    on_others = [found[level] & ~cells.on_level[level] for level in range(len(maps))]
+    assert not any(level.any() for level in on_others)
+    return parts, shapes
+
+
+@pytest.mark.parametrize('rule', RULES)
+def test_both_rules_agree_with_loops(rule):
+    """Random boxes, and boxes whose sides lie on cells; the last level's stride does not divide the batch."""
+    torch.manual_seed(0)
+    corner = torch.rand(60, 2) * torch.tensor([80.0, 50.0])
+    boxes = torch.cat([corner, corner + torch.rand(60, 2) ** 2 * torch.tensor([60.0, 40.0])], 1)
+    boxes[30:] = (boxes[30:] / 8).round() * 8
+    boxes[0] = torch.tensor([0.0, 0.0, 96.0, 64.0])
+    parts, shapes = covered(boxes.tolist(), rule)
+    empty = 0
+    for box, levels in zip(boxes.tolist(), parts):
+        for found, shape, stride in zip(levels, shapes, STRIDES):
+            assert found.tolist() == covers(box, shape, stride, BATCH, rule)
+            empty += not found.any()
+    assert empty > 20
+
+
+def test_by_the_index_rule_a_thin_box_has_cells_on_fine_levels_alone():
+    """In 5..20 lie 1 and 2 times 8, 1 times 16 and no multiple of 32; a border on an index counts."""
+    (wide, thin, border), _ = covered([(5, 5, 20, 20), (33, 33, 60, 60), (16, 16, 32, 32)], 'index')
+    assert [level.sum().item() for level in wide] == [4, 1, 0, 0]
+    assert [level.sum().item() for level in thin] == [9, 1, 0, 0]
+    assert wide[0].nonzero().tolist() == [[1, 1], [1, 2], [2, 1], [2, 2]]
+    assert [level.sum().item() for level in border] == [9, 4, 2, 0]
+
+
+def test_by_overlap_every_box_has_a_cell_of_every_level():
+    (one, small), _ = covered([(8, 8, 16, 16), (17, 3, 17.5, 3.2)], 'overlap')
+    assert [level.sum().item() for level in one + small] == [1] * 8
+    assert one[0].nonzero().tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize('rule', RULES)
+def test_a_slot_without_a_box_covers_nothing(rule):
+    cells = Cells.of([torch.zeros(2, 1, 4, 4)], [(8, 8)])
+    labels = box_labels([tiny.sample((32, 32), [(0, 0, 20, 20), (8, 0, 8, 9)]), tiny.sample((32, 32))])
+    found = cells.covered(labels, rule)
+    assert found[0, 0, 0].any() and not found[0, 0, 1].any() and not found[1].any()

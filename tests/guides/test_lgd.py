@@ -1,23 +1,30 @@
 """The label side against a plain version with loops, and what its options do."""
 
-import math
 from itertools import product
 
 import pytest
 import tiny
 import torch
+from lgd_loops import FIRST_FORM, PUBLIC, Loops
 from mmengine.structures import InstanceData
 from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sssd.errors import UserError
 from sssd.guides import LGD, box_labels
-from sssd.guides.cells import Cells
 
-SIZE, STRIDES, CHANNELS, CLASSES = (50, 80), (8, 16, 32), 16, 3
+#: The last stride does not divide the padded batch.
+SIZE, BATCH, STRIDES, CHANNELS, CLASSES = (50, 80), (64, 96), (8, 16, 32, 64), 16, 3
+# The third box is thinner than any cell.
 BOXES = (((8, 8, 40, 40), (30, 20, 79, 49), (60, 4, 62, 5)), (), ((0, 0, 80, 50),))
 IMAGES = dict(mixed=BOXES, one=BOXES[:1], empty=((), ()), single_empty=((),))
-OPTIONS = [dict(context=context, query=query) for context, query in product((False, True), ('appearance', 'label'))]
+FORMS = [dict(context=context, query=query) for context, query in product((False, True), ('appearance', 'label'))]
+#: The public form, the first form, and every value of the first form alone.
+OPTIONS = [
+    *FORMS,
+    *(dict(FIRST_FORM, **form) for form in FORMS),
+    *({'context': True, key: value} for key, value in FIRST_FORM.items()),
+]
 
 
 def samples(images):
@@ -25,9 +32,9 @@ def samples(images):
 
 
 def pyramid(count, seed=0):
-    """Maps of a batch padded to 64 x 96 pixels."""
+    """Maps of a padded batch."""
     torch.manual_seed(seed)
-    return [torch.randn(count, CHANNELS, 64 // stride, 96 // stride) for stride in STRIDES]
+    return [torch.randn(count, CHANNELS, *(-(-side // stride) for side in BATCH)) for stride in STRIDES]
 
 
 def guide(**options):
@@ -40,114 +47,84 @@ def guide(**options):
     return made
 
 
-class Loops:
-    """The label side image by image, level by level, box by box, cell by cell; it shares the guide's weights."""
-
-    def __init__(self, made):
-        self.made = made
-
-    def __call__(self, features, samples):
-        maps = [[] for _ in features]
-        for image, sample in enumerate(samples):
-            for found, level in zip(maps, self.image([level[image] for level in features], sample)):
-                found.append(level)
-        return [torch.stack(level) for level in maps]
-
-    def image(self, features, sample):
-        made, (height, width) = self.made, sample.img_shape
-        boxes = [(box, int(label)) for box, label in zip(sample.gt_instances.bboxes, sample.gt_instances.labels)]
-        if made.context:
-            boxes.insert(0, (torch.tensor([0.0, 0.0, width, height]), None))
-        boxes = boxes or [(torch.zeros(4), None)]
-        embedding = self.encode([self.descriptor(box, label, height, width) for box, label in boxes])
-        out = []
-        for level, (step, _) in zip(features, made.strides):
-            seen = made.appearance(level[None])[0]
-            masks = [self.mask(box, seen.shape[1:], step) for box, _ in boxes]
-            appearance = [self.average(seen, mask) for mask in masks]
-            asks, asked = (appearance, embedding) if made.query == 'appearance' else (embedding, appearance)
-            vectors = [self.attend(query, asked) for query in asks]
-            drawn = torch.zeros_like(seen)
-            for index, (vector, mask) in enumerate(zip(vectors, masks)):
-                everywhere = made.context and index == 0
-                for i, j in product(*map(range, seen.shape[1:])):
-                    if everywhere or mask[i][j]:
-                        drawn[:, i, j] = drawn[:, i, j] + vector
-            out.append(made.refine(drawn[None])[0])
-        return out
-
-    @staticmethod
-    def descriptor(box, label, height, width):
-        x1, y1, x2, y2 = box.tolist()
-        place = [x1 / width, y1 / height, x2 / width, y2 / height]
-        return torch.tensor(
-            [2 * value - 1 for value in place] + [1.0 if index == label else -1.0 for index in range(CLASSES)]
-        )
-
-    def encode(self, descriptors):
-        encoder = self.made.encode
-        local = [encoder.local(point) for point in self.transformed(encoder.first, descriptors)]
-        local = self.transformed(encoder.second, local)
-        image = torch.stack([encoder.wide(point) for point in local]).max(0).values
-        return [encoder.narrow(torch.cat([point, image])) for point in local]
-
-    @staticmethod
-    def transformed(layer, points):
-        largest = torch.stack([layer.points(point) for point in points]).max(0).values
-        matrix = layer.matrix(largest).reshape(len(points[0]), len(points[0]))
-        return [point @ matrix for point in points]
-
-    @staticmethod
-    def mask(box, shape, step):
-        x1, y1, x2, y2 = box.tolist()
-        return [
-            [x1 < (j + 1) * step and x2 > j * step and y1 < (i + 1) * step and y2 > i * step for j in range(shape[1])]
-            for i in range(shape[0])
-        ]
-
-    @staticmethod
-    def average(seen, mask):
-        cells = [seen[:, i, j] for i, row in enumerate(mask) for j, hit in enumerate(row) if hit]
-        return sum(cells) / len(cells) if cells else torch.zeros(len(seen))
-
-    def attend(self, query, others):
-        layer = self.made.attention
-        weights, biases = layer.in_proj_weight.chunk(3), layer.in_proj_bias.chunk(3)
-        q, ks, vs = (
-            weights[0] @ query + biases[0],
-            *([weights[part] @ other + biases[part] for other in others] for part in (1, 2)),
-        )
-        width, parts = CHANNELS // layer.num_heads, []
-        for head in range(layer.num_heads):
-            part = slice(head * width, (head + 1) * width)
-            scores = torch.stack([(q[part] * k[part]).sum() / math.sqrt(width) for k in ks]).softmax(0)
-            parts.append(sum(score * v[part] for score, v in zip(scores, vs)))
-        return layer.out_proj(torch.cat(parts))
-
-
 @pytest.mark.parametrize('images', sorted(IMAGES))
 @pytest.mark.parametrize('options', OPTIONS, ids=str)
 def test_agreement_with_loops(images, options):
     made, batch = guide(**options), samples(IMAGES[images])
     features = pyramid(len(batch))
-    ours, theirs = made(features, box_labels(batch)), Loops(made)(features, batch)
+    ours, theirs = made(features, box_labels(batch)), Loops(made, CLASSES, BATCH, **options)(features, batch)
     assert [level.shape for level in ours] == [level.shape for level in features]
     for mine, other in zip(ours, theirs):
         torch.testing.assert_close(mine, other, rtol=0, atol=1e-5)
     assert all(level.std() > 0.1 for level in ours)
 
 
-def test_gradients_agree_with_loops():
-    made, batch = guide(context=True), samples(BOXES)
+@pytest.mark.parametrize('options', [*FORMS, dict(FIRST_FORM, context=True)], ids=str)
+def test_gradients_agree_with_loops(options):
+    made, batch = guide(**options), samples(BOXES)
     found = []
-    for run, labels in ((made, box_labels(batch)), (Loops(made), batch)):
+    for run, labels in ((made, box_labels(batch)), (Loops(made, CLASSES, BATCH, **options), batch)):
         features = [level.requires_grad_() for level in pyramid(len(batch))]
         sum((level**3).mean() for level in run(features, labels)).backward()
         found.append([value.grad.clone() for value in [*made.parameters(), *features]])
         made.zero_grad()
-    assert all(gradient.abs().max() > 0 for gradient in found[0])
+    # On the coarsest level only the context box and that of an image with no other have cells by the index rule.
+    assert all(gradient.abs().max() > 0 for gradient in found[0][: None if options.get('context') else -1])
     for mine, other in zip(*found):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
+
+
+def test_the_public_form_is_the_default():
+    plain, public = (guide(context=True, **options)(pyramid(3), box_labels(samples(BOXES))) for options in ({}, PUBLIC))
+    assert all(torch.equal(*levels) for levels in zip(plain, public))
+
+
+@pytest.mark.parametrize('key', sorted(FIRST_FORM))
+def test_every_option_counts(key):
+    """Guides that differ in it alone, with the same weights where both have them, make different features."""
+    one, other = guide(context=True), guide(context=True, **{key: FIRST_FORM[key]})
+    shapes = {name: value.shape for name, value in one.state_dict().items()}
+    other.load_state_dict(
+        {name: one.state_dict()[name] if shapes.get(name) == v.shape else v for name, v in other.state_dict().items()}
+    )
+    first, second = (made(pyramid(3), box_labels(samples(BOXES))) for made in (one, other))
+    assert max((a - b).abs().max() for a, b in zip(first, second)) > 1e-2
+
+
+#: Weights of the label side as checkpoints of its first form have them: 16 channels, 3 classes.
+FIRST_STATE = {
+    **{
+        f'encode.{part}.points.{index}': (wide, narrow)
+        for part, size in (('first', 7), ('second', 64))
+        for index, wide, narrow in ((0, 64, size), (3, 128, 64), (6, 1024, 128))
+    },
+    **{
+        f'encode.{part}.matrix.{index}': (wide, narrow)
+        for part, size in (('first', 7), ('second', 64))
+        for index, wide, narrow in ((0, 512, 1024), (3, 256, 512), (6, size * size, 256))
+    },
+    'encode.local.0': (64, 7),
+    'encode.wide.0': (128, 64),
+    'encode.wide.3': (1024, 128),
+    'encode.narrow.0': (512, 1088),
+    'encode.narrow.3': (16, 512),
+    'appearance.0': (16, 16, 3, 3),
+    'attention.out_proj': (16, 16),
+    **{f'refine.{index}': (16, 16, 3, 3) for index in (0, 2, 5, 8)},
+    **{f'refine.{index}': (16,) for index in (3, 6, 9)},
+}
+
+
+@pytest.mark.parametrize('context', [False, True])
+def test_a_checkpoint_of_the_first_form_loads_with_its_options(context):
+    state = {f'{key}.weight': torch.rand(shape) for key, shape in FIRST_STATE.items()}
+    state.update({f'{key}.bias': torch.rand(shape[0]) for key, shape in FIRST_STATE.items()})
+    state.update({'attention.in_proj_weight': torch.rand(48, 16), 'attention.in_proj_bias': torch.rand(48)})
+    made = guide(context=context, **FIRST_FORM)
+    made.load_state_dict(state, strict=True)
+    assert torch.equal(made.refine[3].weight, state['refine.3.weight'])
+    with pytest.raises(RuntimeError, match='box_projection'):
+        guide(context=context).load_state_dict(state)
 
 
 def test_images_do_not_see_each_other_nor_padding():
@@ -165,8 +142,9 @@ def test_order_of_boxes_does_not_matter_and_their_classes_do():
     turned = tiny.sample(SIZE, BOXES[0][::-1], [2, 1, 0])
     other = tiny.sample(SIZE, BOXES[0], [0, 1, 1])
     first, second, third = (made(features, box_labels([sample])) for sample in (image, turned, other))
-    for mine, same, different in zip(first, second, third):
+    for mine, same in zip(first, second):
         torch.testing.assert_close(mine, same, rtol=0, atol=1e-5)
+    for mine, different in zip(first[:3], third):  # the coarsest has none of these boxes
         assert (mine - different).abs().max() > 1e-3
 
 
@@ -174,7 +152,7 @@ def test_order_of_boxes_does_not_matter_and_their_classes_do():
 def test_detach_stops_the_gradient_before_the_student(detach):
     made, features = guide(detach=detach), [level.requires_grad_() for level in pyramid(3)]
     sum(level.square().mean() for level in made(features, box_labels(samples(BOXES)))).backward()
-    assert [level.grad is None for level in features] == [detach] * 3
+    assert [level.grad is None for level in features] == [detach] * 4
     assert made.appearance[0].weight.grad.abs().max() > 0
 
 
@@ -190,7 +168,7 @@ def test_no_value_is_read_back_from_the_device(options):
                 labels=mode.from_tensor(torch.zeros(len(sample.gt_instances), dtype=torch.long)),
             )
         made = LGD(CHANNELS, CLASSES, STRIDES, heads=4, **options)
-        features = [torch.empty(3, CHANNELS, 64 // stride, 96 // stride) for stride in STRIDES]
+        features = [torch.empty(level.shape) for level in pyramid(3)]
         out = made(features, box_labels(fakes))
         with pytest.raises(RuntimeError):
             out[0].sum().item()
@@ -225,31 +203,30 @@ def test_boxes_of_the_original_image_are_scaled():
     assert box_labels([sample]).boxes.tolist() == [[[10, 10, 20, 20]]]
 
 
-def test_every_box_covers_a_cell_of_every_level():
-    features, labels = pyramid(1), box_labels(samples([((8, 8, 16, 16), (17, 3, 17.5, 3.2))]))
-    covered = Cells.of(features, [(stride, stride) for stride in STRIDES]).covered(labels)
-    assert covered.sum(-1).tolist() == [[[1, 1]] * 3]
-    first = covered[0, 0, 0, :96].view(8, 12)
-    assert first.nonzero().tolist() == [[1, 1]]
+def test_labels_of_the_padded_batch():
+    labels = box_labels(samples([((-3, 4, 96, 64), (1, 2, 3, 4)), ()])).in_batch((96, 64)).with_context().clamped()
+    assert labels.sizes.tolist() == [[96, 64]] * 2
+    assert labels.boxes[0].tolist() == [[0, 0, 95, 63], [0, 4, 95, 63], [1, 2, 3, 4]]
+    found = labels.descriptors(CLASSES)
+    torch.testing.assert_close(found[0, 0], torch.tensor([-1, -1, 95 / 48 - 1, 63 / 32 - 1, -1, -1, -1]))
+    assert labels.valid.tolist() == [[True] * 3, [True, False, False]]
 
 
-def test_strides_of_unequal_sides():
-    cells = Cells.of([torch.zeros(1, 1, 2, 3)], [(4, 10)])
-    assert cells.corners.tolist() == [
-        [0, 0, 4, 10],
-        [4, 0, 8, 10],
-        [8, 0, 12, 10],
-        [0, 10, 4, 20],
-        [4, 10, 8, 20],
-        [8, 10, 12, 20],
-    ]
+def test_a_thin_box_leaves_nothing_on_a_level_by_the_index_rule():
+    """Then a level has nothing of the box, and nothing breaks; by overlap it has."""
+    thin, none = samples([((60, 4, 62, 5),)]), samples([()])
+    for rule, seen in (('index', [False] * 4), ('overlap', [True] * 4)):
+        made = guide(cells=rule)
+        first, second = made(pyramid(1), box_labels(thin)), made(pyramid(1), box_labels(none))
+        assert [not torch.equal(*levels) for levels in zip(first, second)] == seen
 
 
 def test_mistakes_are_told():
     with pytest.raises(UserError, match='16 channels do not divide among 5 heads'):
         guide(heads=5)
-    with pytest.raises(UserError, match="query is 'both'"):
-        guide(query='both')
+    for key in ('query', 'cells', 'transform', 'coordinates'):
+        with pytest.raises(UserError, match=f"LGD: {key} is 'both'; use "):
+            guide(**{key: 'both'})
     sample = tiny.sample(SIZE)
     del sample.gt_instances
     with pytest.raises(UserError, match='LoadAnnotations'):

@@ -1,6 +1,5 @@
 """The recipe for other GPUs: one rule, its options, its refusals."""
 
-import argparse
 import copy
 import re
 
@@ -9,7 +8,7 @@ from config_files import read
 from mmengine.config import Config
 
 from sssd.cli import recipe as command
-from sssd.cli._config import CfgOptions
+from sssd.cli._config import options_of
 from sssd.errors import UserError
 from sssd.hardware.memory import Memory, estimate
 from sssd.hardware.recipe import make_recipe
@@ -24,11 +23,9 @@ def memory(unit, images):
 
 def applied(name, recipe):
     """The config after ``--cfg-options`` with all options, read as the command line reads them."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument('--cfg-options', nargs='+', action=CfgOptions)
     options = [f'{key}={value}'.replace('"', '') for key, value in recipe.options.items()]
     cfg = Config(copy.deepcopy(read(name)._cfg_dict))
-    cfg.merge_from_dict(parser.parse_args(['--cfg-options', *options]).cfg_options)
+    cfg.merge_from_dict(options_of(options))
     return cfg
 
 

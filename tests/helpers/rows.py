@@ -26,7 +26,7 @@ def chances(view):
     return sigmoid(logits) if view.activation == 'sigmoid' else softmax(logits)
 
 
-def make_views(activation='sigmoid', rows=30, classes=3, groups=1, seed=0):
+def make_views(activation='sigmoid', rows=30, classes=3, groups=1, seed=0, levels=()):
     rng = torch.Generator().manual_seed(seed)
     columns = classes + (activation == 'softmax')
     valid = torch.rand(rows, generator=rng) < 0.7
@@ -36,6 +36,7 @@ def make_views(activation='sigmoid', rows=30, classes=3, groups=1, seed=0):
             torch.randn(rows, groups, 4, generator=rng).requires_grad_(),
             valid,
             activation,
+            levels,
         )
         for _ in range(2)
     ]

@@ -85,7 +85,9 @@ def test_analyses_and_views_of_a_checkpoint(installed, demo):
 def test_a_row_of_a_table_of_ablations(installed, demo):
     out = installed.run('ablate', 'table9', '--quick', '--only', 'alpha_cosine', '--seeds', '0')
     assert 'Cosine' in out
-    entries = json.loads((installed.folder / 'benchmarks/results/ablation_table9_toy_quick.json').read_text())['runs']
+    entries = json.loads(
+        (installed.folder / 'work_dirs/ablations/toy_quick/ablation_table9_toy_quick.json').read_text()
+    )['runs']
     assert [entry['run'] for entry in entries] == ['start', 'alpha_cosine']
 
 

@@ -46,6 +46,18 @@ def test_evaluation_that_logs_its_epoch_belongs_to_the_iteration_before(tmp_path
     assert [row['iter'] for row in history(read_curves(tmp_path))['teacher']] == [50, 100]
 
 
+def test_evaluation_that_a_resumed_run_begins_with_belongs_to_where_it_goes_on(tmp_path, write_log):
+    """It takes nothing from the curves, but for what was trained beyond that iteration."""
+    write_log(tmp_path, '20260101_000000', [train(50, 2.0), train(100, 1.5), train(150, 1.0)])
+    marker = {'iter': 100, 'step': 100}
+    write_log(tmp_path, '20260101_000001', [marker, evaluation(0, 0.1, 0.2)])
+    assert read_curves(tmp_path)['loss'] == ([50, 100, 150], [2.0, 1.5, 1.0])
+    assert read_curves(tmp_path)['student/coco/bbox_mAP'] == ([100], [0.1])
+    write_log(tmp_path, '20260101_000002', [marker, evaluation(0, 0.3, 0.4), train(120, 0.5)])
+    assert read_curves(tmp_path)['loss'] == ([50, 100, 120], [2.0, 1.5, 0.5])
+    assert read_curves(tmp_path)['student/coco/bbox_mAP'] == ([100], [0.3])
+
+
 def test_evaluation_without_any_detection_counts_as_zero(tmp_path, write_log):
     # What mmdet logs then: the times only, or the other role's metrics only.
     write_log(

@@ -9,12 +9,19 @@ import argparse
 import json
 import os
 import subprocess
+import sys
 import time
+import types
 from pathlib import Path
 
+import torch
 from mmengine.config import DictAction
 
-from sssd.places import read_config
+# The package without what its __init__ imports (mmdet, seconds of it): configs alone are read here.
+sys.modules['sssd'] = types.ModuleType('sssd')
+sys.modules['sssd'].__path__ = [str(Path(__file__).parents[2] / 'sssd')]
+
+from sssd.places import read_config  # noqa: E402
 
 parser = argparse.ArgumentParser()
 parser.add_argument('config')
@@ -40,14 +47,12 @@ if config.stub.get('sleep'):
     time.sleep(config.stub.sleep)
 for step in range(first + 1, config.train_cfg.max_iters + 1):
     if step == config.stub.fail_at and not args.resume:
-        raise SystemExit('the stub fails as asked')
+        raise RuntimeError('the stub fails as asked')
     ap = (step + config.randomness.seed + config.stub.bonus) / 100
-    print(f'mmengine - INFO - Iter(train) [{step}/{config.train_cfg.max_iters}]  eta: 0:00:01  loss: 0.5', flush=True)
     checkpoint = args.work_dir / f'iter_{step}.pth'
-    checkpoint.write_text('weights')
-    (args.work_dir / 'last_checkpoint').write_text(str(checkpoint))
+    torch.save(dict(meta=dict(iter=step, epoch=0), message_hub={}, state_dict=dict(weight=torch.zeros(1))), checkpoint)
     with log.open('a') as handle:
-        handle.write(json.dumps({'loss': 0.5, 'lr': 0.1, 'iter': step, 'step': step}) + '\n')
+        handle.write(json.dumps({'loss': 0.5, 'lr': 0.1, 'time': 0.01, 'iter': step, 'step': step}) + '\n')
         if config.stub.evaluates:
             handle.write(
                 json.dumps(

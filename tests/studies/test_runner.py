@@ -1,6 +1,7 @@
 """A study runs what is missing, keeps what is done, goes on where it stopped."""
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from sssd.datasets.toy import make_toy
 from sssd.errors import UserError
+from sssd.studies.datasets import make_data
 from sssd.studies.results import ResultsFile
 from sssd.studies.watch import Reporter
 
@@ -81,7 +83,8 @@ def test_failed_run_is_told_in_one_sentence_and_loses_nothing(study):
     with pytest.raises(UserError) as caught:
         study.runner(spec).run(seeds=[0])
     message = str(caught.value)
-    assert 'sed, seed 0' in message and 'work/seed0/sed/study_run.log' in message
+    assert 'sed, seed 0 failed with exit status 1 (RuntimeError: the stub fails as asked): see' in message
+    assert 'work/seed0/sed/study_run.log' in message and '\n' not in message
     assert 'fails as asked' in Path('work/seed0/sed/study_run.log').read_text()
     assert ('few', 0) in entries() and ('sed', 0) not in entries()
 
@@ -108,12 +111,13 @@ def test_run_stopped_before_its_last_evaluation_is_not_taken_for_finished(study)
     state.write_text(json.dumps(dict(json.loads(state.read_text()), finished=False)))
     Path('results.json').unlink()
     study.runner().run(seeds=[0], runs=['all'])
-    assert study.starts('all')[-1] == 'resume=iter_2.pth load_from=None'
+    assert study.starts('all')[-1] == 'resume=iter_3.pth load_from=None'
 
 
 def test_lost_start_is_trained_again_for_a_missing_run(study):
     study.runner().run(seeds=[0], runs=['few'])
-    Path('work/seed0/start/last_checkpoint').unlink()
+    for path in Path('work/seed0/start').glob('*.pth'):
+        path.unlink()
     jobs = study.runner().run(seeds=[0], runs=['few', 'sed'])
     assert [job.run.name for job in jobs] == ['start', 'sed']
 
@@ -148,7 +152,7 @@ def test_a_study_may_have_several_data_sets(study, tmp_path):
     spec = study.load()
     sizes = dict(type='toy', num_train=3, num_val=1, num_labeled=1, progress=False)
     spec.data = [dict(sizes, root=str(tmp_path / 'plain')), dict(sizes, root=str(tmp_path / 'varied'), camera='varied')]
-    study.runner(spec).prepare_data()
+    make_data(spec)
     infos = [json.loads((tmp_path / name / 'train.json').read_text())['info'] for name in ('plain', 'varied')]
     assert [info.get('camera') for info in infos] == [None, 'varied']
     assert 'type' in spec.data[0]  # what the specification says is left as it is
@@ -161,7 +165,7 @@ def test_a_data_set_may_be_made_of_another(study, tmp_path):
         dict(type='recapture', ann_file='toy/train.json', img_dir='toy/images/train', out_dir='seen', progress=False),
         dict(type='splits', ann_file='seen/train.json', out_dir='splits', percents=[50], folds=1, progress=False),
     ]
-    study.runner(spec).prepare_data()
+    make_data(spec)
     parts = [json.loads(path.read_text())['images'] for path in sorted((tmp_path / 'splits').iterdir())]
     assert [len(part) for part in parts] == [3, 3]
     assert all((tmp_path / 'seen/images' / image['file_name']).is_file() for part in parts for image in part)
@@ -192,6 +196,7 @@ def test_interruption_ends_the_processes_and_keeps_its_time(study):
     spec = study.load()
     spec.runs['all'].cfg_options['stub.sleep'] = 60
     runner = study.runner(spec)
+    runner.train_command[0] = sys.executable  # signals go to a real process
     runner.reporter = Impatient(Console(file=study.output))
     with pytest.raises(KeyboardInterrupt):
         runner.run(seeds=[0], runs=['all'])

@@ -1,61 +1,103 @@
-"""Progress is read from the log as MMEngine writes it."""
+"""What a study shows of its progress."""
+
+import io
+import json
+from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from sssd.studies.watch import ChildStatus, remaining_seconds
+from sssd.studies.cost import Extent, Taken, Work
+from sssd.studies.follow import Follower, Status
+from sssd.studies.watch import Reporter
 
-TRAIN = (
-    '2026/01/01 10:00:00 - mmengine - INFO - Iter(train) [ 20/200]  base_lr: 1.0000e-02 '
-    'lr: 4.0e-03  eta: 0:01:30  time: 0.5  data_time: 0.01  loss: 1.2345  loss_cls: 0.9\n'
-)
-VAL = '2026/01/01 10:00:10 - mmengine - INFO - Iter(val) [10/50]    eta: 0:00:04  time: 0.1\n'
-AP = (
-    '2026/01/01 10:00:20 - mmengine - INFO - Iter(val) [50/50]    teacher/coco/bbox_mAP: 0.1230'
-    '  teacher/coco/bbox_mAP_50: 0.3000  student/coco/bbox_mAP: 0.1010\n'
-)
+#: A start, its baseline and SED of the quick start with 60, 120 and 120 iterations on a busy CPU: for each line of
+#: scalars.json the second at which it was there.
+RECORDED = json.loads(Path(__file__).with_name('recorded_study.json').read_text())
+COST = dict(start=4, few=4, sed=10.4)
 
 
-def test_training():
-    status = ChildStatus(TRAIN)
-    assert status.fraction == pytest.approx(0.1)
-    assert str(status) == 'iteration 20/200, ETA 0:01:30, loss 1.2345'
+class Clock:
+    """Seconds that go on when they are told to."""
+
+    now = 0.0
+
+    def __call__(self):
+        return self.now
 
 
-def test_evaluation():
-    assert 'evaluating 10/50' in str(ChildStatus(TRAIN + VAL))
+class Watched:
+    """A reporter with its output and its clock."""
+
+    def __init__(self, *runs, terminal=False):
+        self.clock, self.output = Clock(), io.StringIO()
+        console = Console(file=self.output, width=200, force_terminal=terminal)
+        self.reporter = Reporter(console, self.clock)
+        self.reporter.plan([[work] for work in runs])
+
+    def tick(self, now, *status):
+        """The process says something at a time; returns what is printed."""
+        self.clock.now = now
+        before = len(self.output.getvalue())
+        self.reporter.tick(Status(*status))
+        return self.output.getvalue()[before:].strip()
 
 
-def test_ap_stays_while_training_goes_on():
-    text = str(ChildStatus(TRAIN + VAL + AP + TRAIN.replace(' 20/', ' 40/')))
-    assert text == 'iteration 40/200, ETA 0:01:30, loss 1.2345, student AP 10.1, teacher AP 12.3'
+def test_lines_are_printed_only_when_something_changed():
+    watched = Watched(Work('few', 100, 1))
+    watched.reporter.begin('few, seed 0')
+    assert watched.tick(29, 'iteration 1/9', 80.0) == '', 'not before half a minute'
+    assert watched.tick(31, 'iteration 1/9', 78.0) == 'iteration 1/9; ETA 0:01:18; study ETA 0:01:18'
+    assert watched.tick(100, 'iteration 1/9', 9.0) == '', 'time alone is no news'
+    assert watched.tick(101, 'iteration 2/9', 60.0) == 'iteration 2/9; ETA 0:01:00; study ETA 0:01:00'
+    assert watched.tick(130, 'iteration 3/9', 30.0) == '', 'nor more often than every half minute'
+    assert watched.tick(131, 'iteration 3/9', None) == 'iteration 3/9', 'what is not known is not told'
 
 
-def test_epochs_have_no_fraction():
-    status = ChildStatus(TRAIN.replace('Iter(train) [', 'Epoch(train)  [3]['))
-    assert status.fraction is None
-    assert str(status).startswith('epoch 3, iteration 20/200')
+def test_a_terminal_shows_the_run_and_the_study():
+    watched = Watched(Work('few', 100, 1), Work('sed', 260, 1), terminal=True)
+    watched.reporter.begin('few, seed 0')
+    watched.tick(60, 'iteration 5/9', 40.0, Taken(0.0, 100.0, None))
+    watched.reporter.end('done')
+    text = watched.output.getvalue()
+    assert '[1/2] few, seed 0' in text and '0 of 2 runs' in text and 'iteration 5/9' in text
+    assert 'ETA 0:00:40' in text and 'study ETA 0:05:00' in text
 
 
-def test_nothing_yet():
-    assert str(ChildStatus('Loading ...')) == 'starting'
+def replay(folder):
+    """Second by second of the recorded study: the run, what it told, the study's ETA, and the true time left."""
+    extents = {run['run']: Extent(60 if run['run'] == 'start' else 120, False, 60) for run in RECORDED}
+    works = [Work(name, COST[name] * extent.length, extent.evaluations()) for name, extent in extents.items()]
+    watched = Watched(*works)
+    reporter, clock = watched.reporter, watched.clock
+    for i, run in enumerate(RECORDED):
+        clock.now = run['began']
+        reporter.begin(run['run'])
+        follower = Follower(folder, extents[run['run']], 0, reporter.forecast.evaluation, clock)
+        lines = list(run['lines'])
+        while clock.now + 1 < run['ended']:
+            clock.now += 1
+            while lines and lines[0][0] <= clock.now:
+                follower.add(lines.pop(0)[1])
+            status = follower.look()
+            left = reporter.forecast.left(works[i:], clock.now - run['began'], status.left, status.taken)
+            yield run, status, left, clock.now
+        clock.now = run['ended']
+        reporter.process_ended(follower.look().taken)
+        reporter.end('')
 
 
-def test_log_of_an_earlier_attempt_does_not_count(tmp_path):
-    log = tmp_path / 'log'
-    log.write_text(TRAIN)
-    assert ChildStatus.read(log).step == 20
-    assert str(ChildStatus.read(log, log.stat().st_size)) == 'starting'
+def test_the_study_s_eta_does_not_jump(tmp_path):
+    end = RECORDED[-1]['ended']
+    seen = [(left, now) for _, _, left, now in replay(tmp_path) if left is not None]
+    assert seen[0][1] < 28, 'known from the first line on, 18 seconds after the start'
+    # The whole was 172 seconds. SED took 1.9 times as long as its baseline, and was expected to take 2.6 times.
+    assert all(left == pytest.approx(end - now, abs=28) for left, now in seen)
+    changes = sorted(abs((left - before) + (now - then)) for (before, then), (left, now) in zip(seen, seen[1:]))
+    assert changes[-1] < 30 and changes[-2] < 7, 'once, where the first line of SED tells how long it takes'
 
 
-@pytest.mark.parametrize(
-    'names, done, elapsed, fraction, expected',
-    [
-        (['few', 'sed'], {}, 10, None, None),
-        (['few', 'sed'], {}, 10, 0.25, 30 + 40),  # this run: 40 s; the next the same
-        (['few', 'sed'], {'sed': [100, 120]}, 10, 0.25, 30 + 110),
-        (['sed', 'few'], {'sed': [100], 'few': [50]}, 20, None, 80 + 50),
-        (['sed'], {'sed': [10]}, 30, None, 0),  # late, but not less than nothing
-    ],
-)
-def test_remaining_time(names, done, elapsed, fraction, expected):
-    assert remaining_seconds(names, done, elapsed, fraction) == expected
+def test_the_eta_of_a_run_is_its_own(tmp_path):
+    told = [(status.left, run['ended'] - now) for run, status, _, now in replay(tmp_path) if status.left is not None]
+    assert len(told) > 110
+    assert all(left == pytest.approx(true, abs=10) for left, true in told)

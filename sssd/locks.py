@@ -7,7 +7,7 @@ from pathlib import Path
 
 try:
     import fcntl
-except ImportError:  # a system without such locks: one study at a time there
+except ImportError:  # a system without such locks: one process at a time there
     fcntl = None
 
 

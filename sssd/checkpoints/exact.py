@@ -1,0 +1,108 @@
+"""Exact resume: what chance decides in training is a function of the seed and of how far the training is.
+
+So no random state has to be kept, of no library and no rank, and none can go stale: an iteration draws the same numbers
+whether or not the training was interrupted before it.
+"""
+
+from collections.abc import Mapping
+
+from mmengine.config import Config
+from mmengine.dist import get_rank, get_world_size
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.runner import Runner
+
+from sssd.checkpoints.loading import read_checkpoint
+from sssd.data.positions import place_images, seed_all
+from sssd.provenance import versions
+
+#: Key in a checkpoint's ``meta`` of what a run's exact course depends on.
+COURSE = 'sssd_course'
+#: Parts of the random numbers that must not meet: those of images, and those of the training step.
+IMAGES, STEP = 0, 1
+
+
+def keep_seed(cfg: Config, checkpoint: str | None) -> None:
+    """Take the seed of a run that goes on from its checkpoint, before anything is built with another.
+
+    Args:
+        cfg: The config, changed in place if it has no seed.
+        checkpoint: The checkpoint to go on from; None is a new run.
+    """
+    if checkpoint is None or not cfg.get('resume'):
+        return
+    seed = read_checkpoint(checkpoint).get('meta', {}).get('seed')
+    if seed is not None and cfg.get('randomness', {}).get('seed') is None:
+        cfg.randomness = dict(cfg.get('randomness') or {}, seed=seed)
+
+
+def make_exact(runner: Runner) -> None:
+    """Make the images of a run's training and its steps functions of the seed and of the progress.
+
+    Args:
+        runner: A Runner that has built no dataloader yet.
+    """
+    build, images = runner.build_dataloader, runner._train_dataloader
+
+    def build_placed(dataloader, *args, **kwargs):
+        """The loader; that of training draws each image's augmentation by its place."""
+        loader = build(dataloader, *args, **kwargs)
+        return place_images(loader, runner.seed, get_rank(), IMAGES) if dataloader is images else loader
+
+    runner.build_dataloader = build_placed
+    runner.register_hook(SeedStepHook())
+    runner.register_hook(CourseHook())
+
+
+class SeedStepHook(Hook):
+    """Seeds Python, NumPy and PyTorch before every step by seed, rank and iteration: sampled boxes, dropout."""
+
+    priority = 'VERY_HIGH'
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        """Seed; some ten microseconds."""
+        seed_all(runner.seed, get_rank(), STEP, runner.iter)
+
+
+class CourseHook(Hook):
+    """Keeps in the checkpoint what the exact course of a run depends on, and tells on resume what has changed."""
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Write it into ``meta``."""
+        checkpoint.setdefault('meta', {})[COURSE] = course_of(runner)
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Tell in one line what is no longer exact."""
+        if not runner._resume:
+            return
+        before = checkpoint.get('meta', {}).get(COURSE)
+        if before is None:
+            return
+        changes = changed(before, course_of(runner))
+        if changes:
+            print_log(
+                f'This run goes on, but not bit by bit as if it had never stopped: {"; ".join(changes)}.',
+                logger='current',
+                level=30,
+            )
+
+
+def course_of(runner: Runner) -> dict:
+    """What the exact course of a run depends on, besides its config's model, data and schedule."""
+    loader = runner.cfg.get('train_dataloader') or {}
+    return dict(
+        seed=runner.seed,
+        processes=get_world_size(),
+        images_per_process=loader.get('batch_size'),
+        device=next(runner.model.parameters()).device.type,
+        **{name: value and str(value) for name, value in versions().items()},
+    )
+
+
+def changed(before: Mapping, now: Mapping) -> list[str]:
+    """Differences of two courses in words: ``processes 2 -> 1``."""
+    return [
+        f'{name.replace("_", " ")} {before.get(name)} -> {value}'
+        for name, value in now.items()
+        if before.get(name) != value
+    ]

@@ -1,0 +1,127 @@
+"""SIGTERM and Ctrl-C while training: the step is finished, a checkpoint written, and the process ends."""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from logging import WARNING
+
+import torch
+import torch.distributed as dist
+from mmengine.dist import get_world_size
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.logging import print_log
+
+from sssd.registry import HOOKS
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT)
+#: Seconds within which a signal that comes again is the same one: a terminal and a launcher both send it.
+SAME = 0.3
+
+
+class Stopped(SystemExit):
+    """A training that was asked to end, and has saved; its code is 128 and the signal's number, 143 or 130."""
+
+
+@HOOKS.register_module()
+class StopOnSignalHook(Hook):
+    """Ends training after the step in which SIGTERM or SIGINT came, with a checkpoint; a second signal ends it at once.
+
+    Of several processes, one that gets the signal is enough: they agree on the step, one step later. A validation is
+    left at once in a single process and finished in several; on resume it is run again.
+
+    Raises:
+        Stopped: Out of the training loop, on every rank.
+    """
+
+    priority = 'LOWEST'  # after whatever else happens in the iteration, CheckpointHook included
+
+    def __init__(self) -> None:
+        self.signal, self.came, self.owner = 0, 0.0, os.getpid()
+        self.before, self.agreed, self.pending = {}, None, None
+
+    def before_run(self, runner) -> None:
+        """Take the signals over, where this is the main thread."""
+        if threading.current_thread() is threading.main_thread():
+            self.before = {number: signal.signal(number, self._note) for number in SIGNALS}
+
+    def after_run(self, runner) -> None:
+        """Give the signals back."""
+        for number, handler in self.before.items():
+            signal.signal(number, handler)
+        self.before = {}
+
+    def _note(self, number: int, frame) -> None:
+        """The signals' handler, in this process and in what is forked from it."""
+        if os.getpid() != self.owner:  # a worker of the dataloader: this process ends it
+            if number == signal.SIGTERM:
+                os._exit(128 + number)
+            return
+        now = time.monotonic()
+        if self.signal and now - self.came > SAME:
+            end_at_once(128 + number)
+        if not self.signal:
+            self.signal, self.came = number, now
+
+    def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """End after this step if all processes know of the signal."""
+        number = self.signal if get_world_size() == 1 else self._agree(runner)
+        if number:
+            self._end(runner, number, save=True)
+
+    def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Leave a validation in a single process; what it would have told is told on resume."""
+        training = getattr(runner, '_train_loop', None)
+        if self.signal and get_world_size() == 1 and hasattr(training, 'iter') and training.iter > 0:
+            self._end(runner, self.signal, save=True, validating=True)
+
+    def _agree(self, runner) -> int:
+        """The largest signal that any process had before the last step; asked for without waiting for the device."""
+        if self.pending is not None:
+            work, flag = self.pending
+            work.wait()
+            number = int(flag.item())
+        else:
+            number = 0
+        flag = torch.tensor([float(self.signal)], device=next(runner.model.parameters()).device)
+        self.pending = None if number else (dist.all_reduce(flag, op=dist.ReduceOp.MAX, async_op=True), flag)
+        return number
+
+    def _end(self, runner, number: int, save: bool, validating: bool = False) -> None:
+        saved = self._save(runner, validating) if save else None
+        name = signal.Signals(number).name
+        where = (
+            f'the state after iteration {runner.iter + (not validating)} is in {saved}'
+            if saved
+            else saved_before(runner)
+        )
+        print_log(f'{name}: training stops; {where}. Go on with --resume.', logger='current', level=WARNING)
+        self.after_run(runner)
+        raise Stopped(128 + number)
+
+    def _save(self, runner, validating: bool) -> str | None:
+        """Have the run's CheckpointHook save, unless it has saved this step; the file's name."""
+        hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+        if hook is None or hook.by_epoch:
+            return None
+        done = runner.iter + (not validating)
+        name = hook.filename_tmpl.format(done)
+        if not hook.file_backend.isfile(hook.file_backend.join_path(hook.out_dir, name)):
+            if validating:  # the iteration has been counted already
+                hook._save_checkpoint_with_step(runner, done, meta=dict(epoch=runner.epoch, iter=done))
+            else:
+                hook._save_checkpoint(runner)
+        return name
+
+
+def saved_before(runner) -> str:
+    """What is said where nothing is saved in the middle: a loop of epochs goes on at an epoch's beginning."""
+    return f'epoch {runner.epoch + 1} begins anew from the last checkpoint in {runner.work_dir}'
+
+
+def end_at_once(code: int) -> None:
+    """End this process and its workers, whatever they do."""
+    for child in multiprocessing.active_children():
+        child.kill()
+    os._exit(code)

@@ -1,0 +1,136 @@
+"""How long runs take: what their configs make of them, in proportion to what others took."""
+
+from collections.abc import Sequence
+from statistics import mean
+from typing import NamedTuple
+
+from mmengine.config import Config
+
+#: What an image costs in training, in those that a plain detector is trained on by its labels. With labels and a guide:
+#: 1.6 (LGD) to 2 (SSSD) in `benchmarks/results/bccd_guided.json`. Without labels: the student on the strong view and on
+#: one of half the size, and the teacher's forward pass, 1 + 1/4 + 1/3; so an iteration of SED, one to one, costs 2.6.
+GUIDED, UNLABELED = 1.9, 1.6
+#: The branch that only unlabelled images have.
+BRANCH = 'unsup_student'
+
+
+def iteration_cost(config: Config) -> float:
+    """What one training iteration of a config costs, in labelled images of a plain detector."""
+    loader = config.get('train_dataloader') or {}
+    batch = loader.get('batch_size') or 1
+    model = config.get('model') or {}
+    kind = str(model.get('type'))
+    labeled = GUIDED if kind.endswith('GuidedDetector') or model.get('guidance') is not None else 1.0
+    if not kind.endswith('SED') or not _names(loader.get('dataset'), BRANCH):
+        return batch * labeled
+    ratio = (loader.get('sampler') or {}).get('source_ratio') or [1, 1]
+    share = ratio[0] / sum(ratio)
+    return batch * (share * labeled + (1 - share) * UNLABELED)
+
+
+def _names(config, key: str) -> bool:
+    """Whether a part of a config has a key, however deep."""
+    if isinstance(config, dict):
+        return key in config or any(_names(value, key) for value in config.values())
+    return isinstance(config, (list, tuple)) and any(_names(value, key) for value in config)
+
+
+class Extent(NamedTuple):
+    """How long a config trains.
+
+    Attributes:
+        length: Iterations, or epochs.
+        by_epoch: Whether it is epochs.
+        val_interval: Iterations (epochs) from one evaluation to the next.
+    """
+
+    length: int
+    by_epoch: bool
+    val_interval: int
+
+    @classmethod
+    def of(cls, config: Config) -> 'Extent':
+        """The extent of a config, with MMEngine's defaults."""
+        train = config.get('train_cfg') or {}
+        by_epoch = not train.get('max_iters') and bool(train.get('max_epochs'))
+        length = train.get('max_iters') or train.get('max_epochs') or 0
+        return cls(length, by_epoch, train.get('val_interval') or (1 if by_epoch else 1000))
+
+    def evaluations(self, begin: int = 0) -> int:
+        """Evaluations after so many iterations (epochs); the end always has one."""
+        return max(0, -(-self.length // self.val_interval) - begin // self.val_interval)
+
+
+class Work(NamedTuple):
+    """A process of a study: the run that it belongs to, what it trains in any unit of cost, and its evaluations."""
+
+    name: str
+    cost: float
+    evaluations: int
+
+
+class Taken(NamedTuple):
+    """Seconds that a process took, or will have taken: to start, to train, and for one evaluation (None: unknown)."""
+
+    start: float | None
+    training: float
+    evaluation: float | None
+
+
+class Forecast:
+    """Seconds that processes will take, by what others took.
+
+    Training is in proportion to its cost: that of runs of the same name tells, else that of all. To start and to
+    evaluate takes as long for every run; where it was not measured yet, it counts nothing.
+    """
+
+    def __init__(self) -> None:
+        self._trainings: dict[str, list[tuple[float, float]]] = {}
+        self._starts: list[float] = []
+        self._evaluations: list[float] = []
+
+    @property
+    def evaluation(self) -> float | None:
+        """Seconds of an evaluation, if one was measured."""
+        return mean(self._evaluations) if self._evaluations else None
+
+    def learn(self, work: Work, taken: Taken) -> None:
+        """A process was measured."""
+        if work.cost > 0:
+            self._trainings.setdefault(work.name, []).append((work.cost, taken.training))
+        self._starts += [] if taken.start is None else [taken.start]
+        self._evaluations += [] if taken.evaluation is None else [taken.evaluation]
+
+    def seconds(self, work: Work) -> float | None:
+        """Seconds of a process to come; None where no training was measured yet."""
+        pairs = self._trainings.get(work.name) or sum(self._trainings.values(), [])
+        if not pairs:
+            return None
+        rate = sum(seconds for _, seconds in pairs) / sum(cost for cost, _ in pairs)
+        start = mean(self._starts) if self._starts else 0.0
+        return start + work.cost * rate + work.evaluations * (self.evaluation or 0.0)
+
+    def left(self, works: Sequence[Work], elapsed: float, left: float | None, taken: Taken | None) -> float | None:
+        """Seconds until all is done.
+
+        Args:
+            works: The process under way, then those to come.
+            elapsed: Seconds that the one under way has taken.
+            left: Seconds that it still takes, by its own account; None where it gives none.
+            taken: What it will have taken, by its own account; for want of finished runs of its name.
+
+        Returns:
+            Seconds, or None where nothing is known yet.
+        """
+        now, *later = works
+        known = self
+        if taken is not None and now.name not in self._trainings:
+            known = Forecast()
+            known._trainings, known._starts = dict(self._trainings), list(self._starts)
+            known._evaluations = list(self._evaluations)
+            known.learn(now, taken)
+        if left is None:
+            whole = known.seconds(now)
+            left = None if whole is None else max(0.0, whole - elapsed)
+        seconds = [left, *map(known.seconds, later)]
+        return None if None in seconds else sum(seconds)

@@ -1,0 +1,32 @@
+"""The data sets that a study asks for."""
+
+from pathlib import Path
+
+from sssd.errors import UserError
+from sssd.locks import directory_lock
+from sssd.studies.spec import StudySpec
+
+
+def make_data(spec: StudySpec) -> None:
+    """Make a study's data sets, one or several, if its specification names any.
+
+    Raises:
+        UserError: If one is of a kind that cannot be made here.
+    """
+    from sssd.datasets.recapture import recapture
+    from sssd.datasets.splits import make_splits
+    from sssd.datasets.toy import make_toy
+
+    makers = {'toy': (make_toy, 'root'), 'recapture': (recapture, 'out_dir'), 'splits': (make_splits, 'out_dir')}
+    data = spec.data or []
+    for settings in data if isinstance(data, (list, tuple)) else [data]:
+        settings = dict(settings)
+        kind = settings.pop('type', None)
+        if kind not in makers:
+            raise UserError(
+                f'the study {spec.name} asks for data of the type {kind!r}: those that can be made here are '
+                f'{", ".join(makers)}'
+            )
+        make, place = makers[kind]
+        with directory_lock(Path(settings[place]).parent):
+            make(**settings)

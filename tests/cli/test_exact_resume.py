@@ -1,0 +1,134 @@
+"""A training that is interrupted and gone on with ends bit by bit where one in one go does, whatever chance decides."""
+
+import os
+import signal
+
+import pytest
+import random_runs
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from sssd.cli import train
+
+
+class PowerCut(Exception):
+    """What ends a run in the middle."""
+
+
+@HOOKS.register_module(force=True)
+class Interrupt(Hook):
+    """Ends the run, or sends it a signal, in an iteration."""
+
+    def __init__(self, at, number=0):
+        self.at, self.number = at, number
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.at:
+            if not self.number:
+                raise PowerCut
+            os.kill(os.getpid(), self.number)
+
+
+def run(job, *words, cut=None, number=0):
+    """Train, cut in an iteration if wanted; the last checkpoint's weights and optimizer."""
+    config = job.config
+    if cut is not None:
+        config = job.config.with_name('cut.py')
+        hook = f"dict(type='Interrupt', at={cut}, number={int(number)})"
+        config.write_text(
+            job.config.read_text() + f"\ncustom_hooks = list(globals().get('custom_hooks', [])) + [{hook}]\n"
+        )
+    return train.main([str(config), '--work-dir', str(job.work_dir), *words])
+
+
+def weights(job, name='iter_6.pth'):
+    saved = torch.load(job.work_dir / name, weights_only=False)
+    return {**saved['state_dict'], 'seed': torch.tensor(saved['meta']['seed'])}, saved['optimizer']['state']
+
+
+def assert_equal(first, second):
+    assert first[0].keys() == second[0].keys()
+    different = [name for name, value in first[0].items() if not torch.equal(value, second[0][name])]
+    assert different == []
+    for number, state in first[1].items():
+        assert torch.equal(state['momentum_buffer'], second[1][number]['momentum_buffer'])
+
+
+@pytest.mark.parametrize(
+    'name, workers', [('sed', 0), ('sed', 2), ('sssd', 2), ('both', 0), ('faster_rcnn', 2), ('faster_rcnn_sed', 0)]
+)
+def test_a_resumed_run_ends_where_one_in_one_go_does(make_job, name, workers):
+    whole = make_job('whole', extra=random_runs.extra(name, workers))
+    assert run(whole) == 0
+    seed = int(weights(whole)[0]['seed'])
+    parts = make_job('parts', extra=random_runs.extra(name, workers, seed))
+    with pytest.raises(PowerCut):
+        run(parts, cut=3)
+    # A run without a seed in its config takes that of its checkpoint.
+    parts.config.write_text(
+        parts.config.read_text().replace(f'randomness = dict(seed={seed})', 'randomness = dict(seed=None)')
+    )
+    assert run(parts, '--resume') == 0
+    assert_equal(weights(whole), weights(parts))
+
+
+def test_the_number_of_workers_does_not_matter(make_job):
+    ends = []
+    for workers in (0, 2):
+        job = make_job(f'workers{workers}', extra=random_runs.extra('sed', workers, seed=5))
+        assert run(job) == 0
+        ends.append(weights(job))
+    assert_equal(*ends)
+
+
+def test_another_seed_ends_elsewhere(make_job):
+    """The comparison above can fail: chance does decide."""
+    ends = []
+    for seed in (5, 6):
+        job = make_job(f'seed{seed}', extra=random_runs.extra('sed', 0, seed))
+        assert run(job) == 0
+        ends.append(weights(job)[0])
+    assert any(not torch.equal(value, ends[1][name]) for name, value in ends[0].items())
+
+
+@pytest.mark.parametrize('number, status', [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_training_after_the_step_with_a_checkpoint(make_job, capsys, number, status):
+    job = make_job('stopped', extra=random_runs.extra('sed', 2, seed=5))
+    before = signal.getsignal(number)
+    with pytest.raises(SystemExit) as stop:
+        run(job, cut=2, number=number)
+    assert stop.value.code == status
+    assert signal.getsignal(number) is before
+    assert (job.work_dir / 'iter_3.pth').is_file() and not (job.work_dir / 'iter_4.pth').exists()
+    log = next(job.work_dir.glob('*/*.log')).read_text()
+    assert f'{number.name}: training stops; the state after iteration 3 is in iter_3.pth' in log
+    assert run(job, '--resume') == 0
+    whole = make_job('whole', extra=random_runs.extra('sed', 0, seed=5))
+    assert run(whole) == 0
+    assert_equal(weights(whole), weights(job))
+
+
+def test_a_changed_schedule_is_told_and_taken_by_an_option(make_job):
+    text = random_runs.extra('sssd', 0, seed=5)
+    schedule = "param_scheduler = [dict(type='MultiStepLR', milestones=[{}], gamma=0.1, by_epoch=False)]\n"
+    rates, logs = {}, {}
+    for name, words in (('old', []), ('new', ['--new-schedule'])):
+        job = make_job(name, extra=text + schedule.format(2))
+        with pytest.raises(PowerCut):
+            run(job, cut=4)
+        job.config.write_text(job.config.read_text().replace('milestones=[2]', 'milestones=[5]'))
+        assert run(job, '--resume', *words) == 0
+        logs[name] = sorted(job.work_dir.glob('*/*.log'))[-1].read_text()
+        rates[name] = torch.load(job.last_checkpoint, weights_only=False)['optimizer']['param_groups'][0]['lr']
+    assert 'milestones of scheduler 0: 2 -> 5' in logs['old'] and '--new-schedule' in logs['old']
+    assert "The config's schedule is taken (milestones of scheduler 0: 2 -> 5)" in logs['new']
+    assert rates == dict(old=pytest.approx(0.001), new=pytest.approx(0.001))
+    fresh = make_job('fresh', extra=text + schedule.format(9))
+    with pytest.raises(PowerCut):
+        run(fresh, cut=4)
+    fresh.config.write_text(fresh.config.read_text().replace('milestones=[9]', 'milestones=[3]'))
+    assert run(fresh, '--resume', '--new-schedule') == 0
+    assert torch.load(fresh.last_checkpoint, weights_only=False)['optimizer']['param_groups'][0]['lr'] == pytest.approx(
+        0.001
+    )
