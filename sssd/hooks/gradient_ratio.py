@@ -23,7 +23,7 @@ class GradientRatioHook(Hook):
             the neck, or without one the last part of the backbone.
 
     Raises:
-        UserError: If the interval is no whole number above 0.
+        UserError: If the interval is no whole number above 0 or, when training starts, the model has not all parts.
     """
 
     def __init__(self, interval: int | None = None, parts: Sequence[str] = ()) -> None:
@@ -39,8 +39,16 @@ class GradientRatioHook(Hook):
         if self.interval is None:
             self.interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 0)
         model = unwrap(runner.model)
-        if hasattr(model, 'measured_parts'):
-            model.measured_parts = self.parts
+        if not hasattr(model, 'measured_parts'):
+            return
+        known = {name.split('.')[-1] for name, _ in model.named_modules()}
+        for part in self.parts:
+            if part not in known:
+                raise UserError(
+                    f'GradientRatioHook: {type(model).__name__} has no part named {part}; name others in parts, or '
+                    'leave it out to measure at the neck.'
+                )
+        model.measured_parts = self.parts
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Have the model measure if this iteration is logged."""

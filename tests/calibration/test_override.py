@@ -109,3 +109,19 @@ def test_a_config_that_imports_its_parts_is_refused(tmp_path):
     base.write_text('from mmengine.config import read_base\nwith read_base():\n    pass\n')
     with pytest.raises(UserError, match='lazy.py is a config of the kind that imports its parts'):
         override_text(Config(dict()), dict(lambda_=1.0), str(base), tmp_path / 'out.py')
+
+
+def test_several_lambdas_wherever_their_schedules_are():
+    cfg = Config(
+        dict(
+            custom_hooks=[
+                dict(type='sssd.LambdaScheduleHook', lambda_s=4.0, burn_in=7),
+                dict(type='sssd.LambdaScheduleHook', lambda_=dict(type='Ramp', begin=9, after=2.0)),
+            ]
+        )
+    )
+    assert calibrated_hooks(cfg, dict(lambda_s=0.5, lambda_d=0.25, lambda_=30.0)) == [
+        dict(type='sssd.LambdaScheduleHook', lambda_s=0.5, burn_in=7),
+        dict(type='sssd.LambdaScheduleHook', lambda_=dict(type='Ramp', begin=9, after=30.0)),
+        dict(type='sssd.LambdaScheduleHook', lambda_d=0.25),
+    ]

@@ -104,6 +104,19 @@ def test_ranks_agree_after_the_step(case, ranks):
     assert largest_gap(ranks[0][case], ranks[1][case]) == 0
 
 
+@pytest.mark.parametrize('case, lacks', two_ranks.MEASURED)
+def test_gradient_ratios_are_those_of_the_whole_batch_and_leave_training_alone(case, lacks, ranks):
+    first, second = (found['measured', case, lacks] for found in ranks)
+    assert first[True]['rows'] == second[True]['rows'] and first[False]['rows'] == [{}, {}]
+    for found in (first, second):
+        assert largest_gap(found[False]['state'], found[True]['state']) == 0
+    names = {'scale_grad_ratio', 'distill_grad_ratio', 'guide_grad_ratio'}
+    assert all(set(row) == names and min(row.values()) > 0 for row in first[True]['rows'])
+    if lacks == 'nothing':
+        (alone, _), (row, _) = two_ranks.measured(case, lacks, 0, 1)[True]['rows'], first[True]['rows']
+        assert row == pytest.approx(alone, rel=1e-3)
+
+
 def test_ranks_draw_the_same_s_though_their_seeds_differ(ranks):
     first, second = (found['s'] for found in ranks)
     assert first['draws'] == second['draws'] and len(set(first['draws'])) == 3

@@ -196,6 +196,36 @@ def lacking(what, detector, kind, rank):
     return dict(missing=missing, state=trained(model))
 
 
+#: Detectors whose gradient ratios are measured on two ranks, and what the second of them lacks.
+MEASURED = [(case, lacks) for case in ('retinanet_guided', 'faster_rcnn_guided') for lacks in ('nothing', 'unlabelled')]
+
+
+def uncounted(case):
+    """The same with each rank's own counts in Eq. 5: a rank without unlabelled images takes no part in common ones."""
+    detector, options = CASES[case]
+    return tiny.build_sed(detector, **{**options, **losses(False)})
+
+
+def measured(case, lacks, rank, world_size):
+    """Gradient ratios of two steps with this rank's part of each batch, and the weights with them and without."""
+    found = {}
+    for measure in (False, True):
+        torch.manual_seed(0)
+        model = build(case) if lacks == 'nothing' else uncounted(case)
+        model.measure_gradients = measure
+        wrapper, rows = tiny.sgd(model, lr=0.01), []
+        runs = MMDistributedDataParallel(model, broadcast_buffers=False) if world_size > 1 else model
+        options = EVEN_BATCH if case.startswith('faster_rcnn') else BATCH
+        for seed in range(2):
+            batch = part_for(model, batch_for(model, **dict(options, seed=seed)), rank, world_size)
+            if lacks == 'unlabelled' and rank == 1:
+                batch = {key: dict(sup=branches['sup']) for key, branches in batch.items()}
+            logged = runs.train_step(batch, wrapper)
+            rows.append({name: float(value) for name, value in logged.items() if name.endswith('_grad_ratio')})
+        found[measure] = dict(rows=rows, state=trained(model))
+    return found
+
+
 def draws():
     """s over some iterations, where every rank has a seed of its own, as under ``diff_rank_seed``."""
     seed, found, hook = set_random_seed(None, diff_rank_seed=True), [], ScaleDrawHook(max_shift=3)
@@ -214,6 +244,7 @@ def main(rendezvous, rank, world_size, out):
     found = {case: step(case, rank, world_size) for case in CASES}
     found.update({('accumulated', case): step(case, rank, world_size, accumulate=2) for case in ACCUMULATED})
     found.update({case: lacking(*case, rank) for case in LACKING})
+    found.update({('measured', *case): measured(*case, rank, world_size) for case in MEASURED})
     floored = mean_over_ranks(torch.tensor([0.1 + rank, 0.1]), sync=True, floor=1)
     torch.save({**found, 's': draws(), 'sync_bn': synchronised_batch_norm(), 'floored': floored}, out)
     torch.distributed.destroy_process_group()

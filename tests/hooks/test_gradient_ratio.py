@@ -91,6 +91,11 @@ def test_parts_are_told_to_the_model(tmp_path):
     assert runner.model.measured_parts == ('backbone', 'neck') and whole.kept != nearest.kept
 
 
+def test_a_part_that_is_none_is_told_when_training_starts(tmp_path):
+    with pytest.raises(UserError, match='GradientRatioHook: SED has no part named trunk'):
+        train(tmp_path, [GradientRatioHook(interval=1, parts=['backbone', 'trunk'])], 1)
+
+
 def test_nothing_is_measured_where_nothing_is_logged(tmp_path):
     outputs, _ = train(tmp_path, [GradientRatioHook()], 2)
     assert outputs.kept == [{}, {}]
