@@ -43,7 +43,8 @@ model.update(
             loss_bbox=dict(type='L1Loss'))),
     train_cfg=dict(
         rpn=dict(
-            assigner=assigner, sampler=dict(sampler, add_gt_as_proposals=False), allowed_border=-1, pos_weight=-1, debug=False),
+            assigner=assigner, sampler=dict(sampler, add_gt_as_proposals=False), allowed_border=-1, pos_weight=-1,
+            debug=False),
         rpn_proposal=proposals,
         rcnn=dict(assigner=assigner, sampler=sampler, pos_weight=-1, debug=False)),
     test_cfg=dict(rpn=proposals, rcnn=dict(score_thr=0.0, nms=dict(type='nms', iou_threshold=0.5), max_per_img=10)))
