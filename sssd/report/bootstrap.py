@@ -15,7 +15,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from sssd.errors import UserError
+from sssd.errors import UserError, shorten
 
 IOUS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -48,6 +48,9 @@ class Truth:
     Args:
         ann_file: Its COCO file.
         classes: Names of the classes that count; None takes all categories of the file.
+
+    Raises:
+        UserError: If the file has none of the classes.
     """
 
     def __init__(self, ann_file: str, classes: Sequence[str] | None = None) -> None:
@@ -56,6 +59,8 @@ class Truth:
         self.ann_file = ann_file
         self.categories = sorted(self.coco.getCatIds(catNms=list(classes or [])))
         self.images = sorted(self.coco.getImgIds())
+        if not self.categories:
+            raise UserError(f'{ann_file} has none of the classes {shorten(list(classes or []))}: name another file.')
 
     def match(self, detections: list[dict]) -> list[ClassMatches]:
         """Match detections to the objects, as COCO does for AP (all areas, 100 detections an image).

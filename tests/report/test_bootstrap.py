@@ -160,6 +160,11 @@ def test_detections_of_other_images(tmp_path, rng):
         truth.match([dict(image_id=4, category_id=2, bbox=[0, 0, 5, 5], score=0.5)])
 
 
+def test_a_file_of_other_classes(tmp_path, rng):
+    with pytest.raises(UserError, match=r"truth\.json has none of the classes 'cat'"):
+        Truth(write(tmp_path / 'truth.json', make_truth(rng)), ['cat'])
+
+
 def test_the_same_seed_draws_the_same_images_and_none_is_refused():
     assert np.array_equal(draw(9, 5, seed=1), draw(9, 5, seed=1))
     assert not np.array_equal(draw(9, 5, seed=1), draw(9, 5, seed=2))
