@@ -49,14 +49,13 @@ def tested_table(entries: Sequence[dict], names: Mapping[str, str] | None = None
 
 def _deployed(entry: dict) -> Sequence[str]:
     """The teacher, or what stands under student."""
-    return ('teacher',) if 'teacher' in entry['trials'][TEST] else ('student',)
+    return ('teacher',) if 'teacher' in entry['trials'][TEST]['models'] else ('student',)
 
 
 def _tested(entry: dict, name: str, role: str, which: str) -> float | None:
     """A metric of the test part."""
-    models = entry['trials'][TEST]
-    of_checkpoint = {whose: found[which] for whose, found in models.items() if isinstance(found, dict)}
-    return metric({'metrics': of_checkpoint}, name, role)
+    models = entry['trials'][TEST]['models']
+    return metric({'metrics': {whose: found[which] for whose, found in models.items()}}, name, role)
 
 
 def gains_table(summary: Mapping, names: Mapping[str, str] | None = None) -> Grid:

@@ -18,9 +18,9 @@ from mmengine.registry import init_default_scope
 
 from sssd.detectors.sed import shrink
 from sssd.errors import UserError
-from sssd.hardware.recipe import in_iterations
 from sssd.places import brought, read_config
 from sssd.registry import MODELS
+from sssd.studies.lengths import longer
 from sssd.studies.spec import RunSpec, StudySpec, load_config, load_spec, quiet
 from sssd.studies.trial import Trial
 
@@ -119,16 +119,7 @@ class Budget:
 
 def stretched(config: Config, iters: int) -> dict:
     """Options that train a config for so many iterations: its schedule in proportion, one evaluation at the end."""
-    longer = iters / config.train_cfg.max_iters
-    options = in_iterations(config, longer)
-    # A warm-up of one iteration would never end: MMEngine's counts the steps between its first and its last.
-    options.update(
-        {
-            key: max(value, 2)
-            for key, value in options.items()
-            if key.startswith('param_scheduler') and key.endswith('.end')
-        }
-    )
+    options = longer(config, iters / config.train_cfg.max_iters)
     return {**options, 'train_cfg.max_iters': iters, 'train_cfg.val_interval': iters}
 
 
@@ -165,7 +156,7 @@ def load_table(name: str, data: str = 'toy', budget: Budget | None = None) -> Ta
             runs[run] = budget.of_run(_run_of(known['folder'], study, run), config)
     data = Path(data).stem
     start = study.start and budget.of_start(study.start)
-    spec = replace(study, name=f'ablation_{name}_{data}{"_quick" * budget.quick}', runs=runs, start=start)
+    spec = replace(study, name=f'ablation_{name}_{data}{"_quick" * budget.quick}', runs=runs, start=start, test=None)
     trials = _trials(table.get('sizes') or {})
     for run in runs.values():
         for trial in trials:

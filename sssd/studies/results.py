@@ -58,6 +58,10 @@ class ResultsFile:
                     {**{name: content[name] for name in content if name != 'runs'}, key: value, 'runs': content['runs']}
                 )
 
+    def described(self, key: str):
+        """What is said of the study itself under this key; None if nothing."""
+        return self._read().get(key)
+
     def _read(self) -> dict:
         if self.path.is_dir():
             raise UserError(f'the results file {self.path} is a folder: name a file in it')

@@ -11,11 +11,15 @@
         sed=dict(config='configs/.../sed.py',
                  cfg_options={'model.semi_train_cfg.burn_in': 0}),
         all=dict(config='configs/.../all.py', from_start=False))
+    test = dict(ann_file='data/toy/test.json', img_prefix='data/toy/images/test/')  # optional
     quick = {'train_cfg.max_iters': 4}                 # optional, for --quick
 
 ``{seed}`` in a value of ``cfg_options`` stands for the seed of the run, and so it does in ``env``, the variables of the
 environment that the run's config reads (``env={'FOLD': '{seed}'}``). A run may have a ``quick`` of its own, over the
 study's. A study without the runs ``few`` and ``all`` has no table of the headroom.
+
+``iterations_times`` of a run trains it so many times as long, its schedule in proportion. ``test`` names the part of
+the data that every run but the start is tested on once it is trained (:mod:`sssd.studies.final_test`).
 """
 
 import hashlib
@@ -31,9 +35,11 @@ from mmengine.config import Config
 
 from sssd.errors import UserError
 from sssd.places import read_config
+from sssd.studies.lengths import kept, longer
 
-SPEC_KEYS = {'name', 'seeds', 'data', 'start', 'runs', 'quick', 'compare'}
-RUN_KEYS = {'config', 'cfg_options', 'env', 'from_start', 'quick'}
+SPEC_KEYS = {'name', 'seeds', 'data', 'start', 'runs', 'quick', 'compare', 'test'}
+RUN_KEYS = {'config', 'cfg_options', 'env', 'from_start', 'quick', 'iterations_times'}
+TEST_KEYS = {'ann_file', 'img_prefix', 'resamples', 'seed'}
 #: The name under which the shared start of a seed is stored.
 START = 'start'
 
@@ -68,7 +74,7 @@ class RunSpec:
 
 @dataclass
 class StudySpec:
-    """A study: its runs, seeds, data and shared start."""
+    """A study: its runs, seeds, data, shared start and test part."""
 
     name: str
     runs: dict[str, RunSpec]
@@ -76,6 +82,7 @@ class StudySpec:
     start: RunSpec | None = None
     data: dict | list[dict] | None = None
     compare: dict[str, str] = field(default_factory=dict)
+    test: dict[str, Any] | None = None
 
     def select(self, names: Sequence[str] | None) -> list[RunSpec]:
         """The runs of these names (None: all), in the study's order."""
@@ -102,33 +109,44 @@ def load_spec(path: str, cfg_options: dict | None = None, quick: bool = False) -
         raise UserError(f'{path} names no runs: fill its dict `runs`')
     if START in spec['runs']:
         raise UserError(f'{path} calls a run {START!r}, the name of the shared start: rename that run')
+    if spec.get('test'):
+        _check_keys(f'{path}, test,', spec['test'], TEST_KEYS, 'ann_file', 'img_prefix')
     short = dict(spec.get('quick') or {}) if quick else None
     name = spec['name'] + ('_quick' if quick else '')
+    seeds = [int(seed) for seed in spec.get('seeds') or [0]]
     start = spec.get('start')
+    runs = {key: _run_spec(path, key, run, short, cfg_options, seeds[0]) for key, run in spec['runs'].items()}
+    if spec.get('test'):
+        for run in runs.values():
+            run.cfg_options.update(kept(load_config(run, seeds[0])))
     return StudySpec(
         name=name,
-        runs={key: _run_spec(path, key, run, short, cfg_options) for key, run in spec['runs'].items()},
-        seeds=[int(seed) for seed in spec.get('seeds') or [0]],
-        start=_run_spec(path, START, start, short, cfg_options) if start else None,
+        runs=runs,
+        seeds=seeds,
+        start=_run_spec(path, START, start, short, cfg_options, seeds[0]) if start else None,
         data=spec.get('data'),
         compare=spec.get('compare') or {},
+        test=spec.get('test'),
     )
 
 
-def _run_spec(path: str, name: str, run: dict, short: dict | None, given: dict | None) -> RunSpec:
-    """A run with its options, then the quick ones if asked for, then those given by hand."""
+def _run_spec(path: str, name: str, run: dict, short: dict | None, given: dict | None, seed: int) -> RunSpec:
+    """A run with its options, then the quick ones if asked for, then those given by hand, then its length."""
     _check_keys(f'{path}, run {name!r},', run, RUN_KEYS, 'config')
     options = dict(run.get('cfg_options') or {})
     if short is not None:
         options.update({**short, **(run.get('quick') or {})})
     options.update(given or {})
-    return RunSpec(
+    found = RunSpec(
         name=name,
         config=run['config'],
         cfg_options=options,
         from_start=run.get('from_start', True),
         env=dict(run.get('env') or {}),
     )
+    if 'iterations_times' in run:
+        options.update(longer(load_config(found, seed), run['iterations_times']))
+    return found
 
 
 def _check_keys(where: str, given: dict, known: set, *needed: str) -> None:

@@ -1,13 +1,22 @@
 """Testing a trained run at other image sizes, and with the ensemble of several (SED, Table 7)."""
 
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 from mmengine.config import Config
 
 from sssd.errors import UserError
 from sssd.report.scalars import METRICS
+from sssd.studies.child import Child
+from sssd.studies.spec import load_config
 
+TEST_COMMAND = (sys.executable, '-m', 'sssd', 'test')
+#: :func:`run_test` with its command: metrics by what is tested, its config, checkpoint, work directory and flags.
+Tester = Callable[..., dict[str, Any]]
 #: What mmdet's model for an ensemble asks of every view.
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
 
@@ -24,6 +33,26 @@ class Trial:
 
     name: str
     parts: tuple[float, ...]
+    #: How many processes it takes.
+    processes: ClassVar[int] = 1
+
+    def is_in(self, entry: Mapping) -> bool:
+        """Whether an entry of a results file has this test."""
+        return self.name in entry.get('trials', {})
+
+    def run(self, job, test: Tester) -> dict[str, Any]:
+        """Test a finished job.
+
+        Args:
+            job: The :class:`~sssd.studies.job.Job`.
+            test: Tests one checkpoint.
+
+        Returns:
+            Its metrics in percent, named as those of an evaluation in training.
+        """
+        config, flags = self.config_of(load_config(job.run, job.seed)), ['--tta'] * (len(self.parts) > 1)
+        place = job.work_dir / 'trials' / self.name
+        return test(f'{self.name} of {job.title}', config, job.last_checkpoint(), place, flags)
 
     def config_of(self, config: Config) -> Config:
         """A run's config with this test: its test pipeline at another size, or a ``tta_pipeline`` over several.
@@ -54,6 +83,47 @@ class Trial:
         )
         config.tta_pipeline = [*pipeline[:place], dict(type='TestTimeAug', transforms=steps)]
         return config
+
+
+def run_test(
+    name: str,
+    config: Config,
+    checkpoint: Path,
+    work_dir: Path,
+    flags: Sequence[str] = (),
+    *,
+    command: Sequence[str] = TEST_COMMAND,
+    tick: Callable[[], None] = lambda: None,
+) -> dict[str, Any]:
+    """Test a checkpoint in a process of its own.
+
+    Args:
+        name: What is tested, for messages.
+        config: The full config of the test.
+        checkpoint: The checkpoint.
+        work_dir: Where the config, the log and the metrics go; made if missing.
+        flags: More arguments.
+        command: The words before the arguments.
+        tick: Called about once a second while it runs.
+
+    Returns:
+        Its metrics in percent, named as those of an evaluation in training.
+
+    Raises:
+        UserError: If the process fails, or leaves no metrics.
+    """
+    work_dir.mkdir(parents=True, exist_ok=True)
+    path, log = work_dir / 'config.py', work_dir / 'trial.log'
+    config.dump(path)
+    before = set(work_dir.glob('*/*.json'))
+    with Child([*command, str(path), str(checkpoint), '--work-dir', str(work_dir), *flags], log, {}) as child:
+        while child.running():
+            tick()
+    child.check(f'the test {name}')
+    fresh = set(work_dir.glob('*/*.json')) - before
+    if len(fresh) != 1:
+        raise UserError(f'the test {name} left no metrics in {work_dir}: see the end of {log}')
+    return metrics_of(json.loads(fresh.pop().read_text()))
 
 
 def metrics_of(logged: dict[str, Any]) -> dict[str, float | None]:
