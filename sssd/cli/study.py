@@ -11,7 +11,7 @@ from rich.console import Console
 
 from sssd.cli._config import CfgOptions
 from sssd.errors import UserError
-from sssd.report.tables import study_tables
+from sssd.report.final_tables import TEST, tables_of
 from sssd.studies.results import RESULTS, ResultsFile
 from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import StudySpec, load_spec
@@ -130,7 +130,7 @@ def show(
             f'{results.path} holds no results yet: run the study first, or name another file with --results '
             '(those of this repository are in benchmarks/results/)'
         )
-    for table in study_tables(entries, spec.name, spec.compare, names):
+    for table in tables_of(entries, spec.name, spec.compare, names, results.described(TEST)):
         if markdown:
             print(table.to_markdown())
         else:

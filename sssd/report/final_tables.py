@@ -3,11 +3,33 @@
 from collections.abc import Mapping, Sequence
 
 from sssd.report.scalars import ROLES
-from sssd.report.tables import DASH, Grid, metric, spread
+from sssd.report.tables import DASH, Grid, metric, result_table, spread, study_tables
 
 #: Under which name an entry of a results file has its test, and the file its comparison.
 TEST = 'test'
 COLUMNS = tuple((role, which) for role in reversed(ROLES) for which in ('last', 'best'))
+
+
+def tables_of(
+    entries: Sequence[dict],
+    title: str = '',
+    compare: dict[str, str] | None = None,
+    names: Mapping[str, str] | None = None,
+    summary: Mapping | None = None,
+) -> list[Grid]:
+    """All tables of a study; once its runs are tested, gains and shares are those of the test part alone.
+
+    Args:
+        entries: Entries of a results file.
+        title: The study's name.
+        compare: The names of the runs ``few`` and ``all``, for a study without a test part.
+        names: Other names for some runs.
+        summary: What the results file says of the test part.
+    """
+    final = final_tables(entries, summary, names)
+    if not final:
+        return study_tables(entries, title, compare, names)
+    return [result_table(entries, f'{title}: the last validation', names), *final]
 
 
 def final_tables(

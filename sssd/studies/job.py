@@ -81,11 +81,11 @@ class Job:
 
     def untested(self, entry: dict) -> list[Trial]:
         """The trials that an entry of this job lacks."""
-        return [trial for trial in self.trials if trial.name not in entry.get('trials', {})]
+        return [trial for trial in self.trials if not trial.is_in(entry)]
 
     def works(self, entry: dict | None = None) -> list[Work]:
         """The processes to come: the training, if no entry is given that has it, and the trials that are missing."""
-        trials = [Work(self.run.name, 0.0, 1) for _ in self.untested(entry or {})]
+        trials = [Work(self.run.name, 0.0, 1) for trial in self.untested(entry or {}) for _ in range(trial.processes)]
         if entry is not None or (self._is_own() and self.is_finished()):
             return trials
         begin = (self.resume_point() or (0, None))[0] if self._is_own() else 0

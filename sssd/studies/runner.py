@@ -1,6 +1,5 @@
 """Running a study: from its specification to jobs, from each job to processes and to its entry in the results."""
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,16 +9,17 @@ from sssd.errors import UserError
 from sssd.studies.child import Child
 from sssd.studies.cost import Taken
 from sssd.studies.datasets import make_data
+from sssd.studies.final_test import FinalTest
 from sssd.studies.follow import Follower, Status
+from sssd.studies.intervals import summarise
 from sssd.studies.job import Job, make_job
 from sssd.studies.locks import directory_lock
 from sssd.studies.results import ResultsFile
 from sssd.studies.spec import START, StudySpec, load_config
-from sssd.studies.trial import Trial, metrics_of
+from sssd.studies.trial import TEST_COMMAND, Trial, run_test
 from sssd.studies.watch import Reporter
 
 TRAIN_COMMAND = (sys.executable, '-m', 'sssd', 'train')
-TEST_COMMAND = (sys.executable, '-m', 'sssd', 'test')
 
 
 class StudyRunner:
@@ -29,7 +29,7 @@ class StudyRunner:
         spec: The study.
         results: Its results file.
         work_dir: The directory under which the runs have theirs.
-        trials: How every run but the start is tested when it is trained.
+        trials: How every run but the start is tested when it is trained, beside the study's own test part.
         train_command: The words before the training arguments.
         test_command: The words before the arguments of a trial.
         reporter: Shows the progress.
@@ -49,7 +49,8 @@ class StudyRunner:
         self.spec = spec
         self.results = results
         self.work_dir = Path(work_dir)
-        self.trials = list(trials)
+        self.final = FinalTest(**spec.test) if spec.test else None
+        self.trials = [*trials, *([self.final] if self.final else [])]
         self.train_command = list(train_command)
         self.test_command = list(test_command)
         self.reporter = reporter or Reporter()
@@ -69,16 +70,17 @@ class StudyRunner:
         """
         jobs = self.all_jobs(self.spec.seeds if seeds is None else seeds, runs)
         pending = self._pending(jobs)
-        if not pending:
-            return []
-        make_data(self.spec)
-        self._plan(jobs, pending)
+        if pending:
+            make_data(self.spec)
+            self._check(pending)
+            self._plan(jobs, pending)
         try:
             for job in pending:
                 with directory_lock(job.work_dir.with_name(f'.{job.run.name}.lock')):
                     self._run_job(job)
         finally:
             self.reporter.close()
+        self._summarise()
         return pending
 
     # From the specification to jobs.
@@ -180,30 +182,40 @@ class StudyRunner:
         self.reporter.process_ended(follower.look().taken)
 
     def _test(self, job: Job, trial: Trial) -> dict:
-        """Test it in a process of its own.
+        """Test it, each checkpoint in a process of its own.
 
         Returns:
-            Its metrics in percent, named as those of an evaluation in training.
+            What the trial makes of the metrics.
 
         Raises:
             UserError: If the process fails, or leaves no metrics.
         """
         self.reporter.say(f'  test {trial.name}')
-        work_dir = job.work_dir / 'trials' / trial.name
-        work_dir.mkdir(parents=True, exist_ok=True)
-        config, log = work_dir / 'config.py', work_dir / 'trial.log'
-        trial.config_of(load_config(job.run, job.seed)).dump(config)
-        before = set(work_dir.glob('*/*.json'))
-        words = [*self.test_command, str(config), str(job.last_checkpoint()), '--work-dir', str(work_dir)]
-        with Child([*words, *['--tta'] * (len(trial.parts) > 1)], log, {}) as child:
-            while child.running():
-                self.reporter.tick(Status(f'test {trial.name}'))
-        child.check(f'the test {trial.name} of {job.title}')
-        fresh = set(work_dir.glob('*/*.json')) - before
-        if len(fresh) != 1:
-            raise UserError(f'the test {trial.name} of {job.title} left no metrics in {work_dir}: see the end of {log}')
-        self.reporter.process_ended()
-        return metrics_of(json.loads(fresh.pop().read_text()))
+
+        def test(name: str, *args) -> dict:
+            """Test one checkpoint."""
+            status = Status(f'test {name}')
+            found = run_test(name, *args, command=self.test_command, tick=lambda: self.reporter.tick(status))
+            self.reporter.process_ended()
+            return found
+
+        return trial.run(job, test)
+
+    # From entries to what they say together.
+
+    def _check(self, jobs: Sequence[Job]) -> None:
+        """Refuse, before anything is trained, jobs that train or validate with images of the test part."""
+        for job in jobs if self.final else ():
+            self.final.check(load_config(job.run, job.seed))
+
+    def _summarise(self) -> None:
+        """Compute the intervals of the test part over all that was tested, whatever was asked for now."""
+        if self.final is None:
+            return
+        seeds = sorted({entry['seed'] for entry in self.results.entries()})
+        refused = summarise(self.final, self.all_jobs(seeds), self.results, self.spec.compare)
+        if refused:
+            self.reporter.say(refused)
 
 
 def entry_of(job: Job) -> dict:

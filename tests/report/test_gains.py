@@ -7,8 +7,9 @@ import pytest
 from rich.console import Console
 
 from sssd.report.bootstrap import Estimate
-from sssd.report.final_tables import final_tables
+from sssd.report.final_tables import final_tables, tables_of
 from sssd.report.gains import gains, refusal
+from sssd.report.tables import study_tables
 
 #: What the images of a draw do to every AP, in 41 draws.
 COMMON = np.linspace(-4, 4, 41)
@@ -147,3 +148,22 @@ def test_a_refused_share_is_told_once_for_the_models_that_it_holds_for():
 def test_files_without_a_test_have_no_such_table():
     assert final_tables([{'run': 'few', 'seed': 0, 'trials': {'480': {'AP': 3.0}}}], None) == []
     assert final_tables([{'run': 'few', 'seed': 0}]) == []
+
+
+@pytest.mark.parametrize('name', ['sizes_toy', 'bccd_retinanet_5p', 'bccd_guided', 'ablation_table10_toy'])
+def test_a_results_file_without_tests_prints_as_before(name, repo_root):
+    entries = json.loads((repo_root / f'benchmarks/results/{name}.json').read_text())['runs']
+    found = [grid.to_markdown() for grid in tables_of(entries, name)]
+    assert found == [grid.to_markdown() for grid in study_tables(entries, name)] and len(found) > 0
+
+
+def test_a_tested_study_tells_no_share_of_its_validation():
+    entries = [entry(run, 0, ap) for run, ap in (('few', 20.0), ('sed', 22.0), ('all', 30.0))]
+    for one in entries:
+        one['metrics'] = {'teacher': {'AP': 50.0, 'AP50': 60.0, 'iter': 3}}
+    tables = tables_of(entries, 'name', summary=summary(study()))
+    assert [grid.title for grid in tables] == [
+        'name: the last validation',
+        'On the test part',
+        'Gain over few labels and share of the headroom, on the test part',
+    ]

@@ -28,8 +28,8 @@ for thing in json.loads(Path(evaluator['ann_file']).read_text())['annotations']:
         one = dict(image_id=thing['image_id'], category_id=thing['category_id'], bbox=thing['bbox'], score=score)
         detections.append(one)
 Path(evaluator['outfile_prefix'] + '.bbox.json').write_text(json.dumps(detections))
-place = args.work_dir / 'start'
-place.mkdir(exist_ok=True)
+place = args.work_dir / f'start{len(list(args.work_dir.glob("start*")))}'
+place.mkdir()
 (place / 'start.json').write_text(json.dumps({'coco/bbox_mAP': round(share, 3), 'coco/bbox_mAP_s': -1.0}))
 with open('tests.txt', 'a') as handle:
     handle.write(f'{args.checkpoint} {role} {dataset["ann_file"]} {dataset["data_prefix"]["img"]}\n')
