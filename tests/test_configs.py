@@ -39,21 +39,29 @@ MODEL_FILES = [name for name in FILES if is_training(name)]
 PAPER = [name for name in MODEL_FILES if name.startswith('sed/')]
 #: Those whose detector has settings of its own; tests/configs/test_other_detectors.py holds them.
 OWN_SETTINGS = [name for name in PAPER if any(kind in name for kind in ('detr_', '_c4_', '_dc5_'))]
+#: mmdet's own methods with pseudo-labels; tests/configs/test_pseudo_labels.py holds them.
+PSEUDO = ('_mmdet_semi.py', '_softteacher.py')
 SEMI = [
     name
     for name in MODEL_FILES
     if name in PAPER
     or name.startswith('ablations/')
     or '_sed' in name
-    or name.endswith(('_supervised.py', '_all.py', '_start.py', '_strong.py', '_jitter.py'))
+    or name.endswith(('_supervised.py', '_all.py', '_start.py', '_strong.py', '_jitter.py', *PSEUDO))
 ]
 SMALL = [name for name in MODEL_FILES if name not in SEMI and not name.startswith('sssd/')]
 PLAIN = [name for name in SMALL if name.endswith('_baseline.py')]
 LABELENC = [name for name in SMALL if '_labelenc' in name]
 GUIDED = [name for name in SMALL if name not in PLAIN + LABELENC]
-QUICK = [name for name in SEMI if name.startswith('quickstart/')]
+QUICK = [name for name in SEMI if name.startswith('quickstart/') and not name.endswith(PSEUDO)]
 #: What a model of a type is made of; others are plain detectors.
-PARTS = {'sssd.SED': ('student', 'teacher'), 'sssd.GuidedDetector': ('detector', 'guidance')}
+PAIR = ('student', 'teacher')
+PARTS = {
+    'sssd.SED': PAIR,
+    'SemiBaseDetector': PAIR,
+    'SoftTeacher': PAIR,
+    'sssd.GuidedDetector': ('detector', 'guidance'),
+}
 #: Small guided runs: lambda at the start, before the milestone and after it.
 LAMBDAS = {'_lgd.py': (0, 1, 1), '_sssd.py': (0, 75, 75), '_sssd_stepwise.py': (0, 75, 100)}
 

@@ -1,0 +1,14 @@
+# mmdet's SemiBaseDetector in SED's place: what SED is compared with. Nothing was measured with it yet.
+_base_ = ['./retinanet_sed.py', '../_base_/pseudo_labels.py']
+model = dict(
+    _delete_=True,
+    type='SemiBaseDetector',
+    detector=_base_.model.detector,
+    data_preprocessor=_base_.model.data_preprocessor,
+    semi_train_cfg=_base_.semi_train_cfg,
+    semi_test_cfg=dict(predict_on='teacher'))
+custom_hooks = _base_.short_mean_teacher
+few, others = _base_.train_dataloader.dataset.datasets
+others.pipeline[-1].unsup_teacher[-1] = _base_.pseudo_pack
+others.pipeline[-1].unsup_student[-1] = _base_.pseudo_pack
+train_dataloader = dict(dataset=dict(datasets=[few, others]))
