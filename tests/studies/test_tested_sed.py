@@ -12,11 +12,12 @@ from sssd.studies.spec import load_spec
 
 SPEC = """
 name = 'real'
-options = {
+given = {
     'train_cfg.max_iters': 2, 'train_cfg.val_interval': 1, 'model.detector.test_cfg.score_thr': 0.0,
     'train_dataloader.batch_size': 4, 'train_dataloader.sampler.batch_size': 4}
-runs = dict(sed=dict(config='configs/quickstart/retinanet_sed.py', cfg_options=options))
+runs = dict(sed=dict(config='configs/quickstart/retinanet_sed.py', cfg_options=given))
 test = dict(ann_file='data/other/val.json', img_prefix='data/other/images/val/', resamples=20)
+del given
 """
 
 
@@ -25,7 +26,7 @@ def test_student_and_teacher_of_a_real_run_at_both_checkpoints(tmp_path, monkeyp
     monkeypatch.chdir(tmp_path)
     make_toy('data/toy', 8, 2, 4, progress=False)
     make_toy('data/other', 1, 3, 1, seed=1, progress=False)
-    Path('spec.py').write_text(SPEC.replace('options = {', 'given = {').replace('=options', '=given') + 'del given\n')
+    Path('spec.py').write_text(SPEC)
     spec, results = load_spec('spec.py'), ResultsFile('results.json', 'real')
     StudyRunner(spec, results, Path('work')).run()
     (entry,) = results.entries()
