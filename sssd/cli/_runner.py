@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 
 from sssd.checks.checkpoint import CheckpointGuard
 from sssd.checks.data import check_data
+from sssd.cli._building import unknown_names_explained
 from sssd.cli._progress import ProgressHook
 from sssd.cli._quiet import Screen
 from sssd.errors import LocalError, UserError
@@ -99,9 +100,9 @@ def report_data(cfg: Config, parts: Sequence[str]) -> None:
 
 @contextmanager
 def missing_files_explained(config: str):
-    """Turn a missing file that a config names, a broken image, or a full disk into a :class:`UserError`."""
+    """Turn a missing file or an unknown name in a config, a broken image, or a full disk into a :class:`UserError`."""
     try:
-        with broken_images_explained(), full_disks_explained():
+        with broken_images_explained(), full_disks_explained(), unknown_names_explained(config):
             yield
     except FileNotFoundError as error:
         named = re.findall(r"No such file or directory: '(.+)'", str(error))

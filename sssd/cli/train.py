@@ -12,6 +12,7 @@ from sssd.checkpoints.loading import trusting
 from sssd.checkpoints.schedules import ScheduleHook
 from sssd.checkpoints.validation import DueValidationHook
 from sssd.checks.checkpoint import refuse_weights_of_nothing
+from sssd.checks.config import check_training
 from sssd.checks.weights import require_weights
 from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
@@ -106,6 +107,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     cfg = load_config(args)
     refuse_lossy_checkpointing(cfg, args.config)
+    check_training(cfg, args.config)
     if args.amp or args.amp_dtype:
         use_amp(cfg, args.amp_dtype)
     if args.auto_scale_lr:
