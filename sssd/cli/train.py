@@ -2,9 +2,11 @@
 
 import argparse
 from collections.abc import Sequence
+from contextlib import contextmanager
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import get_world_size
 
 from sssd.checkpoints.exact import keep_seed, make_exact
 from sssd.checkpoints.files import checkpoint_place, newest_checkpoint
@@ -18,9 +20,10 @@ from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
 from sssd.cli._parser import parse
 from sssd.cli._quiet import Screen, quiet
-from sssd.cli._runner import build_runner, missing_files_explained, report_data, say_once
-from sssd.errors import UserError
+from sssd.cli._runner import broken_images_explained, build_runner, missing_files_explained, report_data, say_once
+from sssd.errors import LocalError, UserError
 from sssd.hooks import StopOnSignalHook
+from sssd.hooks.stop_on_signal import save_now
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -71,6 +74,16 @@ def refuse_lossy_checkpointing(cfg: Config, config: str) -> None:
         )
 
 
+def replace_broken(node, number: int) -> None:
+    """Have all that loads images in a part of a config replace up to ``number`` broken ones, in place."""
+    if isinstance(node, dict):
+        if str(node.get('type')) in ('LoadImageFromFile', 'mmcv.LoadImageFromFile', 'sssd.LoadImage'):
+            node.update(type='sssd.LoadImage', replace=number)
+        node = list(node.values())
+    for item in node if isinstance(node, (list, tuple)) else ():
+        replace_broken(item, number)
+
+
 def set_start(cfg: Config, resume: str | None) -> str | None:
     """Set where the training starts; returns the checkpoint that is going to be loaded, if any.
 
@@ -99,7 +112,31 @@ def train(cfg: Config, checkpoint: str | None, screen: Screen | None, new_schedu
     for hook in (ScheduleHook(new_schedule), DueValidationHook(), StopOnSignalHook()):
         runner.register_hook(hook)
     refuse_weights_of_nothing(runner.model)
-    runner.train()
+    with saved_at_a_broken_image(runner):
+        runner.train()
+
+
+@contextmanager
+def saved_at_a_broken_image(runner):
+    """Save what is trained where an image cannot be decoded, and say so; several processes have their last checkpoint.
+
+    Raises:
+        LocalError: Naming the image, and the checkpoint.
+    """
+    try:
+        with broken_images_explained():
+            yield
+    except LocalError as error:
+        done = getattr(runner._train_loop, 'iter', 0)
+        if not str(error).startswith(('image ', 'an image ')) or not done or get_world_size() > 1:
+            raise
+        name = save_now(runner, done)
+        if name is None:
+            raise
+        raise LocalError(
+            f'{str(error).rstrip(".")}; the state after iteration {done} is in {name}: go on with --resume, or have '
+            'such files replaced with --replace-broken N.'
+        ) from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -108,6 +145,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     cfg = load_config(args)
     refuse_lossy_checkpointing(cfg, args.config)
     check_training(cfg, args.config)
+    if args.replace_broken:
+        replace_broken(cfg.train_dataloader, args.replace_broken)
     if args.amp or args.amp_dtype:
         use_amp(cfg, args.amp_dtype)
     if args.auto_scale_lr:

@@ -68,13 +68,13 @@ class StopOnSignalHook(Hook):
         """End after this step if all processes know of the signal."""
         number = self.signal if get_world_size() == 1 else self._agree(runner)
         if number:
-            self._end(runner, number, save=True)
+            self._end(runner, number)
 
     def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Leave a validation in a single process; what it would have told is told on resume."""
         training = getattr(runner, '_train_loop', None)
         if self.signal and get_world_size() == 1 and hasattr(training, 'iter') and training.iter > 0:
-            self._end(runner, self.signal, save=True, validating=True)
+            self._end(runner, self.signal, validating=True)
 
     def _agree(self, runner) -> int:
         """The largest signal that any process had before the last step; asked for without waiting for the device."""
@@ -88,31 +88,27 @@ class StopOnSignalHook(Hook):
         self.pending = None if number else (dist.all_reduce(flag, op=dist.ReduceOp.MAX, async_op=True), flag)
         return number
 
-    def _end(self, runner, number: int, save: bool, validating: bool = False) -> None:
-        saved = self._save(runner, validating) if save else None
-        name = signal.Signals(number).name
-        where = (
-            f'the state after iteration {runner.iter + (not validating)} is in {saved}'
-            if saved
-            else saved_before(runner)
-        )
+    def _end(self, runner, number: int, validating: bool = False) -> None:
+        done = runner.iter + (not validating)  # a validation comes when the iteration has been counted
+        saved, name = save_now(runner, done), signal.Signals(number).name
+        where = f'the state after iteration {done} is in {saved}' if saved else saved_before(runner)
         print_log(f'{name}: training stops; {where}. Go on with --resume.', logger='current', level=WARNING)
         self.after_run(runner)
         raise Stopped(128 + number)
 
-    def _save(self, runner, validating: bool) -> str | None:
-        """Have the run's CheckpointHook save, unless it has saved this step; the file's name."""
-        hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
-        if hook is None or hook.by_epoch:
-            return None
-        done = runner.iter + (not validating)
-        name = hook.filename_tmpl.format(done)
-        if not hook.file_backend.isfile(hook.file_backend.join_path(hook.out_dir, name)):
-            if validating:  # the iteration has been counted already
-                hook._save_checkpoint_with_step(runner, done, meta=dict(epoch=runner.epoch, iter=done))
-            else:
-                hook._save_checkpoint(runner)
-        return name
+
+def save_now(runner, done: int) -> str | None:
+    """Have the run's CheckpointHook save the state after ``done`` iterations, unless it has; the file's name.
+
+    None where there is no such hook, or it saves by epochs.
+    """
+    hook = next((hook for hook in runner.hooks if isinstance(hook, CheckpointHook)), None)
+    if hook is None or hook.by_epoch:
+        return None
+    name = hook.filename_tmpl.format(done)
+    if not hook.file_backend.isfile(hook.file_backend.join_path(hook.out_dir, name)):
+        hook._save_checkpoint_with_step(runner, done, meta=dict(epoch=runner.epoch, iter=done))
+    return name
 
 
 def saved_before(runner) -> str:

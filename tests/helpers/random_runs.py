@@ -13,6 +13,7 @@ default_hooks['checkpoint'] = dict(type='CheckpointHook', by_epoch=False, interv
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01, momentum=0.9))
 val_cfg = val_dataloader = val_evaluator = None
 test_cfg = test_dataloader = test_evaluator = None
+experiment_name = __import__('uuid').uuid4().hex  # runs of one second would share a logger
 randomness = dict(seed={seed})
 pack = dict(type='PackDetInputs', meta_keys=('img_id', 'img_shape', 'ori_shape'))
 train_dataloader = dict(

@@ -34,5 +34,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help="on --resume take the config's schedule of learning rates where it differs from the checkpoint's",
     )
+    parser.add_argument(
+        '--replace-broken',
+        type=int,
+        default=0,
+        metavar='N',
+        help='let each worker draw another image in place of up to N files that cannot be decoded, named in the log '
+        '(default: stop at the first)',
+    )
     add_common_arguments(parser)
     add_checkpoint_arguments(parser)
