@@ -1,14 +1,18 @@
 """Fixtures that every test may use: seeds, one CPU thread, a tiny data set."""
 
+import gc
 import json
 import os
 import random
+import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 for _name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'):
     os.environ.setdefault(_name, '1')
 
+import forked  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import torch  # noqa: E402
@@ -91,6 +95,16 @@ def write_tiny_coco(root, num_images=6, classes=('disc', 'bar'), seed=0, empty_l
     return TinyCoco(root, img_dir, ann_file, tuple(classes), num_images)
 
 
+@pytest.fixture(autouse=True, scope='module')
+def _loaded_is_no_garbage():
+    """Keep the collector away from what is there when a module of tests begins: all that was imported, above all.
+
+    Every data set of MMEngine's calls ``gc.collect()``, which takes half a second with mmdet loaded.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _reproducible():
     """One seed and one CPU thread for every test."""
@@ -111,6 +125,19 @@ def _skip_gpu_tests(request):
 def repo_root():
     """The root of the repository."""
     return REPO_ROOT
+
+
+@pytest.fixture(scope='session')
+def forked_python(repo_root):
+    """A program in the place of ``python`` whose commands start loaded; tests/helpers/forked.py says what for."""
+    if torch.cuda.is_available():  # CUDA does not live through a fork
+        yield sys.executable
+        return
+    with tempfile.TemporaryDirectory(prefix='sssd') as folder:
+        program, server = forked.start(folder, repo_root)
+        yield program
+        server.stdin.close()
+        server.wait()
 
 
 @pytest.fixture

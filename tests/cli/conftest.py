@@ -121,23 +121,23 @@ def run_command(*command, cwd, **env):
 
 
 @pytest.fixture
-def run_tool(repo_root, tmp_path):
-    """Run a script of ``tools/``: ``run_tool('train.py', config, ...)``."""
+def run_tool(repo_root, tmp_path, forked_python):
+    """Run a script of ``tools/``: ``run_tool('train.py', config, ...)``; a launcher starts the real Python."""
 
     def run(name, *args, **env):
         script = repo_root / 'tools' / name
-        start = [sys.executable, script] if name.endswith('.py') else [script]
+        start = [forked_python, script] if name.endswith('.py') else [script]
         return run_command(*start, *args, cwd=tmp_path, **env)
 
     return run
 
 
 @pytest.fixture
-def run_python(repo_root):
+def run_python(repo_root, forked_python):
     """Run Python with these arguments from the root of the checkout: ``run_python('-m', 'sssd', ...)``."""
 
     def run(*args, **env):
-        return run_command(sys.executable, *args, cwd=repo_root, PYTHONPATH=str(repo_root), **env)
+        return run_command(forked_python, *args, cwd=repo_root, PYTHONPATH=str(repo_root), **env)
 
     return run
 
@@ -169,21 +169,21 @@ def make_guided(make_job):
 
 
 @pytest.fixture(scope='session')
-def trained(tmp_path_factory, make_tiny_coco, repo_root):
+def trained(tmp_path_factory, make_tiny_coco, repo_root, forked_python):
     """A tiny training of two iterations that ``tools/train.py`` did; once for all tests."""
     folder = tmp_path_factory.mktemp('trained')
     job = write_job(folder, make_tiny_coco(folder / 'coco'))
-    done = run_command(sys.executable, repo_root / 'tools/train.py', job.config, '--work-dir', job.work_dir, cwd=folder)
+    done = run_command(forked_python, repo_root / 'tools/train.py', job.config, '--work-dir', job.work_dir, cwd=folder)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return job
 
 
 @pytest.fixture(scope='session')
-def trained_guided(tmp_path_factory, make_tiny_coco, repo_root):
+def trained_guided(tmp_path_factory, make_tiny_coco, repo_root, forked_python):
     """A guided training of six iterations with what it printed; once for all tests."""
     folder = tmp_path_factory.mktemp('trained_guided')
     job = write_job(folder, make_tiny_coco(folder / 'coco'), extra=GUIDED)
-    done = run_command(sys.executable, '-m', 'sssd', 'train', job.config, '--work-dir', job.work_dir, cwd=repo_root)
+    done = run_command(forked_python, '-m', 'sssd', 'train', job.config, '--work-dir', job.work_dir, cwd=repo_root)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return replace(job, output=done.stdout)
 

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
@@ -26,7 +25,7 @@ runs = dict(few=dict(config='few.py'), sed=dict(config='sed.py'))
 
 
 @pytest.fixture
-def stubs(tmp_path, monkeypatch):
+def stubs(tmp_path, monkeypatch, forked_python):
     """A study of stub runs in an empty present folder."""
     monkeypatch.chdir(tmp_path)
     Path('mine.py').write_text(STUDY)
@@ -34,8 +33,8 @@ def stubs(tmp_path, monkeypatch):
     Path('few.py').write_text(BASE.format(kind='supervised', bonus=0))
     defaults = dict(
         runner.StudyRunner.__init__.__kwdefaults__,
-        train_command=[sys.executable, str(STUB)],
-        test_command=[sys.executable, str(STUB_TEST)],
+        train_command=[forked_python, str(STUB)],
+        test_command=[forked_python, str(STUB_TEST)],
     )
     monkeypatch.setattr(runner.StudyRunner.__init__, '__kwdefaults__', defaults)
 
@@ -162,8 +161,10 @@ def test_mistakes_are_one_sentence(words, said, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-def test_two_rows_train_for_real(tmp_path, monkeypatch, capsys):
+def test_two_rows_train_for_real(tmp_path, monkeypatch, capsys, forked_python):
     monkeypatch.chdir(tmp_path)
+    train = dict(runner.StudyRunner.__init__.__kwdefaults__, train_command=[forked_python, '-m', 'sssd', 'train'])
+    monkeypatch.setattr(runner.StudyRunner.__init__, '__kwdefaults__', train)
     Path('tiny.py').write_text(
         "_base_ = 'ablations/toy_study.py'\nname = 'tiny'\ndata = dict(num_train=8, num_val=2, num_labeled=4)\n"
     )

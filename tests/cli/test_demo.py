@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import pytest
 from matplotlib.image import imread
@@ -81,7 +80,7 @@ def test_the_kept_results_are_those_of_the_demo_s_study(study):
 
 
 @pytest.mark.slow
-def test_quick_demo_and_its_second_call(repo_root, tmp_path):
+def test_quick_demo_and_its_second_call(repo_root, tmp_path, forked_python):
     shutil.copytree(repo_root / 'configs', tmp_path / 'configs')
     spec = tmp_path / 'configs' / 'sizes' / 'toy_study.py'
     with spec.open('a') as handle:
@@ -89,7 +88,7 @@ def test_quick_demo_and_its_second_call(repo_root, tmp_path):
             "data = dict(type='toy', root='data/toy_small', num_train=24, num_val=8, "
             'num_labeled=4, labeled_below=0.6)\n'
         )
-    command = [sys.executable, '-m', 'sssd', 'demo', '--quick', '--work-dir', 'here']
+    command = [forked_python, '-m', 'sssd', 'demo', '--quick', '--work-dir', 'here']
     path = os.pathsep.join(filter(None, [str(repo_root), os.environ.get('PYTHONPATH')]))
     settings = dict(cwd=tmp_path, capture_output=True, text=True, env=dict(os.environ, PYTHONPATH=path))
     done = subprocess.run(command, **settings)

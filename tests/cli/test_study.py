@@ -2,7 +2,6 @@
 
 import json
 import signal
-import sys
 from pathlib import Path
 
 import pytest
@@ -28,12 +27,12 @@ runs = dict(
 
 
 @pytest.fixture(autouse=True)
-def small_study(tmp_path, monkeypatch):
+def small_study(tmp_path, monkeypatch, forked_python):
     """A study of stub runs in an empty current directory."""
     monkeypatch.chdir(tmp_path)
     Path('config.py').write_text(CONFIG)
     Path('spec.py').write_text(SPEC)
-    defaults = dict(runner.StudyRunner.__init__.__kwdefaults__, train_command=[sys.executable, str(STUB)])
+    defaults = dict(runner.StudyRunner.__init__.__kwdefaults__, train_command=[forked_python, str(STUB)])
     monkeypatch.setattr(runner.StudyRunner.__init__, '__kwdefaults__', defaults)
 
 

@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,14 +13,14 @@ TOLERANCE = 1e-5
 
 
 @pytest.fixture(scope='module')
-def ranks(tmp_path_factory, repo_root):
+def ranks(tmp_path_factory, repo_root, forked_python):
     """What each of two processes found."""
     folder = tmp_path_factory.mktemp('ranks')
     paths = os.pathsep.join([str(repo_root), str(SCRIPT.parent)])
     env = dict(os.environ, PYTHONPATH=paths, OMP_NUM_THREADS='1', GLOO_SOCKET_IFNAME='lo')
     processes = [
         subprocess.Popen(
-            [sys.executable, str(SCRIPT), str(folder / 'meet'), str(rank), '2', str(folder / f'{rank}.pt')],
+            [forked_python, str(SCRIPT), str(folder / 'meet'), str(rank), '2', str(folder / f'{rank}.pt')],
             env=env,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

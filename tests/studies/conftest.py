@@ -1,7 +1,6 @@
 """A study of stub runs in an empty directory."""
 
 import io
-import sys
 from pathlib import Path
 
 import pytest
@@ -34,7 +33,8 @@ quick = {'train_cfg.max_iters': 1}
 class StubStudy:
     """Runs a study of stub runs in the current directory."""
 
-    def __init__(self):
+    def __init__(self, python):
+        self.python = python
         self.output = io.StringIO()
 
     def load(self, **kwargs):
@@ -49,7 +49,7 @@ class StubStudy:
             spec,
             ResultsFile('results.json', spec.name),
             Path('work'),
-            train_command=[sys.executable, str(STUB)],
+            train_command=[self.python, str(STUB)],
             reporter=Reporter(console),
         )
 
@@ -59,9 +59,9 @@ class StubStudy:
 
 
 @pytest.fixture
-def study(tmp_path, monkeypatch):
+def study(tmp_path, monkeypatch, forked_python):
     """A study of stub runs in an empty current directory."""
     monkeypatch.chdir(tmp_path)
     Path('config.py').write_text(CONFIG)
     Path('spec.py').write_text(SPEC)
-    return StubStudy()
+    return StubStudy(forked_python)

@@ -1,6 +1,7 @@
 """A study runs what is missing, keeps what is done, goes on where it stopped."""
 
 import json
+import sys
 import time
 from pathlib import Path
 
@@ -192,6 +193,7 @@ def test_interruption_ends_the_processes_and_keeps_its_time(study):
     spec = study.load()
     spec.runs['all'].cfg_options['stub.sleep'] = 60
     runner = study.runner(spec)
+    runner.train_command[0] = sys.executable  # signals go to a real process
     runner.reporter = Impatient(Console(file=study.output))
     with pytest.raises(KeyboardInterrupt):
         runner.run(seeds=[0], runs=['all'])
