@@ -73,7 +73,7 @@ def test_a_config_loads(name):
 
 @pytest.mark.parametrize('name', MODEL_FILES)
 def test_a_training_builds(name):
-    model, cfg = build(name)
+    model, cfg = build(name, device='meta')
     assert all(hasattr(model, part) for part in PARTS.get(cfg.model.type, ('backbone', 'neck')))
     assert {'LocalVisBackend', 'TensorboardVisBackend'} == {backend.type for backend in cfg.visualizer.vis_backends}
     Visualizer.get_instance('configs')  # a hook asks for the present one

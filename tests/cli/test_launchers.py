@@ -30,14 +30,15 @@ SCONTROL = '#!/bin/sh\n[ "$*" = "show hostnames node[1-1]" ] && echo 127.0.0.1\n
 
 
 @pytest.fixture
-def slurm(tmp_path, free_port):
-    """What to set so that the stand-ins are found."""
+def slurm(tmp_path, free_port, forked_python):
+    """What to set so that the stand-ins are found, and tasks start loaded."""
     programs = tmp_path / 'programs'
     programs.mkdir()
     for name, text in (('srun', SRUN.replace('{python}', sys.executable)), ('scontrol', SCONTROL)):
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
-    return dict(PATH=f'{programs}{os.pathsep}{os.environ["PATH"]}', PORT=free_port(), CUDA_VISIBLE_DEVICES='-1')
+    path = f'{programs}{os.pathsep}{os.environ["PATH"]}'
+    return dict(PATH=path, PORT=free_port(), CUDA_VISIBLE_DEVICES='-1', PYTHON=forked_python)
 
 
 def iterations(log):

@@ -4,6 +4,7 @@ import copy
 from functools import cache
 from pathlib import Path
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
@@ -18,11 +19,12 @@ def read(name):
     return Config.fromfile(str(CONFIGS / name))
 
 
-def build(name):
-    """The model of a config, and the config. Weights stay random: nothing is downloaded."""
+def build(name, device='cpu'):
+    """The model of a config, and the config. Weights stay random: nothing is downloaded; on ``'meta'`` it has none."""
     cfg = copy.deepcopy(read(name))
     init_default_scope(cfg.default_scope)
-    return MODELS.build(cfg.model), cfg
+    with torch.device(device):
+        return MODELS.build(cfg.model), cfg
 
 
 def pipelines(node):

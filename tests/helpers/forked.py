@@ -185,7 +185,7 @@ def run(words, cwd, env):
     os.environ.clear()
     os.environ.update(env)
     first = cwd if words[0] == '-m' else os.path.dirname(os.path.realpath(words[0]))
-    paths = filter(None, env.get('PYTHONPATH', '').split(os.pathsep))
+    paths = map(os.path.abspath, filter(None, env.get('PYTHONPATH', '').split(os.pathsep)))
     sys.path[:] = [first, *paths, *(path for path in sys.path if path not in ours)]
     sys.argv[:] = words[1:] if words[0] == '-m' else words
     random.seed()

@@ -34,7 +34,7 @@ def run(python, folder, code, *words, **options):
     [
         'print(sys.argv, __name__, __file__, os.getcwd())',
         'print(sys.path)',
-        'print(sorted(os.environ.items()))',
+        'os.environ.pop("PWD", ""); print(sorted(os.environ.items()))',  # which the program's shell sets
         'print(sys.stdin.read())',
         'import module; print(module.__file__)',
         'sys.stdout.write("1 "); sys.stderr.write("2 "); os.write(1, b"3 "); print(4)',
