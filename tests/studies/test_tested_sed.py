@@ -25,7 +25,7 @@ del given
 def test_student_and_teacher_of_a_real_run_at_both_checkpoints(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     make_toy('data/toy', 8, 2, 4, progress=False)
-    make_toy('data/other', 1, 3, 1, seed=1, progress=False)
+    make_toy('data/other', 2, 3, 1, seed=1, progress=False)
     Path('spec.py').write_text(SPEC)
     spec, results = load_spec('spec.py'), ResultsFile('results.json', 'real')
     StudyRunner(spec, results, Path('work')).run()
