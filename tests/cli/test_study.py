@@ -96,3 +96,14 @@ def test_options_and_seeds_of_the_command_line(capsys):
     )
     (entry,) = json.loads(Path('r.json').read_text())['runs']
     assert entry['seed'] == 3 and entry['metrics']['student']['iter'] == 1
+    assert not Path('work_dirs/studies/small/results.json').exists() and not Path('benchmarks').exists()
+
+
+def test_results_lie_beside_the_runs_and_are_made_again_from_them(capsys):
+    words = ['spec.py', '--runs', 'few', '--work-dir', 'here']
+    assert run_cli(command.main, words) == 0
+    results, state = Path('here/results.json'), Path('here/seed0/few/study_run.json')
+    before, attempts = json.loads(results.read_text())['runs'], state.read_text()
+    results.unlink()
+    assert run_cli(command.main, words) == 0
+    assert json.loads(results.read_text())['runs'] == before and state.read_text() == attempts, 'nothing is trained'
