@@ -115,7 +115,12 @@ def _length(runner: Runner) -> str:
         f'{runner.max_epochs} epochs, {runner.max_iters} iterations' if by_epoch else f'{runner.max_iters} iterations'
     )
     if runner.cfg.get('val_cfg'):
-        text += f', evaluated every {loop.val_interval}' + (' epochs' if by_epoch else '')
+        every = loop.val_interval
+        text += (
+            f', evaluated every {f"{every} epochs" if every > 1 else "epoch"}'
+            if by_epoch
+            else f', evaluated every {every}'
+        )
     return text
 
 

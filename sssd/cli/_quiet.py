@@ -166,7 +166,7 @@ class Tee(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Show it, log it, or both; a data loader's worker only shows it."""
-        writer = sys._getframe(1).f_globals.get('__name__', '').partition('.')[0]
+        writer = sys._getframe(1).f_globals.get('__name__', '?').partition('.')[0]
         if not self.unseen(writer, text):
             self._show(text)
         if writer != 'logging' and os.getpid() == self.process:
