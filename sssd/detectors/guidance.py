@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-import torch
 from mmdet.models.utils import rename_loss_dict
 from mmdet.structures import SampleList
 from mmengine.model import BaseModule
@@ -191,5 +190,5 @@ def pyramid_of(detector: nn.Module) -> dict:
     return dict(
         channels=head.in_channels,
         num_classes=classifier.num_classes,
-        strides=[tuple(int(side) for side in torch.as_tensor(stride).expand(2)) for stride in strides],
+        strides=[tuple(stride) if isinstance(stride, (tuple, list)) else (stride, stride) for stride in strides],
     )
