@@ -87,7 +87,7 @@ def test_a_study_and_the_configs_that_it_names_come_with_the_package(tmp_path):
     spec = load_spec('quickstart/guided_study.py', quick=True)
     jobs = StudyRunner(spec, ResultsFile('results.json'), tmp_path / 'work').all_jobs([0])
     assert [job.run.name for job in jobs] == ['baseline', 'lgd', 'sssd', 'sssd_stepwise']
-    assert all(job.length == 2 for job in jobs)
+    assert all(job.extent.length == 2 for job in jobs)
     # What is written down names no place of this machine.
     assert all(job.arguments()[0].startswith('configs/quickstart/') for job in jobs)
 
@@ -95,7 +95,7 @@ def test_a_study_and_the_configs_that_it_names_come_with_the_package(tmp_path):
 def test_a_calibrated_config_inherits_from_one_that_comes_with_the_package(tmp_path):
     base = find_config('quickstart/retinanet_sssd.py')
     out = tmp_path / 'calibrated.py'
-    out.write_text(override_text(read_config(base), 12.0, base, out))
+    out.write_text(override_text(read_config(base), dict(lambda_=12.0), base, out))
     cfg = read_config('calibrated.py')
     assert cfg.model == read_config(base).model
     assert [hook.lambda_ for hook in cfg.custom_hooks if 'lambda_' in hook] != [
