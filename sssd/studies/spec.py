@@ -40,6 +40,8 @@ from sssd.studies.lengths import kept, longer
 SPEC_KEYS = {'name', 'seeds', 'data', 'start', 'runs', 'quick', 'compare', 'test'}
 RUN_KEYS = {'config', 'cfg_options', 'env', 'from_start', 'quick', 'iterations_times'}
 TEST_KEYS = {'ann_file', 'img_prefix', 'resamples', 'seed'}
+#: Hooks that measure and warn, and leave the training as it is.
+WATCHING = ('sssd.GradientRatioHook', 'sssd.HealthHook')
 #: The name under which the shared start of a seed is stored.
 START = 'start'
 
@@ -214,11 +216,25 @@ def fingerprint(run: RunSpec, seed: int, start: RunSpec | None = None, data: dic
     It covers the full configs of the run and of its start, and the data
     preparation, but no paths of the machine and no code.
     """
-    said: list[Any] = [load_config(run, seed).to_dict(), data]
+    said: list[Any] = [trained(load_config(run, seed)), data]
     if start is not None and run.from_start:
-        said.append(load_config(start, seed).to_dict())
+        said.append(trained(load_config(start, seed)))
     text = json.dumps(said, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def trained(config: Config) -> dict:
+    """What of a config has a say in its results: not the hooks that only watch, nor how long processes wait."""
+    said = config.to_dict()
+    said['default_hooks'] = {
+        name: hook
+        for name, hook in (said.get('default_hooks') or {}).items()
+        if (hook or {}).get('type') not in WATCHING
+    }
+    (said.get('env_cfg') or {}).get('dist_cfg', {}).pop('timeout', None)
+    if not said['default_hooks']:
+        del said['default_hooks']
+    return said
 
 
 def option_arguments(options: dict[str, Any]) -> list[str]:
