@@ -224,16 +224,12 @@ def fingerprint(run: RunSpec, seed: int, start: RunSpec | None = None, data: dic
 
 
 def trained(config: Config) -> dict:
-    """What of a config has a say in its results: not the hooks that only watch, nor how long processes wait."""
+    """What of a config has a say in its results: not what watches and logs, nor how long processes wait."""
     said = config.to_dict()
-    said['default_hooks'] = {
-        name: hook
-        for name, hook in (said.get('default_hooks') or {}).items()
-        if (hook or {}).get('type') not in WATCHING
-    }
+    hooks = said.get('default_hooks') or {}
+    said['default_hooks'] = {name: hook for name, hook in hooks.items() if (hook or {}).get('type') not in WATCHING}
+    said.pop('log_processor', None)
     (said.get('env_cfg') or {}).get('dist_cfg', {}).pop('timeout', None)
-    if not said['default_hooks']:
-        del said['default_hooks']
     return said
 
 
