@@ -9,7 +9,8 @@ them, runs nothing, and forks for each command.  :func:`start` gives a program t
 The command runs in a process and a session of its own, with the folder, the environment (``PYTHONPATH`` as well), the
 streams and the exit status or signal that it would have with ``python``.  SIGTERM and SIGINT reach it, and it is killed
 when the program is.  What it starts as ``sys.executable`` is forked, too.  Only ``-m sssd``, its submodules and scripts
-(``FILE.py``) are; anything else (``-c``, ``-X``, ``-m torch.distributed.run``) the program hands to the real Python.
+(``FILE.py``), with or without ``-u``, are; anything else (``-c``, ``-X``, ``-m torch.distributed.run``) the program
+hands to the real Python.
 
 A test needs the real Python, ``sys.executable``, where it is about what is left out here: the start and what it imports
 (``sssd --help`` is quick, a package is missing), another sssd than the checkout's (the wheel), parents and process
@@ -69,6 +70,7 @@ def start(folder, repo_root):
 
 def is_forked(words):
     """Whether these words after ``python`` are for a fork."""
+    words = words[1:] if words[:1] == ['-u'] else words
     module = words[1] if words[:1] == ['-m'] and len(words) > 1 else ''
     return module.split('.')[0] == 'sssd' or bool(words) and words[0].endswith('.py') and os.path.isfile(words[0])
 
@@ -180,6 +182,9 @@ def run(words, cwd, env):
     import numpy
 
     global status
+    if words[0] == '-u' or env.get('PYTHONUNBUFFERED'):
+        sys.stdout.reconfigure(write_through=True)
+    words = words[1:] if words[0] == '-u' else words
     ours = [sys.path[0], *os.environ.get('PYTHONPATH', '').split(os.pathsep)]
     os.chdir(cwd)
     os.environ.clear()
@@ -190,8 +195,6 @@ def run(words, cwd, env):
     sys.argv[:] = words[1:] if words[0] == '-m' else words
     random.seed()
     numpy.random.seed()
-    if env.get('PYTHONUNBUFFERED'):
-        sys.stdout.reconfigure(write_through=True)
     try:
         if words[0] == '-m':
             runpy.run_module(words[1], run_name='__main__', alter_sys=True)

@@ -118,7 +118,8 @@ def test_what_is_not_seeded_differs(forked_python, tmp_path):
         (['-m', 'torch.distributed.run', 'tools/train.py'], False),
         (['-c', 'import sssd', 'tools/train.py'], False),
         (['-X', 'importtime', '-m', 'sssd'], False),
-        (['-u', 'tools/train.py'], False),
+        (['-u', 'tools/train.py'], True),
+        (['-u'], False),
         ([], False),
     ],
 )
