@@ -102,11 +102,12 @@ def test_torchrun_starts_the_module_with_a_config_over_one_of_the_package(instal
     out = installed.run(
         'train',
         'own.py',
+        '--verbose',
         '--launcher',
         'pytorch',
         '--cfg-options',
         *SMALL,
         launcher=('-m', 'torch.distributed.run', '--standalone', '--nproc_per_node', '2', '-m', 'sssd'),
     )
-    assert "backend='gloo'" in out and 'GPU number: 2' in out
+    assert "backend='gloo'" in out and 'GPU number: 2' in out  # in MMEngine's words
     assert (installed.folder / 'work_dirs/own/iter_2.pth').is_file()
