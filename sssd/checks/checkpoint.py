@@ -184,13 +184,19 @@ class CheckpointGuard(Hook):
         if self.strict or mismatch.nothing_fits:
             raise UserError(
                 f'checkpoint {self.filename} is not of the model in the config: {mismatch}; '
-                f'{self._remedy(state_dict, model)}.'
+                f'{self._remedy(state_dict, model, mismatch)}.'
             )
         told = f'checkpoint {self.filename} is loaded in part: {mismatch}'
         print_log(told, logger='current', level=logging.WARNING)
 
-    def _remedy(self, state_dict, model):
+    def _remedy(self, state_dict, model, mismatch):
         """What to do about a checkpoint that does not fit."""
+        if all(key.startswith('guidance.') for key in (*mismatch.missing, *mismatch.unexpected, *mismatch.shapes)):
+            return (
+                'its detector fits and its label side does not, so give the guide the options that it was trained with '
+                "(docs/sssd.md has those of the form before LGD's public one), or take the detector out with "
+                f'`python -m sssd extract {self.filename} OUT.pth` and test that with its own config'
+            )
         for parts, held in ((PARTS, 'a student and a teacher'), (GUIDED, 'a detector and its label side')):
             theirs = all(key.startswith(parts) for key in state_dict)
             ours = any(key.startswith(parts[0]) for key in model.state_dict())

@@ -34,7 +34,7 @@ class SoftLoss(nn.Module):
         levels: How the levels f of a pyramid are joined; the paper writes both equations for one of them, L^f, and
             says nothing of it. ``'pooled'``: all rows are one set, each part is reduced over it once. ``'sum'``: every
             level has its own classification part, re-weighted by its own rows, and its own mean for boxes, and the
-            levels add up. Its gradient has nearly the direction of the pooled one and is larger, so another lambda
+            levels add up. Its gradient has a similar direction as the pooled one and is larger, so another lambda
             goes with it. The rows of a second stage and of queries have no levels.
 
     Raises:
