@@ -6,6 +6,7 @@ import guided
 import pytest
 import tiny
 import torch
+from mmengine.hub import get_config
 from torch import nn
 
 from sssd.detectors.shared_targets import SharedTargets, on_features, targets_of
@@ -141,6 +142,22 @@ def test_how_often_targets_are_assigned_and_that_nothing_is_left_behind(model, s
     owners = [owner for owner, _ in SharedTargets(detector).methods]
     assert len(owners) == (1 if hasattr(detector, 'bbox_head') else 3)
     assert all({'get_targets', 'sample', 'extract_feat'}.isdisjoint(vars(owner)) for owner in [detector, *owners])
+
+
+def test_a_head_that_assigns_by_itself_may_be_guided_if_nothing_is_shared():
+    """YOLOX assigns within its loss, by its predictions."""
+    detector = get_config('mmdet::yolox/yolox_tiny_8xb8-300e_coco.py').model.to_dict()
+    detector.pop('data_preprocessor')
+    detector['backbone'].update(deepen_factor=0.33, widen_factor=0.125)
+    detector['neck'].update(in_channels=[32, 64, 128], out_channels=32)
+    detector['bbox_head'].update(num_classes=tiny.CLASSES, in_channels=32, feat_channels=32)
+    with pytest.raises(UserError, match='YOLOXHead assigns its targets by itself.*set shared_targets=False'):
+        guided.build(detector)
+    model = guided.build(detector, shared_targets=False)
+    total, log = model.parse_losses(tiny.losses_of(model, guided.batch(BATCHES['mixed'])))
+    total.backward()
+    assert {'loss_obj', 'guide_loss_obj', 'loss_distill'} <= set(log) and torch.isfinite(total)
+    assert all(value.grad is not None for value in model.guidance.parameters())
 
 
 def test_a_failing_pass_leaves_nothing_behind():
