@@ -136,8 +136,7 @@ def forked_python(repo_root):
     with tempfile.TemporaryDirectory(prefix='sssd') as folder:
         program, server = forked.start(folder, repo_root)
         yield program
-        server.stdin.close()
-        server.wait()
+        forked.stop(server)
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Optional
 
 from sssd import provenance
 from sssd.checkpoints.files import checkpoint_files, newest_checkpoint, number_of
@@ -43,7 +42,7 @@ class Job:
     hash: str
     extent: Extent
     cost: float
-    start: Optional['Job'] = field(default=None, repr=False)
+    start: 'Job | None' = field(default=None, repr=False)
     trials: Sequence[Trial] = ()
 
     @property
@@ -153,6 +152,7 @@ class Job:
         self.write_state(state)
 
         def keep(wait: float = STATE_SECONDS) -> None:
+            """Note the seconds so far, if the last note is ``wait`` seconds old."""
             nonlocal saved
             if time.monotonic() - saved >= wait:
                 saved = time.monotonic()

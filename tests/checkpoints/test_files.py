@@ -62,10 +62,10 @@ def test_odd_templates_do_no_harm(tmp_path, template):
 
 def test_checkpoints_of_another_folder_are_found_by_the_hint(tmp_path):
     for number in (2, 4):
-        write(tmp_path / 'out' / 'work' / f'iter_{number}.pth')
-    work_dir = tmp_path / 'work'
+        write(tmp_path / 'out' / 'run' / f'iter_{number}.pth')
+    work_dir = tmp_path / 'run'
     work_dir.mkdir()
-    for hint in ('../out/work/iter_2.pth', f'{tmp_path}/out/work/iter_2.pth'):
+    for hint in ('../out/run/iter_2.pth', f'{tmp_path}/out/run/iter_2.pth'):
         (work_dir / 'last_checkpoint').write_text(hint)
         assert names(work_dir) == ['iter_4.pth', 'iter_2.pth']
     write(work_dir / 'iter_1.pth')  # what is in the folder itself counts

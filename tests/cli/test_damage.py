@@ -60,8 +60,8 @@ def whole(tmp_path_factory, make_tiny_coco, write_job):
 @pytest.fixture
 def broken(whole, tmp_path):
     """The same training, to be broken."""
-    shutil.copytree(whole.work_dir, tmp_path / 'work')
-    return Broken(whole.config, tmp_path / 'work')
+    shutil.copytree(whole.work_dir, tmp_path / 'run')
+    return Broken(whole.config, tmp_path / 'run')
 
 
 class Broken:
@@ -211,8 +211,8 @@ def test_another_folder_for_checkpoints(broken, tmp_path, capsys):
     ]
     assert broken.train(*hook, iterations=6) == ([5, 6], [6])
     assert broken.train(*hook, iterations=8) == ([7, 8], [8])
-    cut(tmp_path / 'out' / 'work' / 's8.pth')
-    assert (broken.work_dir / 'last_checkpoint').read_text() == '../out/work/s8.pth'
+    cut(tmp_path / 'out' / 'run' / 's8.pth')
+    assert (broken.work_dir / 'last_checkpoint').read_text() == '../out/run/s8.pth'
     capsys.readouterr()
     assert broken.train(*hook, iterations=8) == ([7, 8], [8])
     assert 'passed over: checkpoint' in capsys.readouterr().out
@@ -221,7 +221,7 @@ def test_another_folder_for_checkpoints(broken, tmp_path, capsys):
 def test_nothing_that_can_be_read_is_an_error_and_nothing_at_all_is_a_beginning(broken):
     for name in ('iter_2.pth', 'iter_4.pth'):
         cut(broken.work_dir / name)
-    with pytest.raises(UserError, match=r'no checkpoint in .*work can be read, of 2, .*iter_4.pth is damaged or cut'):
+    with pytest.raises(UserError, match=r'no checkpoint in .*run can be read, of 2, .*iter_4.pth is damaged or cut'):
         broken.train()
     for name in ('iter_2.pth', 'iter_4.pth'):
         (broken.work_dir / name).unlink()
@@ -366,6 +366,6 @@ def test_a_full_disk(broken, capsys):
 
 def test_a_work_directory_in_which_nothing_can_be_written(broken, tmp_path, capsys):
     (tmp_path / 'file').write_text('')
-    assert run_cli(train.main, [str(broken.config), '--work-dir', str(tmp_path / 'file' / 'work')]) == 2
-    said = f'sssd: error: the work directory {tmp_path}/file/work cannot be written in (Not a directory): make room'
+    assert run_cli(train.main, [str(broken.config), '--work-dir', str(tmp_path / 'file' / 'run')]) == 2
+    said = f'sssd: error: the work directory {tmp_path}/file/run cannot be written in (Not a directory): make room'
     assert said in capsys.readouterr().err

@@ -44,7 +44,7 @@ def start(folder, repo_root):
         repo_root: The checkout whose sssd is loaded.
 
     Returns:
-        The path of the program in Python's place, and the process, which ends when its ``stdin`` is closed.
+        The path of the program in Python's place, and the process, for :func:`stop`.
     """
     import subprocess
 
@@ -63,6 +63,17 @@ def start(folder, repo_root):
     if b'ready\n' not in server.stdout:  # an import may print something before
         raise RuntimeError(f'the process that has everything loaded ended with status {server.wait()}')
     return program, server
+
+
+def stop(server):
+    """End the process that has everything loaded, also when somebody else has its stdin open.
+
+    Processes that a test left behind, a data loader's workers say, are forks that hold all that was open.
+    """
+    server.terminate()
+    server.wait(timeout=30)
+    server.stdin.close()
+    server.stdout.close()
 
 
 # The program in Python's place.  It starts each time, so it imports little.

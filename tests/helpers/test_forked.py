@@ -2,8 +2,10 @@
 
 import os
 import random
+import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -199,3 +201,18 @@ print(model.bias.tolist())
 """
     found, real = (run(python, tmp_path, code) for python in (forked_python, sys.executable))
     assert found.returncode == 0 and found.stdout == real.stdout
+
+
+def test_it_ends_beside_a_process_that_holds_its_stdin(repo_root):
+    with tempfile.TemporaryDirectory(prefix='sssd') as folder:  # a short name, which tmp_path is not
+        _, server = forked.start(folder, repo_root)
+        left_behind = os.fork()  # as a data loader's worker is, it has all that is open
+        if left_behind == 0:
+            time.sleep(60)
+            os._exit(0)
+        try:
+            forked.stop(server)
+            assert server.poll() is not None
+        finally:
+            os.kill(left_behind, signal.SIGKILL)
+            os.waitpid(left_behind, 0)
