@@ -14,6 +14,11 @@ unlabeled_dataset = dict(ann_file=split_root + labeled + '-unlabeled.json', pipe
 train_dataloader = dict(
     dataset=dict(
         datasets=[{**_base_.labeled_dataset, **labeled_dataset}, {**_base_.unlabeled_dataset, **unlabeled_dataset}]))
+# For labels alone.
+supervised_dataloader = {
+    **_base_.train_dataloader, 'batch_size': 4, 'sampler': dict(type='InfiniteSampler', shuffle=True),
+    'dataset': {**_base_.labeled_dataset, **labeled_dataset, 'pipeline': _base_.sup_only_pipeline}
+}
 val_dataloader = dict(dataset=dict(ann_file=data_root + part + '.json', pipeline=_base_.test_pipeline, **common))
 test_dataloader = val_dataloader
 val_evaluator = dict(ann_file=data_root + part + '.json')
