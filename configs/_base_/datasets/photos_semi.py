@@ -3,6 +3,8 @@
 # `sup_only_pipeline`, are augmented alike.
 _base_ = './toy_semi.py'
 scale = (320, 320)
+# mmdet's pseudo-labels are projected from one view to the other by the matrix, which here is the same for both.
+pack = dict(type='PackDetInputs', meta_keys=(*_base_.meta_keys, 'homography_matrix'))
 jitter = (0.7, 1.3)
 resize = [
     dict(type='RandomResize', scale=scale, ratio_range=jitter, keep_ratio=True),
@@ -12,7 +14,7 @@ strong = [
     dict(type='sssd.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.05, prob=0.8),
     dict(type='mmcv.RandomGrayscale', prob=0.2, keep_channels=True, channel_weights=(0.114, 0.587, 0.299)),
     dict(type='sssd.GaussianBlur', sigma=(0.1, 1.0), prob=0.3),
-    _base_.pack,
+    pack,
 ]
 labels = [
     dict(type='LoadImageFromFile'),
@@ -24,7 +26,7 @@ sup_only_pipeline = labels + [dict(type='MultiBranch', branch_field=['sup'], sup
 unsup_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadEmptyAnnotations'), *resize,
-    dict(type='MultiBranch', branch_field=_base_.branch_field, unsup_teacher=[_base_.pack], unsup_student=strong),
+    dict(type='MultiBranch', branch_field=_base_.branch_field, unsup_teacher=[pack], unsup_student=strong),
 ]
 test_pipeline = [
     dict(type='LoadImageFromFile'),
