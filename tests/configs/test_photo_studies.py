@@ -1,0 +1,64 @@
+"""The fair studies on photographs."""
+
+import json
+
+import pytest
+
+from sssd.studies.spec import load_config, load_spec
+
+SETTINGS = ('train_cfg', 'param_scheduler', 'optim_wrapper', 'val_dataloader')
+
+
+@pytest.fixture
+def spec():
+    return load_spec('configs/photos/bccd_study.py')
+
+
+def configs(spec, seed=2):
+    return {name: load_config(run, seed) for name, run in spec.runs.items()}
+
+
+def labelled(cfg):
+    """The labelled data set, and how many images of it are in a step."""
+    loader = cfg.train_dataloader
+    first = loader.dataset.get('datasets', [loader.dataset])[0]
+    ratio = loader.sampler.get('source_ratio', [1])
+    return first, loader.batch_size * ratio[0] // sum(ratio)
+
+
+def test_all_runs_have_the_fold_of_their_seed_and_no_image_of_the_test_part(spec):
+    fold = 'data/bccd_photo_splits/train.2@3.json'
+    files = {name: labelled(cfg)[0].ann_file for name, cfg in configs(spec).items()}
+    assert files.pop('all') == 'data/bccd/train.json'
+    assert set(files.values()) == {fold} and labelled(load_config(spec.start, 2))[0].ann_file == fold
+    for name in ('pseudo', 'sed'):
+        others = configs(spec)[name].train_dataloader.dataset.datasets[1]
+        assert others.ann_file == fold.replace('.json', '-unlabeled.json')
+    everything = json.dumps({name: cfg.to_dict() for name, cfg in configs(spec).items()}, default=str)
+    assert 'data/bccd/val.json' in everything and 'test.json' not in everything
+
+
+def test_labels_are_augmented_alike_and_as_many_in_a_step(spec):
+    steps = {name: (labelled(cfg)[0].pipeline, labelled(cfg)[1]) for name, cfg in configs(spec).items()}
+    transforms = [(pipeline[:-1], pipeline[-1].sup, images) for pipeline, images in steps.values()]
+    assert all(other == transforms[0] for other in transforms[1:])
+    others = [configs(spec)[name].train_dataloader.dataset.datasets[1] for name in ('pseudo', 'sed')]
+    assert others[0].pipeline == others[1].pipeline
+
+
+def test_schedule_detector_and_average_are_the_same(spec):
+    few, *others = (cfg for name, cfg in configs(spec).items() if name != 'few_longer')
+    for cfg in others:
+        assert [cfg[key] for key in SETTINGS] == [few[key] for key in SETTINGS]
+        assert cfg.model.detector == few.model.detector
+        averages = [hook for hook in cfg.custom_hooks if 'TeacherHook' in hook.type]
+        assert [
+            hook.get('momentum', 1 - (hook.get('alpha') or {}).get('value', 0)) for hook in averages
+        ] == pytest.approx([0.01])
+
+
+def test_labels_alone_are_trained_longer_too(spec):
+    few, longer = (configs(spec)[name] for name in ('few', 'few_longer'))
+    times = longer.train_cfg.max_iters / few.train_cfg.max_iters
+    assert times > 2 and longer.param_scheduler[1].milestones[0] == few.param_scheduler[1].milestones[0] * times
+    assert labelled(longer) == labelled(few)
