@@ -1,7 +1,7 @@
 """Exact resume: what chance decides in training is a function of the seed and of how far the training is.
 
-An iteration draws the same numbers whether or not the training was interrupted before it.  What draws between two steps,
-such as a hook of one's own, finds the random states of its process as the checkpoint has them (`random_states.py`).
+An iteration draws the same numbers whether or not the training was interrupted before it.  What draws between two
+steps, such as a hook of one's own, finds the random states of its process as they were (``random_states.py``).
 """
 
 from collections.abc import Mapping

@@ -14,7 +14,7 @@ STATES = 'random_states'
 
 
 def states() -> dict:
-    """States of Python, NumPy and PyTorch (CPU, and this process's GPU where CUDA is used), as a checkpoint holds them."""
+    """States of Python, NumPy and PyTorch, on the CPU and on this process's GPU if it uses one."""
     return dict(
         python=random.getstate(),
         numpy=np.random.get_state(),
