@@ -93,7 +93,7 @@ SICK = {
     'lambda_d of 1e4': ('sed', SET_LAMBDA.format('lambda_d', 1e4), 'explosion', True, 0),
     'lambda_s of 1e4': ('sed', SET_LAMBDA.format('lambda_s', 1e4), 'explosion', True, 0),
     'lambda_d of 1e4, slowly': ('sed', SLOW + SET_LAMBDA.format('lambda_d', 1e4), 'gradient_ratio', False, 0),
-    'a distance that is all': ('sssd', SLOW + SET_LAMBDA.format('lambda_', 1e3), 'distance_share', False, 0),
+    'a distance that is all': ('sssd', SLOW + SET_LAMBDA.format('lambda_', 1e6), 'distance_share', False, 0),
     'a loss scale that stays too large': ('sed', FLOAT16.format(1e30), 'no_step', False, 0),
     'a loss scale that begins too large': ('sed', FLOAT16.format('dict(init_scale=1e30)'), 'no_step', False, 0),
     'gradients that accumulate for ever': ('sed', "optim_wrapper['accumulative_counts'] = 1000\n", 'no_step', False, 0),
