@@ -11,7 +11,7 @@ JOBS   ?= 2
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env test demo features lint clean
+.PHONY: help env test campaign demo features lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -25,6 +25,9 @@ $(STAMP): constraints.txt pyproject.toml tools/setup_env.py
 
 test: $(STAMP) ## run the tests, two files at a time (TESTS=tests/cli for a part of them, JOBS=0 for no workers)
 	@$(THREADS) $(PY) -m pytest $(TESTS) -q -n $(JOBS) --dist loadfile --durations=5 $(PYTEST_ARGS)
+
+campaign: $(STAMP) ## kill a hundred trainings and compare how they end after --resume, for the night (CAMPAIGN_ARGS='--number 20 --seed 1')
+	@$(THREADS) $(PY) benchmarks/reliability_campaign.py $(CAMPAIGN_ARGS)
 
 demo: $(STAMP) ## train and compare on a toy data set, on the CPU
 	@$(PY) -m sssd demo

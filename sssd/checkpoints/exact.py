@@ -1,11 +1,12 @@
 """Exact resume: what chance decides in training is a function of the seed and of how far the training is.
 
-So no random state has to be kept, of no library and no rank, and none can go stale: an iteration draws the same numbers
-whether or not the training was interrupted before it.
+An iteration draws the same numbers whether or not the training was interrupted before it.  What draws between two
+steps, such as a hook of one's own, finds the random states of its process as they were (``random_states.py``).
 """
 
 from collections.abc import Mapping
 
+import torch
 from mmengine.config import Config
 from mmengine.dist import get_rank, get_world_size
 from mmengine.hooks import Hook
@@ -13,6 +14,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from sssd.checkpoints.loading import read_checkpoint
+from sssd.checkpoints.random_states import RandomStatesHook
 from sssd.data.positions import place_images, seed_all
 from sssd.provenance import versions
 
@@ -47,11 +49,13 @@ def make_exact(runner: Runner) -> None:
     def build_placed(dataloader, *args, **kwargs):
         """The loader; that of training draws each image's augmentation by its place."""
         loader = build(dataloader, *args, **kwargs)
+        loader.generator = torch.Generator()  # each pass would draw its workers' seed from the process's random state
         return place_images(loader, runner.seed, get_rank(), IMAGES) if dataloader is images else loader
 
     runner.build_dataloader = build_placed
     runner.register_hook(SeedStepHook())
     runner.register_hook(CourseHook())
+    runner.register_hook(RandomStatesHook())
 
 
 class SeedStepHook(Hook):

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.dist import is_main_process
 
 from sssd.checkpoints.files import HINT
+from sssd.checkpoints.random_states import keep_states
 from sssd.checkpoints.saving import write_file
 
 #: Key of the message hub: names of files that the hook was about to remove when the checkpoint was written.
@@ -39,6 +40,7 @@ def before_train(original, hook, runner) -> None:
 
 def save_with_step(original, hook, runner, step: int, meta: dict) -> None:
     """What ``CheckpointHook._save_checkpoint_with_step`` does, removing last; ``last_checkpoint`` gets a name alone."""
+    keep_states(runner)
     with removals_last(hook, runner):
         original(hook, runner, step, meta)
         if is_main_process() and '://' not in str(hook.last_ckpt):
@@ -48,6 +50,8 @@ def save_with_step(original, hook, runner, step: int, meta: dict) -> None:
 
 def save_best(original, hook, runner, metrics: dict) -> None:
     """What ``CheckpointHook._save_best_checkpoint`` does, removing last."""
+    if hook.save_best:
+        keep_states(runner)
     with removals_last(hook, runner):
         original(hook, runner, metrics)
 

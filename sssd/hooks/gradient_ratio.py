@@ -14,8 +14,9 @@ class GradientRatioHook(Hook):
     """Logs how hard the unsupervised losses pull on what they share with the supervised one, at the logging interval.
 
     ``scale_grad_ratio``, ``distill_grad_ratio`` and ``guide_grad_ratio`` are norms of gradients over that of the
-    supervised loss, for the batch of the iteration that is logged. They cost a backward pass through the heads for
-    each loss, in that iteration alone, and leave the training as it is. A model without such losses is left alone.
+    supervised loss, for the batch of the iteration that is logged; of the last one, if none is. They cost a backward
+    pass through the heads for each loss, in that iteration alone, and leave the training as it is. A model without such
+    losses is left alone.
 
     Args:
         interval: Iterations between two measurements; by default LoggerHook's interval.
@@ -55,7 +56,8 @@ class GradientRatioHook(Hook):
         model = unwrap(runner.model)
         if not hasattr(model, 'measure_gradients'):
             return
-        model.measure_gradients = bool(self.interval) and self.every_n_inner_iters(batch_idx, self.interval)
+        last = runner.iter + 1 == runner.max_iters < self.interval  # of a training too short for one measurement
+        model.measure_gradients = bool(self.interval) and (last or self.every_n_inner_iters(batch_idx, self.interval))
         scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
         if model.measure_gradients and scaler is not None:
             model.gradient_scale = scaler.get_scale()

@@ -54,7 +54,7 @@ class StopOnSignalHook(Hook):
 
     def _note(self, number: int, frame) -> None:
         """The signals' handler, in this process and in what is forked from it."""
-        if os.getpid() != self.owner:  # a worker of the dataloader: this process ends it
+        if os.getpid() != self.owner:  # what was forked without :func:`shield_workers`
             if number == signal.SIGTERM:
                 os._exit(128 + number)
             return
@@ -95,6 +95,46 @@ class StopOnSignalHook(Hook):
         print_log(f'{name}: training stops; {where}. Go on with --resume.', logger='current', level=WARNING)
         self.after_run(runner)
         raise Stopped(128 + number)
+
+
+class WorkerStart:
+    """What a dataloader's worker does first: a signal to a whole group of processes must not end it before its parent.
+
+    SIGINT is left to the parent; SIGTERM ends the worker when it comes again, as it does from a parent that has no
+    patience. A worker whose parent is gone ends by itself.
+
+    Args:
+        first: The loader's own ``worker_init_fn``.
+    """
+
+    def __init__(self, first) -> None:
+        self.first, self.came = first, None
+
+    def __call__(self, worker: int) -> None:
+        """Set the handlers, in place of PyTorch's, then do what the loader says."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._note)
+        if self.first is not None:
+            self.first(worker)
+
+    def _note(self, number: int, frame) -> None:
+        now = time.monotonic()
+        if self.came is not None and now - self.came > SAME:
+            os._exit(128 + number)
+        self.came = self.came or now
+
+
+def shield_workers(runner) -> None:
+    """Start the workers of all of a Runner's dataloaders by :class:`WorkerStart`; it has built none yet."""
+    build = runner.build_dataloader
+
+    def build_shielded(*args, **kwargs):
+        loader = build(*args, **kwargs)
+        if getattr(loader, 'num_workers', 0):
+            loader.worker_init_fn = WorkerStart(loader.worker_init_fn)
+        return loader
+
+    runner.build_dataloader = build_shielded
 
 
 def save_now(runner, done: int) -> str | None:

@@ -1,15 +1,29 @@
 """A training that is interrupted and gone on with ends bit by bit where one in one go does, whatever chance decides."""
 
 import os
+import random
+import shutil
 import signal
 
+import numpy as np
 import pytest
 import random_runs
 import torch
+from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from sssd.checkpoints import random_states
 from sssd.cli import train
+
+
+@pytest.fixture(scope='module', autouse=True)
+def _quick():
+    """What a Runner does for its log, half of the time of these trainings, is left out."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Config, 'pretty_text', '')
+        patch.setattr('mmengine.runner.runner.collect_env', dict)
+        yield
 
 
 class PowerCut(Exception):
@@ -28,6 +42,17 @@ class Interrupt(Hook):
             if not self.number:
                 raise PowerCut
             os.kill(os.getpid(), self.number)
+
+
+@HOOKS.register_module(force=True)
+class DrawsBetween(Hook):
+    """Draws from every library before the step is seeded, and moves a weight by what it drew."""
+
+    priority = 'HIGHEST'
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        drawn = random.random() + np.random.rand() + float(torch.rand(1))
+        next(runner.model.parameters()).data.add_(1e-3 * drawn)
 
 
 def run(job, *words, cut=None, number=0):
@@ -71,6 +96,23 @@ def test_a_resumed_run_ends_where_one_in_one_go_does(make_job, name, workers):
     )
     assert run(parts, '--resume') == 0
     assert_equal(weights(whole), weights(parts))
+
+
+def test_what_is_drawn_between_two_steps_goes_on_as_well(make_job, monkeypatch, tmp_path):
+    hook = "\ncustom_hooks = custom_hooks + [dict(type='DrawsBetween')]\n"
+    whole, parts = (make_job(name, extra=random_runs.extra('sssd', 2, seed=5) + hook) for name in ('whole', 'parts'))
+    assert run(whole) == 0
+    with pytest.raises(PowerCut):
+        run(parts, cut=3)
+    shutil.copytree(parts.work_dir, tmp_path / 'before')
+    assert run(parts, '--resume') == 0
+    assert_equal(weights(whole), weights(parts))
+    shutil.rmtree(parts.work_dir)
+    (tmp_path / 'before').rename(parts.work_dir)
+    monkeypatch.setattr(random_states, 'set_states', lambda found: None)  # the comparison can fail
+    assert run(parts, '--resume') == 0
+    with pytest.raises(AssertionError):
+        assert_equal(weights(whole), weights(parts))
 
 
 def test_the_number_of_workers_does_not_matter(make_job):
