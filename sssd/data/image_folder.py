@@ -28,8 +28,10 @@ class ImageFolder(BaseDetDataset):
     Sub-folders are searched too, links to folders are followed (a loop of links is left after
     one round), hidden files and folders, and files that are no images, are passed over; how many
     is in the log, and :func:`passed_over` tells it. Of a large folder the list is kept next to the
-    work directory (``sssd.listing``): later starts only look whether the files are the same. The order is natural (``img2`` before
-    ``img10``) and depends on the names alone. Sizes are read from the headers and are those of
+    work directory (``sssd.listing``): later starts only look whether the files are the same.
+
+    The order is natural (``img2`` before ``img10``) and depends on the names alone. Sizes are read from the headers and
+    are those of
     the decoded image, EXIF orientation included.
 
     The class names default to those of ``CocoDataset``, so that with the same ``metainfo`` as a

@@ -79,7 +79,7 @@ def scan(folder: str) -> Scan:
 
 
 def passed_over(folder: str) -> dict[str, int]:
-    """How many files of a folder are not taken for images, by extension (``'.heic'``) or another reason (``'fifo'``)."""
+    """How many files below a folder are taken for no images, by extension (``'.heic'``) or reason (``'fifo'``)."""
     return dict(scan(folder).passed)
 
 

@@ -22,7 +22,7 @@ from sssd.locks import directory_lock
 #: Folders with fewer images are read anew each time, and leave no file behind.
 WORTH_KEEPING = 2000
 WORK_DIRS, NAME = 'work_dirs', '.listings'
-#: A folder that changed so shortly (ns) before it was looked through may have changed again within one tick of its clock.
+#: A folder that changed so shortly (ns) before the look may have changed again within one tick of its clock.
 _SETTLED = 2_000_000_000
 _BLOCK = 256
 _place = Path(WORK_DIRS, NAME)

@@ -27,8 +27,8 @@ class Listing(Sequence):
     Attributes:
         folder: The folder.
         about: What else is known: ``folders``, ``passed``, ``examples`` and ``fingerprint`` as of a ``Scan``.
-        arrays: ``blob``, the names in UTF-8; ``ends``, (n,), where each ends in it; ``sizes``, (n, 2), width and height,
-            :data:`UNKNOWN` or :data:`BROKEN`; ``changed`` and ``bytes``, (n,).
+        arrays: ``blob``, the names in UTF-8; ``ends``, (n,), where each ends in it; ``sizes``, (n, 2), width and
+            height, :data:`UNKNOWN` or :data:`BROKEN`; ``changed`` and ``bytes``, (n,).
         file: The file that holds it; None if none does.
     """
 

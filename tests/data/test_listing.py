@@ -15,7 +15,7 @@ from torch import multiprocessing
 from sssd.data.image_folder import ImageFolder, list_images, passed_over
 from sssd.data.sampler import _portrait
 from sssd.errors import UserError
-from sssd.listing import kept, keep_beside, measure
+from sssd.listing import keep_beside, kept, measure
 
 
 @pytest.fixture
