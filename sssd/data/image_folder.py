@@ -31,8 +31,7 @@ class ImageFolder(BaseDetDataset):
     work directory (``sssd.listing``): later starts only look whether the files are the same.
 
     The order is natural (``img2`` before ``img10``) and depends on the names alone. Sizes are read from the headers and
-    are those of
-    the decoded image, EXIF orientation included.
+    are those of the decoded image, EXIF orientation included.
 
     The class names default to those of ``CocoDataset``, so that with the same ``metainfo`` as a
     labelled ``CocoDataset`` the two may stand in one ``ConcatDataset``.
