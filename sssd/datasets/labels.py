@@ -8,7 +8,6 @@ three forms, but opens no list of folders, names neither file nor line of a mist
 its boxes are what ours are compared with.
 """
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -39,10 +38,7 @@ def parts_of(path: str | Path, images: str | None = None) -> Readers:
     """
     path = Path(path)
     if not path.is_file() and not path.is_dir():
-        what = 'neither a file nor a folder' if os.path.lexists(path) else 'not there'
-        raise UserError(f'{path} is {what}: name a file or folder of labels.')
-    if images is not None and not os.path.isdir(images):
-        raise UserError(f'image folder {images} does not exist: name the folder of the images of {path}.')
+        raise UserError(f'{path} is no file and no folder: name the labels.')
     found = {form: readers for form, find in _FINDERS.items() if (readers := find(path, images))}
     if not found:
         raise UserError(f'{path} holds no labels of a form that is known here; looked for: {_LOOKED_FOR}.')

@@ -149,7 +149,7 @@ class _Images:
                     return file
         raise UserError(
             f'{path}: its image is not in {self.folder}, neither {os.path.basename(name)}.jpg or the like nor the '
-            f'{told!r} of its <filename>: put it there, or name the folder of the images (--labeled-images, --val-images).'
+            f'{told!r} of its <filename>: put it there, or name its folder (--labeled-images, --val-images).'
         )
 
 

@@ -201,7 +201,7 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
 
 
 def _images_of(place: Path) -> Iterator[str]:
-    """The images of a folder, or those that a text file names, relative to it, to the data set or to the present folder."""
+    """The images of a folder, or those that a text file names, relative to it or to the present folder."""
     if place.is_dir():
         yield from list_folder(str(place))
         return
@@ -234,8 +234,8 @@ def _rows(path: Path, classes: int, keypoints: bool) -> Iterator[tuple[int, tupl
         if len(words) < 5 or (len(words) != 5 and not keypoints and (len(words) == 6 or len(words) % 2 == 0)):
             hint = '; a sixth may be the score of a prediction' if len(words) == 6 else ''
             raise UserError(
-                f'{where}: it has {several(len(words), "number")}, but a label is a class and x, y, width, height, or a '
-                f'class and the corners of an outline{hint}: correct the label.'
+                f'{where}: it has {several(len(words), "number")}, but a label is a class and x, y, width, height, or '
+                f'a class and the corners of an outline{hint}: correct the label.'
             )
         kind, *values = (number_of(word, where, 'a value') for word in words)
         if kind != int(kind) or not 0 <= kind < classes:
@@ -244,8 +244,8 @@ def _rows(path: Path, classes: int, keypoints: bool) -> Iterator[tuple[int, tupl
         used = values if is_outline else values[:4]
         if min(used) < -TOLERANCE or max(used) > 1 + TOLERANCE:
             raise UserError(
-                f'{where}: {max(used, key=lambda value: abs(value - 0.5)):g} is not from 0 to 1: coordinates are shares '
-                'of the width and height of the image, so correct the label.'
+                f'{where}: {max(used, key=lambda value: abs(value - 0.5)):g} is not from 0 to 1: coordinates are '
+                'shares of the width and height of the image, so correct the label.'
             )
         if is_outline:
             corners = (min(used[::2]), min(used[1::2]), max(used[::2]), max(used[1::2]))

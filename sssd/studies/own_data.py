@@ -139,7 +139,7 @@ def check_apart(val: Labels, trained_with: dict[str, Sequence[str]]) -> None:
 
 
 def unlabeled_paths(unlabeled: str, images: str) -> Sequence[str]:
-    """Real paths of unlabelled images: those of a folder, or of a COCO file whose images are in the folder ``images``."""
+    """Real paths of unlabelled images: those of a folder, or of a COCO file over the folder ``images``."""
     if images:
         return real_paths(read_coco(unlabeled, annotations=False)['images'], images)
     return [os.path.realpath(path) for path in list_images(unlabeled)]

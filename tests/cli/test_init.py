@@ -269,7 +269,7 @@ def test_classes_are_in_the_order_of_the_files_and_those_without_a_box_left_out(
     'changes, words',
     [
         (dict(labeled='nothing.json'), '--labeled nothing.json is no file'),
-        (dict(val='data/mine/val'), '--val data/mine/val is no file'),
+        (dict(val='data/mine/val'), '--val data/mine/val holds no labels of a form that is known here'),
         (dict(unlabeled='nowhere'), '--unlabeled nowhere is neither a folder nor a file'),
         (dict(unlabeled='data'), '3 images of data/mine/val.json are also in data, such as '),
         (dict(unlabeled='configs'), '--unlabeled configs has no image in it'),

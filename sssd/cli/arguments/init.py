@@ -17,8 +17,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--labeled',
         required=True,
         metavar='PATH',
-        help='labelled images: a COCO file, a data.yaml of YOLO, a folder of VOC XML files, or an export of Roboflow or '
-        'CVAT; it is only read',
+        help='labelled images: a COCO file, a data.yaml of YOLO, a folder of VOC XML files, or an export of '
+        'Roboflow or CVAT; it is only read',
     )
     parser.add_argument('--labeled-images', metavar='DIR', help='their folder, where the labels do not tell it')
     parser.add_argument(

@@ -4,8 +4,8 @@ import argparse
 
 HELP = 'split a data set into labelled and unlabelled images, or training and validation'
 DESCRIPTION = (
-    'Split labels into labelled and unlabelled parts, or into training and validation with the same share of each class, '
-    'the same ones on every machine. What is split stays as it is; the parts are COCO files.'
+    'Split labels into labelled and unlabelled parts, or into training and validation with the same share of each '
+    'class, the same ones on every machine. What is split stays as it is; the parts are COCO files.'
 )
 NEEDS_STACK = False
 
