@@ -5,11 +5,16 @@ Vlahavas, ECML PKDD 2011): the class with the fewest images left comes first, an
 that lacks that class most. Among equals the order is that of ``hash_order``, so a split is the same on every machine.
 """
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from itertools import islice
 
 from sssd.datasets.splits import hash_order
 from sssd.errors import UserError
+
+#: So many images are looked at for each that is moved.
+_CANDIDATES = 2000
 
 
 def split_validation(coco: dict, share: float, seed: int = 0) -> tuple[dict, dict]:
@@ -87,6 +92,7 @@ def choose(order: Sequence, classes: dict, share: float) -> set:
         chosen.update([image] * part)
         lacks[None][part] -= 1
     _keep_both(classes, images_of, chosen)
+    _trim(order, classes, images_of, chosen, share, total)
     if not chosen or len(chosen) == len(order):  # the image goes over that has the fewest classes of its own alone
         alone = {image: sum(len(images_of[name]) == 1 for name in classes[image]) for image in order}
         chosen.symmetric_difference_update([min(order, key=alone.get)])
@@ -129,6 +135,34 @@ def _keep_both(classes: dict, images_of: dict, chosen: set) -> None:
             return
         moved.append(move)
         step = -1 if move in chosen else 1
+        chosen.symmetric_difference_update([move])
+        for name in classes[move]:
+            inside[name] += step
+
+
+def _trim(order: Sequence, classes: dict, images_of: dict, chosen: set, share: float, total: int) -> None:
+    """Move images until ``total`` are chosen, each time the one that fits the shares of the classes best.
+
+    It ends before that if the next move would leave a class in one part alone.
+    """
+    inside = {name: sum(image in chosen for image in images) for name, images in images_of.items()}
+    step = 1 if len(chosen) < total else -1
+
+    def misfit(image) -> float:
+        """How much further classes are from their shares with the image moved; infinite if that parts one."""
+        change = 0.0
+        for name in classes[image]:
+            count, now = len(images_of[name]), inside[name]
+            if count > 1 and now + step in (0, count):
+                return math.inf
+            change += (abs(now + step - share * count) - abs(now - share * count)) / count
+        return change
+
+    for _ in range(abs(total - len(chosen))):
+        candidates = islice((image for image in order if (image in chosen) == (step < 0)), _CANDIDATES)
+        move = min(candidates, key=misfit, default=None)
+        if move is None or misfit(move) == math.inf:
+            return
         chosen.symmetric_difference_update([move])
         for name in classes[move]:
             inside[name] += step
