@@ -1,4 +1,8 @@
-"""Labels in the XML files of Pascal VOC, in its own layout or with the XML files beside the images."""
+"""Labels in the XML files of Pascal VOC, in its own layout or with the XML files beside the images.
+
+A box of VOC names its first and its last pixel, counted from 1, so it begins at ``xmin - 1`` and ends at ``xmax``; mmdet's
+XMLDataset ends it one pixel earlier.
+"""
 
 import os
 import re
@@ -73,7 +77,7 @@ def _read(source: Path, folder: Path, images: str | None, listed: Path | None = 
         measured += size is None
         built.add_image(image, *(size or image_size(os.path.join(place, image))))
         for kind, (x1, y1, x2, y2), difficult in things[name]:
-            built.add_box(kind, (x1 - shift, y1 - shift, x2 - x1, y2 - y1), iscrowd=int(difficult))
+            built.add_box(kind, (x1 - shift, y1 - shift, x2 - x1 + shift, y2 - y1 + shift), iscrowd=int(difficult))
     left = len(files) - len(roots) if listed is None else 0
     return Labels(built.coco(), place, 'VOC', str(source), notes=_notes(built, measured, shift, left))
 

@@ -39,9 +39,9 @@ def things_of(coco, image):
 
 
 def xml_of(image, things, first=1, difficult=()):
-    """Text of a VOC file; ``first`` is 1 where coordinates count from 1, as mmdet reads them, and 0 for others."""
+    """Text of a VOC file; ``first`` is 1 for first and last pixels counted from 1, as in VOC, and 0 for corners."""
     objects = [
-        OBJECT.format(x + first, y + first, x + w + first, y + h + first, name=name, difficult=int(number in difficult))
+        OBJECT.format(x + first, y + first, x + w, y + h, name=name, difficult=int(number in difficult))
         for number, (name, (x, y, w, h)) in enumerate(things)
     ]
     return XML.format(
