@@ -101,7 +101,7 @@ def labels_of(args: argparse.Namespace) -> tuple[Labels, Labels]:
     )
     return (
         replace(labeled, coco=train, file=None),
-        replace(labeled, coco=held_out, file=None, source=f'{labeled.source} (validation)', notes=(note,)),
+        replace(labeled, coco=held_out, file=None, source=f'{labeled.source}, kept for validation', notes=(note,)),
     )
 
 

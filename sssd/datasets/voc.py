@@ -1,7 +1,7 @@
 """Labels in the XML files of Pascal VOC, in its own layout or with the XML files beside the images.
 
-A box of VOC names its first and its last pixel, counted from 1, so it begins at ``xmin - 1`` and ends at ``xmax``; mmdet's
-XMLDataset ends it one pixel earlier.
+A box of VOC names its first and its last pixel, counted from 1, so it begins at ``xmin - 1`` and ends at ``xmax``; the
+XMLDataset of mmdet ends it one pixel earlier.
 """
 
 import os
