@@ -13,6 +13,7 @@ from sssd.checks.weights import missing_weights
 from sssd.cli._config import config_of
 from sssd.cli._parser import parse
 from sssd.data.image_folder import list_images
+from sssd.datasets.forms import saying_where
 from sssd.datasets.json_io import read_coco
 from sssd.datasets.labels import Labels, aligned, own_validation, read_labels
 from sssd.datasets.stratified import split_validation
@@ -158,7 +159,7 @@ def file_of(labels: Labels, path: Path, texts: dict, names: Sequence[str]) -> st
     """The COCO file of labels: as it was given, else one more text to write, with the classes in one order for all."""
     if labels.file is not None:
         return labels.file
-    texts[str(path)] = json.dumps(aligned(labels, names))
+    texts[str(path)] = json.dumps(saying_where(aligned(labels, names), labels.images, path))
     return path.as_posix()
 
 

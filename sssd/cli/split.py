@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from sssd.cli._parser import parse
+from sssd.datasets.forms import saying_where
 from sssd.datasets.json_io import read_coco, write_json
 from sssd.datasets.labels import Labels, read_labels
 from sssd.datasets.splits import make_splits
@@ -48,10 +49,10 @@ def labels_of(args: argparse.Namespace) -> Labels | None:
     """
     path = Path(args.ann_file)
     if path.suffix.lower() == '.json' or not path.exists():
-        if args.val is None:
+        if args.val is None and args.images is None:
             return None
         coco = read_coco(path)
-        return Labels(coco, '', 'COCO', str(path), str(path))
+        return Labels(coco, args.images or '', 'COCO', str(path), str(path))
     labels = read_labels(path, args.images)
     if args.out_dir is None and labels.file is None:
         raise UserError(f'{path} is to be written as COCO files: say where with --out-dir.')
@@ -71,12 +72,12 @@ def hold_out(labels: Labels, out: Path, stem: str, share: float, seed: int) -> L
     train, val = split_validation(labels.coco, share, seed)
     for part, coco in (('train', train), ('val', val)):
         path = out / f'{stem}-{part}.json'
-        write_json(path, coco)
+        write_json(path, saying_where(coco, labels.images, path) if labels.images else coco)
         print(path)
     return replace(labels, coco=train, file=str(out / f'{stem}-train.json'))
 
 
 def written(labels: Labels, path: Path) -> Labels:
     """Write labels as a COCO file."""
-    write_json(path, labels.coco)
+    write_json(path, saying_where(labels.coco, labels.images, path))
     return replace(labels, file=str(path))

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from sssd.datasets.forms import PARTS, WHOLE, Labels, Readers
+from sssd.datasets.forms import IMAGES, PARTS, WHOLE, Labels, Readers
 from sssd.datasets.json_io import read_coco
 from sssd.errors import UserError, shorten
 
@@ -66,7 +66,8 @@ def read(path: Path, images: str | None = None, annotations: bool = True) -> Lab
     """
     coco, notes = read_coco(path, annotations=annotations), []
     names = [image['file_name'] for image in coco['images']]
-    folder = images or _folder_of(path, names)
+    info = coco.get('info') if isinstance(coco.get('info'), dict) else {}
+    folder = images or _folder_of(path, names, info.get(IMAGES))
     unused = _supercategories(coco)
     if unused:
         told = shorten([category['name'] for category in unused])
@@ -92,15 +93,19 @@ def _supercategories(coco: dict) -> list[dict]:
     ]
 
 
-def _folder_of(path: Path, names: list) -> str:
+def _folder_of(path: Path, names: list, told: object = None) -> str:
     """The folder below which the images of a file are: where most of some that are looked for are found.
+
+    Looked for in the folder that the file itself has ``told``, then in those that are usual.
 
     Raises:
         UserError: If none is.
     """
     here, stem = path.parent, path.stem.removeprefix('instances_')
-    ends = ('', path.stem, stem, 'images', f'images/{stem}', 'JPEGImages', 'data')
+    ends = ('', path.stem, stem, re.split('[.@-]', stem)[0], 'images', f'images/{stem}', 'JPEGImages', 'data')
     places = [Path(os.path.normpath(above / end)) for above in (here, here / '..') for end in ends]
+    if isinstance(told, str):
+        places.insert(0, Path(os.path.normpath(here / told)))
     counts = {str(place): _count(place, names) for place in places if place.is_dir()}
     best = max(counts, key=counts.get, default='')
     if not counts or (names and not counts[best]):

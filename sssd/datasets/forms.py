@@ -1,6 +1,7 @@
 """What the readers of label formats share: what they give, and how a mistake in a file is told."""
 
 import math
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,8 @@ from sssd.errors import UserError
 PARTS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
 #: The one part of what is not divided.
 WHOLE = 'all'
+#: The key of ``info`` under which a file that is written here says where its images are.
+IMAGES = 'images'
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,13 @@ class Builder:
         """The content of a COCO file."""
         categories = [dict(id=number, name=name) for number, name in enumerate(self.categories, 1)]
         return dict(images=self.images, annotations=self.annotations, categories=categories)
+
+
+def saying_where(coco: dict, images: str, path: str | Path) -> dict:
+    """A COCO dict that says in its ``info`` where its images are, seen from the folder of the file ``path``."""
+    info = coco.get('info') if isinstance(coco.get('info'), dict) else {}
+    place = os.path.relpath(os.path.realpath(images), os.path.realpath(os.path.dirname(path) or '.'))
+    return dict(coco, info=dict(info, **{IMAGES: Path(place).as_posix()}))
 
 
 def read_text(path: Path) -> str:

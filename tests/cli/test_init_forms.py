@@ -221,6 +221,9 @@ def test_split_writes_a_validation_part_of_any_form(yolo, capsys):
         assert set(boxes_of(train)) | set(boxes_of(val)) == set(whole)
         assert val['info']['split'] == dict(seed=0, share=0.2, method='iterative stratification', part='val')
     assert content_of('export') | content_of('voc') == before
+    assert init('--labeled', 'out/voc-train.json', '--val', 'out/voc-val.json') == 0, 'they say where their images are'
+    both, val = built()
+    assert both.datasets[0].ann_file == 'out/voc-train.json' and [len(both.datasets[0]), len(val)] == [8, 2]
 
 
 def test_split_of_a_coco_file_and_of_what_is_left(data, capsys):
