@@ -97,9 +97,9 @@ def _notes(built: Builder, measured: int, shift: int, left: int) -> tuple[str, .
 def _names_of(listed: Path, folder: Path) -> list[str]:
     """The names in a list; in those of one class a flag follows, which is 1, 0 or -1."""
     names = [line.strip() for line in read_text(listed).splitlines()]
-    names = [name if (folder / f'{name}.xml').is_file() else re.sub(r'\s+(-1|0|1)$', '', name) for name in names]
+    names = [name if os.path.isfile(folder / f'{name}.xml') else re.sub(r'\s+(-1|0|1)$', '', name) for name in names]
     names = list(dict.fromkeys(filter(None, names)))
-    absent = [name for name in names if not (folder / f'{name}.xml').is_file()]
+    absent = [name for name in names if not os.path.isfile(folder / f'{name}.xml')]
     if absent or not names:
         told = f'of which {len(absent)} have no XML file in {folder}, such as {absent[0]}' if absent else 'none'
         raise UserError(

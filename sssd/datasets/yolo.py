@@ -138,7 +138,7 @@ def _root_of(path: Path, content: dict) -> Path:
     here, told = path.parent, content.get('path')
     if not isinstance(told, str) or not told:
         return here
-    return next((place for place in (here / told, Path(told)) if place.is_dir()), here)
+    return next((place for place in (here / told, Path(told)) if os.path.isdir(place)), here)
 
 
 def _places(path: Path, root: Path, key: str, told: str | list) -> list[Path]:
@@ -151,7 +151,7 @@ def _places(path: Path, root: Path, key: str, told: str | list) -> list[Path]:
         if not isinstance(name, str):
             raise UserError(f'{path}: {key}: has an entry that is no path: give folders or text files.')
         tried = [root / name, *([root / name[3:]] if name.startswith('../') else [])]
-        place = next((place for place in tried if place.exists()), None)
+        place = next((place for place in tried if os.path.exists(place)), None)
         if place is None:
             raise UserError(
                 f'{path}: {key}: names {name}, but there is no {" and no ".join(str(place) for place in tried)}: '
@@ -209,7 +209,7 @@ def _images_of(place: Path) -> Iterator[str]:
         name = line.strip()
         if name:
             tried = [place.parent / name, Path(name)]
-            found = next((path for path in tried if path.is_file()), None)
+            found = next((path for path in tried if os.path.isfile(path)), None)
             if found is None:
                 raise UserError(f'{place}, line {number}: the image {name} is not there: correct the list.')
             yield str(found)

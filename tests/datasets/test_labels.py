@@ -227,6 +227,23 @@ def test_a_coco_file_finds_its_images(train):
     assert 'in the way of Windows' in turned.notes[0]
 
 
+@pytest.mark.parametrize(
+    'entries, key, value, what',
+    [
+        ('images', 'file_name', None, 'text'),
+        ('images', 'id', [], 'a number'),
+        ('annotations', 'category_id', {}, 'a number'),
+        ('categories', 'name', None, 'text'),
+    ],
+)
+def test_ids_and_names_of_no_use_are_told(train, entries, key, value, what):
+    coco = json.loads(train.ann_file.read_text())
+    coco[entries][1][key] = value
+    train.ann_file.write_text(json.dumps(coco))
+    with pytest.raises(UserError, match=f'{key!r} of entry 1 of {entries!r} is .* but has to be {what}'):
+        read_labels(train.ann_file)
+
+
 def test_forms_that_cannot_be_told(train, val):
     Path('empty').mkdir()
     with pytest.raises(UserError, match=r'^empty holds no labels of .*COCO file .*data\.yaml of YOLO .*XML files'):
