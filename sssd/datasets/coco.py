@@ -99,8 +99,8 @@ def read_named(path: Path, annotations: bool = True) -> dict:
                 if not isinstance(entry[key], kind) or isinstance(entry[key], bool):
                     what = 'text' if kind is str else 'a number'
                     raise UserError(
-                        f'{path}: {key!r} of entry {position} of {entries!r} is {str(entry[key])[:40]!r}, but has to be '
-                        f'{what}: correct it.'
+                        f'{path}: {key!r} of entry {position} of {entries!r} is {str(entry[key])[:40]!r}, but has '
+                        f'to be {what}: correct it.'
                     )
     return coco
 

@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from sssd.data.image_folder import list_images
@@ -142,7 +143,13 @@ def unlabeled_paths(unlabeled: str, images: str) -> Sequence[str]:
     """Real paths of unlabelled images: those of a folder, or of a COCO file over the folder ``images``."""
     if images:
         return real_paths(read_coco(unlabeled, annotations=False)['images'], images)
-    return [os.path.realpath(path) for path in list_images(unlabeled)]
+    folder_of = cache(os.path.realpath)  # there may be a million images
+    return [
+        os.path.realpath(path)
+        if os.path.islink(path)
+        else os.path.join(folder_of(os.path.dirname(path)), os.path.basename(path))
+        for path in list_images(unlabeled)
+    ]
 
 
 def real_paths(images: Sequence[dict], folder: str) -> list[str]:

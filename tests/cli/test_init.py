@@ -204,6 +204,9 @@ def test_a_mistake_in_the_data_leaves_older_configs_as_they_were(mine):
 def test_images_that_are_evaluated_on_and_trained_with_are_refused(mine, capsys):
     shutil.copytree(mine / 'val', mine / 'unlabeled/again')
     assert main(arguments()) == 0, 'copies are other files, which names do not tell'
+    (mine / 'unlabeled/other name.png').symlink_to(mine / 'val/0000.png')
+    assert main([*arguments(), '--overwrite']) == 2
+    assert '1 images of data/mine/val.json are also in data/mine/unlabeled, such as ' in capsys.readouterr().err
     (mine / 'unlabeled/linked').symlink_to(mine / 'val')
     assert main([*arguments(), '--overwrite']) == 2
     assert '3 images of data/mine/val.json are also in data/mine/unlabeled, such as ' in capsys.readouterr().err
