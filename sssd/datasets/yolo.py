@@ -154,8 +154,8 @@ def _places(path: Path, root: Path, key: str, told: str | list) -> list[Path]:
         place = next((place for place in tried if os.path.exists(place)), None)
         if place is None:
             raise UserError(
-                f'{path}: {key}: names {name[:200]}, but there is no {" and no ".join(str(place)[:200] for place in tried)}: '
-                'correct the path.'
+                f'{path}: {key}: names {name[:200]}, but there is no '
+                f'{" and no ".join(str(place)[:200] for place in tried)}: correct the path.'
             )
         found.append(place)
     return found
