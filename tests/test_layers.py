@@ -19,7 +19,8 @@ FLOORS = (
     {'detectors'},
     {'views', 'guides', 'hooks', 'data'},
     {'losses', 'optim'},
-    {'schedules', 'places', 'progress', 'provenance', 'locks'},
+    {'listing'},
+    {'schedules', 'places', 'progress', 'provenance', 'locks', 'images'},
     {'errors', 'registry', 'compat'},
 )
 #: What is used of the package itself, by the command line alone: any other part would import all of it.
@@ -27,7 +28,7 @@ ITSELF = {'', '__version__'}
 #: Floors are not enough here: parts of training that know nothing of each other.
 NARROWER = dict(
     hooks={'schedules', 'errors', 'registry'},
-    data={'errors', 'registry'},
+    data={'listing', 'images', 'errors', 'registry'},
     losses={'errors', 'registry'},
     optim={'errors', 'registry'},
     views={'losses', 'errors', 'registry'},

@@ -8,6 +8,7 @@ from mmengine.config import Config, DictAction
 
 from sssd.checkpoints.pretrained import fetch
 from sssd.errors import UserError
+from sssd.listing import keep_beside
 from sssd.places import find_config, read_config
 
 
@@ -52,6 +53,7 @@ def load_config(args: argparse.Namespace) -> Config:
         cfg.work_dir = os.path.join('work_dirs', name)
     if os.path.exists(cfg.work_dir) and not os.path.isdir(cfg.work_dir):
         raise UserError(f'the work directory {cfg.work_dir} is a file: give another one with --work-dir.')
+    keep_beside(cfg.work_dir)
     return cfg
 
 

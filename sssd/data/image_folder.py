@@ -1,36 +1,24 @@
 """Unlabelled images from a folder, without any annotation file."""
 
-import itertools
 import logging
 import os
-import re
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+import numpy as np
 from mmdet.datasets import BaseDetDataset, CocoDataset
+from mmengine.dist import all_gather_object, get_dist_info
 from mmengine.logging import print_log
-from PIL import Image
 
 from sssd.errors import UserError
+from sssd.images import EXTENSIONS, image_size
+from sssd.listing import Listing, kept_as, list_folder, measure, passed_over
 from sssd.registry import DATASETS
 
-EXTENSIONS = (
-    '.jpg',
-    '.jpeg',
-    '.jpe',
-    '.jfif',
-    '.png',
-    '.bmp',
-    '.dib',
-    '.tif',
-    '.tiff',
-    '.webp',
-    '.ppm',
-    '.pgm',
-    '.pnm',
-)
-_ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 exchange width and height
-_EXIF_FORMATS = ('JPEG', 'MPO', 'PNG', 'TIFF')  # where OpenCV's decoder turns the image
+__all__ = ['EXTENSIONS', 'ImageFolder', 'image_size', 'list_images', 'passed_over', 'pick_listed']
+
+#: So many broken images are named, one a line.
+_TOLD = 20
 
 
 @DATASETS.register_module()
@@ -38,9 +26,12 @@ class ImageFolder(BaseDetDataset):
     """All images below a folder, as unlabelled data: every image has ``instances=[]``.
 
     Sub-folders are searched too, links to folders are followed (a loop of links is left after
-    one round), hidden files and folders are passed over. The order is natural (``img2`` before
-    ``img10``) and depends on the names alone. Sizes are read from the headers and are those of
-    the decoded image, EXIF orientation included.
+    one round), hidden files and folders, and files that are no images, are passed over; how many
+    is in the log, and :func:`passed_over` tells it. Of a large folder the list is kept next to the
+    work directory (``sssd.listing``): later starts only look whether the files are the same.
+
+    The order is natural (``img2`` before ``img10``) and depends on the names alone. Sizes are read from the headers and
+    are those of the decoded image, EXIF orientation included.
 
     The class names default to those of ``CocoDataset``, so that with the same ``metainfo`` as a
     labelled ``CocoDataset`` the two may stand in one ``ConcatDataset``.
@@ -61,11 +52,14 @@ class ImageFolder(BaseDetDataset):
 
     METAINFO = CocoDataset.METAINFO
 
+    #: The list is a few arrays, mapped from a file where the folder is large: there is nothing to serialise.
+    serialize_data = property(lambda self: False, lambda self, value: None)
+
     def __init__(self, *args, data_prefix: dict | None = None, skip_broken: bool = False, **kwargs) -> None:
         self.skip_broken = skip_broken
         super().__init__(*args, data_prefix=data_prefix or dict(img=''), **kwargs)
 
-    def load_data_list(self) -> list[dict]:
+    def load_data_list(self) -> 'ImageInfos':
         """List the images: ``img_path``, ``img_id``, ``height``, ``width``, ``instances=[]``."""
         folder = self.data_prefix.get('img') or self.data_root
         if not folder or not os.path.isdir(folder):
@@ -73,101 +67,146 @@ class ImageFolder(BaseDetDataset):
                 f'image folder {folder!r} does not exist; check data_root and '
                 'data_prefix=dict(img=...) of the ImageFolder.'
             )
-        paths = list_images(folder)
-        if not paths:
+        listing = measured_once(folder)
+        if not len(listing):
             raise UserError(
                 f'image folder {folder} holds no image ({" ".join(EXTENSIONS)}); '
                 'check data_root and data_prefix of the ImageFolder.'
             )
+        rows = range(len(listing))
         if self.ann_file:
-            paths = pick_listed(paths, folder, self.ann_file)
-        Image.preinit()  # before the threads: they would race for Pillow's plug-ins
-        with ThreadPoolExecutor(8) as pool:
-            sizes = list(pool.map(self._size, paths))
-        data_list = [
-            dict(img_path=path, img_id=index, seg_map_path=None, width=size[0], height=size[1], instances=[])
-            for index, (path, size) in enumerate(zip(paths, sizes))
-            if size is not None
-        ]
-        if not data_list:
+            rows = _rows_listed(listing.names(), folder, self.ann_file)
+        rows = np.array(rows, np.int32)
+        infos = ImageInfos(listing, rows, np.arange(len(rows), dtype=np.int32))
+        self._tell_passed_over(listing)
+        infos = infos.take(self._readable(infos))
+        if not len(infos):
             raise UserError(f'no image of {folder} can be read; the files are broken.')
-        return data_list
+        return infos
 
-    def _size(self, path: str) -> tuple[int, int] | None:
-        try:
-            return image_size(path)
-        except UserError as error:
-            if not self.skip_broken:
-                raise
-            print_log(f'left out: {error}', logger='current', level=logging.WARNING)
-            return None
+    def _readable(self, infos: 'ImageInfos') -> np.ndarray:
+        """Which images have a size; what is wrong with the first others is raised, or logged if they are left out."""
+        whole = infos.sizes.min(1) > 0
+        for index in np.flatnonzero(~whole)[:_TOLD].tolist():
+            path = infos[index]['img_path']
+            try:
+                image_size(path)
+            except UserError as error:
+                if not self.skip_broken:
+                    raise
+                print_log(f'left out: {error}', logger='current', level=logging.WARNING)
+        if (~whole).sum() > _TOLD:
+            print_log(f'left out: {(~whole).sum()} images in all', logger='current', level=logging.WARNING)
+        return whole
 
-    def filter_data(self) -> list[dict]:
+    def _tell_passed_over(self, listing: Listing) -> None:
+        told = [f'{count} {reason}' for reason, count in sorted(listing.about['passed'].items())]
+        if told:
+            print_log(f'{listing.folder}: no images and passed over: {", ".join(told)}', logger='current')
+
+    def filter_data(self) -> 'ImageInfos':
         """Leave out small images in training, as ``CocoDataset`` does."""
         min_size = (self.filter_cfg or {}).get('min_size', 0)
         if self.test_mode:
             return self.data_list
-        return [info for info in self.data_list if min(info['width'], info['height']) >= min_size]
+        return self.data_list.take(self.data_list.sizes.min(1) >= min_size)
+
+    def image_sizes(self) -> np.ndarray:
+        """(n, 2), width and height of each image, without a look at one by one."""
+        if not self._fully_initialized:
+            self.full_init()
+        return self.data_list.sizes
+
+    def _get_unserialized_subset(self, indices: Sequence[int] | int) -> 'ImageInfos':
+        if isinstance(indices, int):
+            return self.data_list.take(slice(indices) if indices >= 0 else slice(indices, None))
+        return self.data_list.take(np.asarray(indices, np.int64))
 
 
-def list_images(folder: str) -> list[str]:
+class ImageInfos(Sequence):
+    """What an :class:`ImageFolder` says of each image, made when it is asked for.
+
+    Args:
+        listing: The images of the folder.
+        rows: (n,), which of them these are.
+        ids: (n,), their ``img_id``.
+    """
+
+    def __init__(self, listing: Listing, rows: np.ndarray, ids: np.ndarray) -> None:
+        self.listing, self.rows, self.ids = listing, rows, ids
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict:
+        row = int(self.rows[index])
+        width, height = self.listing.sizes[row].tolist()
+        path, number = self.listing[row], int(self.ids[index])
+        return dict(img_path=path, img_id=number, seg_map_path=None, width=width, height=height, instances=[])
+
+    @property
+    def sizes(self) -> np.ndarray:
+        """(n, 2), width and height."""
+        return self.listing.sizes[self.rows]
+
+    def take(self, which: np.ndarray | slice) -> 'ImageInfos':
+        """Some of them, by mask, numbers or slice."""
+        return ImageInfos(self.listing, self.rows[which], self.ids[which])
+
+
+def measured_once(folder: str) -> Listing:
+    """The images of a folder and their sizes, looked through by the first process of each machine alone.
+
+    The others wait for it and map what it wrote; where it wrote nothing (few images, or no room) each looks by itself.
+
+    Raises:
+        UserError: On all processes, for what one of them met.
+    """
+    rank, processes = get_dist_info()
+    if processes == 1:
+        return measure(folder)
+    listing, met = None, None
+    if int(os.environ.get('LOCAL_RANK', rank)) == 0:
+        try:
+            listing = measure(folder)
+        except UserError as error:
+            met = str(error)
+    told = all_gather_object((met, listing.about['fingerprint'] if listing is not None and listing.file else None))
+    met = [sentence for sentence, _ in told if sentence]
+    if met:
+        raise UserError(met[0])
+    return listing if listing is not None else kept_as(folder, [mark for _, mark in told if mark]) or measure(folder)
+
+
+def list_images(folder: str) -> Sequence[str]:
     """Paths of all images below ``folder``, in natural order of their names."""
-    found, seen = [], set()
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(parent)
-        if real in seen:
-            folders.clear()
-            continue
-        seen.add(real)
-        # Sorted, so that of two ways to one folder always the same is taken.
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        found += [
-            os.path.join(parent, name)
-            for name in files
-            if not name.startswith('.') and name.lower().endswith(EXTENSIONS)
-        ]
-    return sorted(found, key=lambda path: _natural_key(os.path.relpath(path, folder)))
+    return list_folder(folder)
 
 
-def pick_listed(paths: list[str], folder: str, list_file: str) -> list[str]:
+def pick_listed(paths: Sequence[str], folder: str, list_file: str) -> list[str]:
     """Those of ``paths``, images below ``folder``, that a text file names, in the order of ``paths``.
 
     Raises:
         UserError: If the file is missing, names nothing, or names an image that is not among ``paths``.
     """
+    names = (path[len(os.path.join(folder, '')) :] for path in paths)
+    return [paths[row] for row in _rows_listed(names, folder, list_file)]
+
+
+def _rows_listed(names: Iterable[str], folder: str, list_file: str) -> list[int]:
+    """Which of ``names``, relative to ``folder``, a text file names, with or without extension."""
     if not os.path.isfile(list_file):
         raise UserError(f'list of images {list_file} does not exist; check data_root and ann_file of the ImageFolder.')
     wanted = {line.strip() for line in Path(list_file).read_text().splitlines()} - {''}
-    names = [Path(os.path.relpath(path, folder)) for path in paths]
-    names = [(name.as_posix(), name.with_suffix('').as_posix()) for name in names]
-    absent = wanted.difference(*names)
+    rows, absent = [], set(wanted)
+    for row, name in enumerate(names):
+        pair = {name, os.path.splitext(name)[0]} & wanted
+        if pair:
+            rows.append(row)
+            absent -= pair
     if absent or not wanted:
         raise UserError(
             f'{list_file} names {len(wanted)} images, of which {len(absent)} are not in {folder}'
             f'{", such as " + min(absent) if absent else ""}; check data_prefix and ann_file.'
         )
-    return [path for path, pair in zip(paths, names) if wanted.intersection(pair)]
-
-
-def _natural_key(name: str) -> tuple:
-    parts = re.split(r'([0-9]+)', Path(name).as_posix())
-    return [int(part) if odd else part for odd, part in zip(itertools.cycle((False, True)), parts)], name
-
-
-def image_size(path: str) -> tuple[int, int]:
-    """Width and height of an image as mmcv will decode it, from its header alone.
-
-    Raises:
-        UserError: If the header cannot be read.
-    """
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            if image.format == 'TIFF':  # some versions of Pillow have turned this size already
-                width, height = image.tag_v2[256], image.tag_v2[257]
-            turned = image.format in _EXIF_FORMATS and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
-    except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f'image {path} cannot be read ({error}); remove or replace the file, or set skip_broken=True.'
-        ) from error
-    return (height, width) if turned else (width, height)
+    return rows

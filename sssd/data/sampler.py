@@ -182,5 +182,8 @@ class MixedSourceSampler(Sampler):
 
 
 def _portrait(dataset) -> np.ndarray:
+    if hasattr(dataset, 'image_sizes'):  # an ImageFolder, which may have a million
+        width, height = dataset.image_sizes().T
+        return height > width
     infos = (dataset.get_data_info(index) for index in range(len(dataset)))
     return np.array([info['height'] > info['width'] for info in infos], dtype=bool)

@@ -8,11 +8,11 @@ import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from xml.etree import ElementTree
 
-from sssd.data.image_folder import EXTENSIONS
 from sssd.datasets.json_io import read_coco
+from sssd.datasets.xml_safe import parse_xml
 from sssd.errors import UserError
+from sssd.images import EXTENSIONS
 
 
 @dataclass(frozen=True)
@@ -161,9 +161,9 @@ def read_objects(path: str | Path) -> list:
         UserError: If the file is no XML, or an object has no name.
     """
     try:
-        things = ElementTree.parse(path).getroot().findall('object')
+        things = parse_xml(path).findall('object')
         return [(thing.find('name').text, int(thing.findtext('difficult') or 0) == 1) for thing in things]
-    except (ElementTree.ParseError, AttributeError, ValueError) as error:
+    except (AttributeError, ValueError) as error:
         raise UserError(f'{path} is no VOC annotation file ({error}); take it from the archive again.') from error
 
 

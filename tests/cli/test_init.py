@@ -204,6 +204,9 @@ def test_a_mistake_in_the_data_leaves_older_configs_as_they_were(mine):
 def test_images_that_are_evaluated_on_and_trained_with_are_refused(mine, capsys):
     shutil.copytree(mine / 'val', mine / 'unlabeled/again')
     assert main(arguments()) == 0, 'copies are other files, which names do not tell'
+    (mine / 'unlabeled/other name.png').symlink_to(mine / 'val/0000.png')
+    assert main([*arguments(), '--overwrite']) == 2
+    assert '1 images of data/mine/val.json are also in data/mine/unlabeled, such as ' in capsys.readouterr().err
     (mine / 'unlabeled/linked').symlink_to(mine / 'val')
     assert main([*arguments(), '--overwrite']) == 2
     assert '3 images of data/mine/val.json are also in data/mine/unlabeled, such as ' in capsys.readouterr().err
@@ -269,7 +272,7 @@ def test_classes_are_in_the_order_of_the_files_and_those_without_a_box_left_out(
     'changes, words',
     [
         (dict(labeled='nothing.json'), '--labeled nothing.json is no file'),
-        (dict(val='data/mine/val'), '--val data/mine/val is no file'),
+        (dict(val='data/mine/val'), '--val data/mine/val holds no labels of a form that is known here'),
         (dict(unlabeled='nowhere'), '--unlabeled nowhere is neither a folder nor a file'),
         (dict(unlabeled='data'), '3 images of data/mine/val.json are also in data, such as '),
         (dict(unlabeled='configs'), '--unlabeled configs has no image in it'),

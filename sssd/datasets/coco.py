@@ -1,0 +1,151 @@
+"""COCO files as tools export them: where their images are, and what Roboflow and others add that is no class."""
+
+import os
+import re
+from pathlib import Path
+
+from sssd.datasets.forms import IMAGES, PARTS, WHOLE, Labels, Readers
+from sssd.datasets.json_io import read_coco
+from sssd.errors import UserError, shorten
+
+ROBOFLOW = '_annotations.coco.json'
+_PART = re.compile(rf'(?:^|[^a-z])({"|".join(PARTS)})(?=[^a-z]|$)')
+#: COCO's own files that hold no boxes to train with.
+_OTHER = ('captions_', 'person_keypoints_', 'image_info_', 'panoptic_', 'stuff_')
+_LOOKED_FOR = 20
+#: Ids that are text are for the checks before training to tell.
+_KINDS = dict(
+    images=dict(id=(int, float, str), file_name=str),
+    annotations=dict(image_id=(int, float, str), category_id=(int, float, str)),
+    categories=dict(id=(int, float, str), name=str),
+)
+
+
+def find_coco(path: Path, images: str | None) -> Readers:
+    """The parts of a data set in COCO form; none if ``path`` is no such.
+
+    Args:
+        path: A JSON file; or a folder with such files, ``annotations/`` with them, or Roboflow's parts.
+        images: The folder of the images, if the user named it.
+
+    Raises:
+        UserError: If several files could be meant.
+    """
+    if path.is_file():
+        return {WHOLE: lambda: read(path, images)} if path.suffix.lower() == '.json' else {}
+    inner = {PARTS[name]: path / name / ROBOFLOW for name in PARTS if (path / name / ROBOFLOW).is_file()}
+    if not inner:
+        place = path / 'annotations'
+        inner = _by_part(path) or (_by_part(place) if place.is_dir() else {})
+    return {part: lambda file=file: read(file, images) for part, file in inner.items()}
+
+
+def _by_part(folder: Path) -> dict[str, Path]:
+    """The JSON files of a folder by the part that their names tell."""
+    files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() == '.json' and file.is_file()]
+    files = [file for file in files if not file.name.startswith(_OTHER)]
+    found: dict[str, list[Path]] = {}
+    for file in files:
+        told = _PART.findall(file.stem.lower())
+        found.setdefault(PARTS[told[-1]] if told else WHOLE, []).append(file)
+    if set(found) - {WHOLE}:
+        found.pop(WHOLE, None)  # such as the settings of a tool
+    parts = {}
+    for part, several in found.items():
+        exact = [file for file in several if file.stem.lower() in (part, f'instances_{part}')]
+        if len(exact or several) > 1:
+            raise UserError(f'{folder} has {shorten([file.name for file in several])}: name the one that is meant.')
+        (parts[part],) = exact or several
+    return parts
+
+
+def read(path: Path, images: str | None = None, annotations: bool = True) -> Labels:
+    """A COCO file, its images found, without what is no class.
+
+    Args:
+        path: The file.
+        images: The folder of its images; None looks for it.
+        annotations: Whether the file must have some.
+
+    Raises:
+        UserError: If the file is none, or its images are nowhere.
+    """
+    coco, notes = read_named(path, annotations), []
+    names = [image['file_name'] for image in coco['images']]
+    info = coco.get('info') if isinstance(coco.get('info'), dict) else {}
+    folder = images or _folder_of(path, names, info.get(IMAGES))
+    unused = _supercategories(coco)
+    if unused:
+        told = shorten([category['name'] for category in unused])
+        notes.append(f'{path.name} lists {told} as a category, which only groups others and has no box: left out')
+        coco = dict(coco, categories=[category for category in coco['categories'] if category not in unused])
+    if any('\\' in name and not os.path.exists(os.path.join(folder, name)) for name in _some(names)):
+        notes.append(f'{path.name} writes paths in the way of Windows: "\\" was read as "/"')
+        turned = [dict(image, file_name=image['file_name'].replace('\\', '/')) for image in coco['images']]
+        coco = dict(coco, images=turned)
+    return Labels(coco, folder, 'COCO', str(path), None if notes else str(path), tuple(notes))
+
+
+def read_named(path: Path, annotations: bool = True) -> dict:
+    """A COCO file whose ids can be looked up, and whose names are text.
+
+    Raises:
+        UserError: If it is none, naming the first entry in which one is something else.
+    """
+    coco = read_coco(path, annotations=annotations)
+    for entries, kinds in _KINDS.items():
+        for position, entry in enumerate(coco.get(entries) or []):
+            for key, kind in kinds.items():
+                if not isinstance(entry[key], kind) or isinstance(entry[key], bool):
+                    what = 'text' if kind is str else 'a number'
+                    raise UserError(
+                        f'{path}: {key!r} of entry {position} of {entries!r} is {str(entry[key])[:40]!r}, but has '
+                        f'to be {what}: correct it.'
+                    )
+    return coco
+
+
+def _supercategories(coco: dict) -> list[dict]:
+    """Categories without a box that others name as theirs above them, such as the first one of Roboflow's exports."""
+    used = {thing['category_id'] for thing in coco.get('annotations') or []}
+    return [
+        category
+        for category in coco['categories']
+        if category['id'] not in used
+        and any(
+            other is not category and other.get('supercategory') == category['name'] for other in coco['categories']
+        )
+    ]
+
+
+def _folder_of(path: Path, names: list, told: object = None) -> str:
+    """The folder below which the images of a file are: where most of some that are looked for are found.
+
+    Looked for in the folder that the file itself has ``told``, then in those that are usual.
+
+    Raises:
+        UserError: If none is.
+    """
+    here, stem = path.parent, path.stem.removeprefix('instances_')
+    ends = ('', path.stem, stem, re.split('[.@-]', stem)[0], 'images', f'images/{stem}', 'JPEGImages', 'data')
+    places = [Path(os.path.normpath(above / end)) for above in (here, here / '..') for end in ends]
+    if isinstance(told, str):
+        places.insert(0, Path(os.path.normpath(here / told)))
+    counts = {str(place): _count(place, names) for place in places if place.is_dir()}
+    best = max(counts, key=counts.get, default='')
+    if not counts or (names and not counts[best]):
+        first = f', such as {names[0]},' if names else ''
+        raise UserError(
+            f'the images of {path}{first} are in none of {", ".join(counts) or here}: name their folder '
+            '(--labeled-images, --val-images).'
+        )
+    return best
+
+
+def _some(names: list) -> list:
+    return names[:: -(-len(names) // _LOOKED_FOR) or 1]
+
+
+def _count(place: Path, names: list) -> int:
+    """How many of some images are in a folder."""
+    return sum(os.path.isfile(place / name.replace('\\', '/')) for name in _some(names))

@@ -1,0 +1,129 @@
+"""What the readers of label formats share: what they give, and how a mistake in a file is told."""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sssd.errors import UserError
+
+#: The names of the parts of a data set, and how exports call them.
+PARTS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
+#: The one part of what is not divided.
+WHOLE = 'all'
+#: The key of ``info`` under which a file that is written here says where its images are.
+IMAGES = 'images'
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labelled images, whatever form they came in.
+
+    Attributes:
+        coco: ``images``, ``annotations`` and ``categories`` as in a COCO file; ``file_name`` is relative to ``images``.
+        images: The folder of the images.
+        form: ``'COCO'``, ``'VOC'`` or ``'YOLO'``.
+        source: What was read, as the user would name it.
+        file: The COCO file that has just this content; None if it has to be written first.
+        notes: What the user should know: a sentence each.
+    """
+
+    coco: dict
+    images: str
+    form: str
+    source: str
+    file: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+#: The parts of a data set, each with a function that reads it.
+Readers = dict[str, Callable[[], Labels]]
+
+
+@dataclass
+class Builder:
+    """Puts a COCO dict together; ids count from 1.
+
+    Attributes:
+        categories: Names of the classes, in their order; a name that is not there is added.
+    """
+
+    categories: list[str] = field(default_factory=list)
+    images: list[dict] = field(default_factory=list)
+    annotations: list[dict] = field(default_factory=list)
+
+    def add_image(self, name: str, width: int, height: int) -> None:
+        """The image that the next boxes belong to."""
+        self.images.append(dict(id=len(self.images) + 1, file_name=name, width=width, height=height))
+
+    def add_box(self, category: str, box: tuple[float, float, float, float], **more) -> None:
+        """A box x, y, width, height in pixels."""
+        if category not in self.categories:
+            self.categories.append(category)
+        x, y, width, height = (round(side, 3) for side in box)
+        self.annotations.append(
+            dict(
+                id=len(self.annotations) + 1,
+                image_id=self.images[-1]['id'],
+                category_id=self.categories.index(category) + 1,
+                bbox=[x, y, width, height],
+                area=round(width * height, 3),
+                **{'iscrowd': 0, **more},
+            )
+        )
+
+    def coco(self) -> dict:
+        """The content of a COCO file."""
+        categories = [dict(id=number, name=name) for number, name in enumerate(self.categories, 1)]
+        return dict(images=self.images, annotations=self.annotations, categories=categories)
+
+
+def saying_where(coco: dict, images: str, path: str | Path) -> dict:
+    """A COCO dict that says in its ``info`` where its images are, seen from the folder of the file ``path``."""
+    info = coco.get('info') if isinstance(coco.get('info'), dict) else {}
+    place = os.path.relpath(os.path.realpath(images), os.path.realpath(os.path.dirname(path) or '.'))
+    return dict(coco, info=dict(info, **{IMAGES: Path(place).as_posix()}))
+
+
+def read_text(path: Path) -> str:
+    """Text of a file in UTF-8, with or without a byte-order mark.
+
+    Raises:
+        UserError: If there is no such file, or it is no text.
+    """
+    if not path.is_file():
+        raise UserError(f'{path} does not exist, or is no file: check the path.')
+    try:
+        return path.read_text('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f'{path} is no text in UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8.'
+        ) from error
+    except OSError as error:
+        raise UserError(f'{path} cannot be read ({error.strerror}): check its permissions.') from error
+
+
+def number_of(text: str | None, where: str, what: str) -> float:
+    """A finite number.
+
+    Args:
+        text: Its text.
+        where: File and line, for the sentence.
+        what: What it is, for the sentence.
+
+    Raises:
+        UserError: If it is none.
+    """
+    try:
+        value = float(text)
+    except (TypeError, ValueError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise UserError(f'{where}: {what} is {str(text)[:40]!r}, but has to be a number: correct the label.')
+    return value
+
+
+def several(count: int, what: str) -> str:
+    """``1 image``, ``2 images``."""
+    return f'{count} {what}' + 's' * (count != 1)

@@ -1,0 +1,52 @@
+"""Image files: which names are taken for images, their natural order, and their sizes from the header alone."""
+
+import re
+
+from PIL import Image
+
+from sssd.errors import UserError
+
+EXTENSIONS = (
+    '.jpg',
+    '.jpeg',
+    '.jpe',
+    '.jfif',
+    '.png',
+    '.bmp',
+    '.dib',
+    '.tif',
+    '.tiff',
+    '.webp',
+    '.ppm',
+    '.pgm',
+    '.pnm',
+)
+_ORIENTATION = 0x0112  # EXIF tag; values 5 to 8 exchange width and height
+_EXIF_FORMATS = ('JPEG', 'MPO', 'PNG', 'TIFF')  # where OpenCV's decoder turns the image
+_DIGITS = re.compile(r'([0-9]+)')
+
+
+def natural_key(name: str) -> tuple:
+    """By what ``img2`` comes before ``img10``."""
+    parts = _DIGITS.split(name)
+    parts[1::2] = map(int, parts[1::2])
+    return parts, name
+
+
+def image_size(path: str) -> tuple[int, int]:
+    """Width and height of an image as mmcv will decode it, EXIF orientation included, from its header alone.
+
+    Raises:
+        UserError: If the header cannot be read.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+            if image.format == 'TIFF':  # some versions of Pillow have turned this size already
+                width, height = image.tag_v2[256], image.tag_v2[257]
+            turned = image.format in _EXIF_FORMATS and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+    except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError) as error:
+        raise UserError(
+            f'image {path} cannot be read ({error}); remove or replace the file, or set skip_broken=True.'
+        ) from error
+    return (height, width) if turned else (width, height)

@@ -1,0 +1,7 @@
+"""What lies in a folder of images: looked through once, kept in a file that later starts and other processes map."""
+
+from sssd.listing.folder import Scan, passed_over, scan
+from sssd.listing.kept import keep_beside, kept_as, list_folder, measure
+from sssd.listing.names import Listing
+
+__all__ = ['Listing', 'Scan', 'keep_beside', 'kept_as', 'list_folder', 'measure', 'passed_over', 'scan']

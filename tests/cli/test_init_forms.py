@@ -1,0 +1,248 @@
+"""``sssd init`` and ``sssd split`` over labels in the forms that people have: what is written is right, and trains."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import label_forms
+import pytest
+import torch
+from label_forms import boxes_of
+from mmengine.registry import init_default_scope
+
+from sssd.__main__ import main
+from sssd.cli._config import config_of
+from sssd.registry import DATASETS
+
+NAMES = ['disc', 'bar']
+YAML = 'train: ../train/images\nval: ../valid/images\nnc: 2\nnames: [disc, bar]\n'
+
+
+@pytest.fixture
+def data(tmp_path, make_tiny_coco, monkeypatch):
+    """Ten labelled images and three to evaluate on, and four without labels in ``unlabeled``, the present folder's."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    sets = {
+        name: make_tiny_coco(tmp_path / 'made' / name, num_images=count, seed=seed)
+        for name, count, seed in (('train', 10, 0), ('val', 3, 1), ('rest', 4, 2))
+    }
+    sets['rest'].img_dir.rename(tmp_path / 'unlabeled')
+    return sets
+
+
+@pytest.fixture
+def yolo(data):
+    """Roboflow's layout."""
+    for part, name in (('train', 'train'), ('valid', 'val')):
+        label_forms.write_yolo_part(
+            data[name], Path(f'export/{part}/images'), Path(f'export/{part}/labels'), NAMES, empty='file'
+        )
+    Path('export/data.yaml').write_text(YAML)
+    return data
+
+
+def content_of(folder):
+    """Names and content of all files."""
+    files = (path for path in sorted(Path(folder).rglob('*')) if path.is_file())
+    return {str(path): hashlib.md5(path.read_bytes()).digest() for path in files}
+
+
+def init(*words):
+    return main(['init', 'configs/mine', '--unlabeled', 'unlabeled', '--detector', 'retinanet_r18', *words])
+
+
+def built():
+    """The training set and the validation set of what was written, as mmdet builds them."""
+    cfg = config_of('configs/mine/sed.py')
+    init_default_scope('mmdet')
+    return [DATASETS.build(loader.dataset) for loader in (cfg.train_dataloader, cfg.val_dataloader)]
+
+
+def boxes_in(dataset):
+    """{file name: sorted [(class, x, y, width, height)]} of a data set of mmdet's."""
+    found = {}
+    for index in range(len(dataset)):
+        info = dataset.get_data_info(index)
+        corners = [(dataset.metainfo['classes'][thing['bbox_label']], *thing['bbox']) for thing in info['instances']]
+        found[Path(info['img_path']).name] = sorted((n, x, y, x2 - x, y2 - y) for n, x, y, x2, y2 in corners)
+    return found
+
+
+def same(found, truth):
+    expected = boxes_of(truth)
+    assert set(found) <= set(expected) and found
+    for name, boxes in found.items():
+        assert [box[0] for box in boxes] == [box[0] for box in expected[name]]
+        assert [box[1:] for box in boxes] == [pytest.approx(box[1:], abs=2e-3) for box in expected[name]]
+
+
+def train_one(name='sed'):
+    """One iteration of what was written, and the validation after it."""
+    small = [
+        'model.detector.backbone.init_cfg=None',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        'val_dataloader.num_workers=0',
+        'val_dataloader.persistent_workers=False',
+        'val_dataloader.dataset.pipeline.1.scale=(96,64)',
+        'train_dataloader.dataset.datasets.0.pipeline.2.scale=[(96,64),(96,64)]',
+        'train_dataloader.dataset.datasets.1.pipeline.2.scale=[(96,64),(96,64)]',
+    ]
+    assert main(['train', f'configs/mine/{name}.py', '--work-dir', name, '--cfg-options', *small]) == 0
+    state = torch.load(f'{name}/iter_1.pth', weights_only=False)['state_dict']
+    assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
+
+
+@pytest.mark.slow
+def test_yolo_with_its_own_validation_part_trains(yolo, capsys):
+    before = content_of('export')
+    assert init('--labeled', 'export/data.yaml', '--iters', '1') == 0
+    out = capsys.readouterr().out
+    assert 'export/data.yaml (train): YOLO, images in export/train/images' in out
+    assert 'wrote configs/mine/data/train.json' in out and 'wrote configs/mine/data/val.json' in out
+    both, val = built()
+    same(boxes_in(both.datasets[0]), json.loads(yolo['train'].ann_file.read_text()))
+    same(boxes_in(val), json.loads(yolo['val'].ann_file.read_text()))
+    assert [len(part) for part in both.datasets] == [10, 4] and len(val) == 3
+    train_one()
+    assert content_of('export') == before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('flat', [True, False])
+def test_voc_without_a_validation_set_trains(data, flat, capsys):
+    truth = label_forms.write_voc(data['train'], 'voc', flat)
+    before = content_of('voc')
+    assert init('--labeled', 'voc', '--iters', '1') == 0
+    out = capsys.readouterr().out
+    assert (
+        'note: 2 of the 10 labelled images are kept for validation, each class with its share (0.2); --val names' in out
+    )
+    both, val = built()
+    train, held_out = boxes_in(both.datasets[0]), boxes_in(val)
+    same(train, truth), same(held_out, truth)
+    assert len(train) == 8 and len(held_out) == 2 and not set(train) & set(held_out)
+    assert {box[0] for boxes in held_out.values() for box in boxes} == set(NAMES)
+    if flat:
+        train_one()
+    assert content_of('voc') == before
+
+
+def test_roboflows_coco_is_written_without_its_group(data, capsys):
+    truth = label_forms.write_roboflow_coco(data['train'], Path('export/train'), name='disc')
+    label_forms.write_roboflow_coco(data['val'], Path('export/valid'), name='disc')
+    assert init('--labeled', 'export') == 0
+    assert "note: _annotations.coco.json lists 'disc' as a category, which only groups" in capsys.readouterr().out
+    both, val = built()
+    same(boxes_in(both.datasets[0]), truth)
+    assert both.metainfo['classes'] == tuple(NAMES) and len(val) == 3
+
+
+def test_cvats_coco_is_taken_as_it_is(data):
+    truth = label_forms.write_cvat(data['train'], Path('cvat'))
+    truth_val = label_forms.write_cvat(data['val'], Path('cvat_val'))
+    assert init('--labeled', 'cvat', '--val', 'cvat_val') == 0
+    both, val = built()
+    same(boxes_in(both.datasets[0]), truth), same(boxes_in(val), truth_val)
+    assert both.datasets[0].ann_file == 'cvat/annotations/instances_default.json'
+    assert not Path('configs/mine/data').exists()
+
+
+def test_a_share_for_validation_and_its_seed(data):
+    parts = set()
+    for seed in (0, 0, 1):
+        words = ['--labeled', str(data['train'].ann_file), '--val', '0.5', '--seed', str(seed), '--overwrite']
+        assert init(*words) == 0
+        both, val = built()
+        assert [len(both.datasets[0]), len(val)] == [5, 5]
+        parts.add(frozenset(boxes_in(val)))
+    assert len(parts) == 2
+
+
+def test_sets_in_two_forms_have_their_classes_in_one_order(data):
+    label_forms.write_voc(data['val'], 'voc')  # bar, disc
+    for path in Path('voc/Annotations').iterdir():
+        path.write_text(path.read_text().replace('<name>disc</name>', '<name>bar</name>'))
+    assert init('--labeled', str(data['train'].ann_file), '--val', 'voc') == 0
+    both, val = built()
+    assert both.metainfo['classes'] == val.metainfo['classes'] == tuple(NAMES)
+    assert {box[0] for boxes in boxes_in(val).values() for box in boxes} == {'bar'}
+
+
+@pytest.mark.parametrize(
+    'words, told',
+    [
+        (['--labeled', 'nowhere'], '--labeled nowhere is no file and no folder'),
+        (['--labeled', 'unlabeled'], '--labeled unlabeled holds no labels of a form that is known here; looked for'),
+        (['--labeled', 'export', '--val', 'unlabeled'], '--val unlabeled holds no labels'),
+        (['--labeled', 'export', '--val', '1.5'], 'the share of validation is 1.5, but must lie above 0 and below 1'),
+        (['--labeled', 'export', '--val', '0.2', '--val-images', 'unlabeled'], '--val-images goes with a --val that'),
+        (['--labeled', 'export', '--labeled-images', 'unlabeled'], '--labeled export says itself where its images are'),
+        (['--labeled', 'export/train', '--val', 'export'], '--labeled export/train holds no labels'),
+        (
+            ['--labeled', 'export', '--val', 'export/data.yaml', '--unlabeled', 'export/valid'],
+            'are also in export/valid',
+        ),
+        (['--labeled', 'broken'], 'broken/labels/0001.txt, line 1: it has 2 numbers'),
+    ],
+)
+def test_mistakes_leave_nothing_behind(yolo, capsys, words, told):
+    label_forms.write_yolo_part(yolo['train'], Path('broken/images'), Path('broken/labels'), NAMES)
+    Path('broken/classes.txt').write_text('disc\nbar\n')
+    Path('broken/labels/0001.txt').write_text('0 1\n')
+    before = content_of('.')
+    assert init(*words) == 2
+    err = capsys.readouterr().err
+    assert told in err and err.count('\n') == 1
+    assert content_of('.') == before and not Path('configs').exists()
+
+
+def test_a_mistake_that_the_check_finds_takes_written_labels_away_again(yolo, capsys):
+    next(Path('unlabeled').iterdir()).write_bytes(b'none')
+    assert init('--labeled', 'export') == 2
+    assert 'cannot be decoded' in capsys.readouterr().err
+    assert not list(Path('.').glob('configs/**/*.json')) and not Path('configs/mine').exists()
+
+
+def test_split_writes_a_validation_part_of_any_form(yolo, capsys):
+    label_forms.write_voc(yolo['train'], 'voc')
+    before = content_of('export') | content_of('voc')
+    for path, stem in (('export/data.yaml', 'data'), ('export', 'export'), ('voc', 'voc')):
+        assert main(['split', path, '--val', '0.2', '--out-dir', 'out']) in (0, None)
+        said = capsys.readouterr()
+        assert said.out.splitlines() == [f'out/{stem}-train.json', f'out/{stem}-val.json']
+        assert 'images in' in said.err
+        train, val = (json.loads(Path(f'out/{stem}-{part}.json').read_text()) for part in ('train', 'val'))
+        whole = boxes_of(json.loads(yolo['train'].ann_file.read_text()))
+        assert [len(train['images']), len(val['images'])] == [8, 2]
+        for coco in (train, val):
+            same(boxes_of(coco), json.loads(yolo['train'].ann_file.read_text()))
+        assert set(boxes_of(train)) | set(boxes_of(val)) == set(whole)
+        assert val['info']['split'] == dict(seed=0, share=0.2, method='iterative stratification', part='val')
+    assert content_of('export') | content_of('voc') == before
+    assert init('--labeled', 'out/voc-train.json', '--val', 'out/voc-val.json') == 0, 'they say where their images are'
+    both, val = built()
+    assert both.datasets[0].ann_file == 'out/voc-train.json' and [len(both.datasets[0]), len(val)] == [8, 2]
+
+
+def test_split_of_a_coco_file_and_of_what_is_left(data, capsys):
+    source = data['train'].ann_file
+    before = source.read_bytes()
+    assert main(['split', str(source), '--val', '0.2', '--percent', '50', '--folds', '1']) in (0, None)
+    names = [Path(line).name for line in capsys.readouterr().out.splitlines() if 'writing' not in line]
+    assert names == [
+        'annotations-train.json',
+        'annotations-val.json',
+        'annotations-train.1@50.json',
+        'annotations-train.1@50-unlabeled.json',
+    ]
+    assert source.read_bytes() == before and len(list(source.parent.glob('*.json'))) == 5
+
+
+def test_split_of_other_forms_in_labelled_and_unlabelled(yolo, capsys):
+    assert main(['split', 'export', '--count', '4', '--folds', '1', '--out-dir', 'out']) in (0, None)
+    names = [line for line in capsys.readouterr().out.splitlines() if 'writing' not in line]
+    assert names == ['out/export.1@4images.json', 'out/export.1@4images-unlabeled.json']
+    assert main(['split', 'export', '--count', '4']) == 2
+    assert 'export is to be written as COCO files: say where with --out-dir' in capsys.readouterr().err

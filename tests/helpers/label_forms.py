@@ -1,0 +1,129 @@
+"""A COCO set written in other forms, as their tools write them; nothing of sssd is used."""
+
+import json
+import shutil
+from pathlib import Path
+
+XML = """<annotation verified="yes">
+\t<folder>{folder}</folder>
+\t<filename>{name}</filename>
+\t<size><width>{width}</width><height>{height}</height><depth>3</depth></size>
+\t<segmented>0</segmented>
+{objects}
+</annotation>
+"""
+OBJECT = """\t<object>
+\t\t<name>{name}</name><pose>Unspecified</pose><truncated>0</truncated><difficult>{difficult}</difficult>
+\t\t<bndbox><xmin>{0}</xmin><ymin>{1}</ymin><xmax>{2}</xmax><ymax>{3}</ymax></bndbox>
+\t</object>"""
+
+
+def boxes_of(coco):
+    """{file name: sorted [(class, x, y, width, height)]} of a COCO dict: what has to come out of every form."""
+    names = {category['id']: category['name'] for category in coco['categories']}
+    files = {image['id']: image['file_name'].rsplit('/', 1)[-1] for image in coco['images']}
+    found = {name: [] for name in files.values()}
+    for thing in coco['annotations']:
+        found[files[thing['image_id']]].append((names[thing['category_id']], *thing['bbox']))
+    return {name: sorted(boxes) for name, boxes in found.items()}
+
+
+def things_of(coco, image):
+    """(class, box) of each object of an image."""
+    names = {category['id']: category['name'] for category in coco['categories']}
+    return [
+        (names[thing['category_id']], thing['bbox'])
+        for thing in coco['annotations']
+        if thing['image_id'] == image['id']
+    ]
+
+
+def xml_of(image, things, first=1, difficult=()):
+    """Text of a VOC file; ``first`` is 1 for first and last pixels counted from 1, as in VOC, and 0 for corners."""
+    objects = [
+        OBJECT.format(x + first, y + first, x + w, y + h, name=name, difficult=int(number in difficult))
+        for number, (name, (x, y, w, h)) in enumerate(things)
+    ]
+    return XML.format(
+        folder='pictures',
+        name=image['file_name'],
+        width=image['width'],
+        height=image['height'],
+        objects='\n'.join(objects),
+    )
+
+
+def write_voc(data, root, flat=False, first=1, lists=None):
+    """``JPEGImages``, ``Annotations`` and, for ``lists`` {name: images}, ``ImageSets/Main``; or all in one folder."""
+    root = Path(root)
+    coco = json.loads(data.ann_file.read_text())
+    images, labels = (root, root) if flat else (root / 'JPEGImages', root / 'Annotations')
+    for folder in (images, labels):
+        folder.mkdir(parents=True, exist_ok=True)
+    for image in coco['images']:
+        shutil.copy(data.img_dir / image['file_name'], images)
+        name = Path(image['file_name']).with_suffix('.xml').name
+        (labels / name).write_text(xml_of(image, things_of(coco, image), first))
+    for name, stems in (lists or {}).items():
+        path = root / f'ImageSets/Main/{name}.txt'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text('\n'.join(stems) + '\n')
+    return coco
+
+
+def yolo_lines(image, things, names):
+    """The lines of a label file, at the precision of Roboflow's."""
+    width, height = image['width'], image['height']
+    return ''.join(
+        f'{names.index(name)} {(x + w / 2) / width:.9f} {(y + h / 2) / height:.9f} {w / width:.9f} {h / height:.9f}\n'
+        for name, (x, y, w, h) in things
+    )
+
+
+def write_yolo_part(data, images, labels, names, empty='none'):
+    """One part: images and label files; of images without objects none, or an ``empty`` one."""
+    coco = json.loads(data.ann_file.read_text())
+    for folder in (images, labels):
+        folder.mkdir(parents=True, exist_ok=True)
+    for image in coco['images']:
+        shutil.copy(data.img_dir / image['file_name'], images)
+        lines = yolo_lines(image, things_of(coco, image), names)
+        if lines or empty != 'none':
+            (labels / image['file_name']).with_suffix('.txt').write_text(lines)
+    return coco
+
+
+def write_roboflow_coco(data, folder, name='animals'):
+    """``_annotations.coco.json`` beside its images: category 0 groups the others, which count from 1."""
+    coco = json.loads(data.ann_file.read_text())
+    folder.mkdir(parents=True)
+    for image in coco['images']:
+        shutil.copy(data.img_dir / image['file_name'], folder)
+        image.update(license=1, date_captured='2024-01-01T00:00:00+00:00', extra=dict(name=image['file_name']))
+    for number, thing in enumerate(coco['annotations']):
+        thing.update(id=number, segmentation=[])
+    coco['categories'] = [dict(id=0, name=name, supercategory='none')] + [
+        dict(category, supercategory=name) for category in coco['categories']
+    ]
+    (folder / '_annotations.coco.json').write_text(json.dumps(coco))
+    return coco
+
+
+def write_cvat(data, root, subset='default'):
+    """``annotations/instances_SUBSET.json`` and ``images/SUBSET/``, the subset in each file name."""
+    coco = json.loads(data.ann_file.read_text())
+    (root / 'annotations').mkdir(parents=True, exist_ok=True)
+    for image in coco['images']:
+        place = root / 'images' / subset
+        place.mkdir(parents=True, exist_ok=True)
+        shutil.copy(data.img_dir / image['file_name'], place)
+        image.update(file_name=f'{subset}/{image["file_name"]}', license=0, flickr_url='', coco_url='', date_captured=0)
+    for thing in coco['annotations']:
+        x, y, w, h = thing['bbox']
+        outline = [x, y, x + w, y, x + w, y + h, x, y + h]
+        thing.update(segmentation=[outline], attributes=dict(occluded=False, rotation=0.0))
+    for category in coco['categories']:
+        category['supercategory'] = ''
+    coco.update(info=dict(contributor='', date_created=''), licenses=[dict(name='', id=0, url='')])
+    (root / f'annotations/instances_{subset}.json').write_text(json.dumps(coco))
+    return coco
