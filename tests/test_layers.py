@@ -17,7 +17,7 @@ FLOORS = (
     {'hardware'},
     {'datasets'},
     {'detectors'},
-    {'views', 'guides', 'hooks', 'data'},
+    {'views', 'guides', 'hooks', 'data', 'evaluation'},
     {'losses', 'optim'},
     {'schedules', 'places', 'progress', 'provenance', 'locks'},
     {'errors', 'registry', 'compat'},
@@ -28,6 +28,7 @@ ITSELF = {'', '__version__'}
 NARROWER = dict(
     hooks={'schedules', 'errors', 'registry'},
     data={'errors', 'registry'},
+    evaluation={'errors', 'registry'},
     losses={'errors', 'registry'},
     optim={'errors', 'registry'},
     views={'losses', 'errors', 'registry'},

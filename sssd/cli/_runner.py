@@ -14,7 +14,8 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from sssd.checks.checkpoint import CheckpointGuard
-from sssd.checks.data import check_data
+from sssd.checks.data import examine
+from sssd.checks.findings import shown
 from sssd.cli._building import unknown_names_explained
 from sssd.cli._progress import ProgressHook
 from sssd.cli._quiet import Screen
@@ -92,10 +93,15 @@ def report_data(cfg: Config, parts: Sequence[str]) -> None:
     Args:
         cfg: The complete config.
         parts: The dataloaders to look at: ``'train'``, ``'val'``, ``'test'``.
+
+    Raises:
+        UserError: For all that would go wrong; what is only worth knowing is printed.
     """
     if os.environ.get('RANK', '0') == '0':
-        for line in check_data(cfg, parts):
-            say_once(line)
+        findings = examine(cfg, parts).findings
+        for line in [*findings.lines, *findings.told()]:
+            say_once(shown(line))
+        findings.require_none()
 
 
 @contextmanager

@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from sssd.checks.data import check_data, check_files
+from sssd.checks.data import check_files, examine
 from sssd.checks.weights import missing_weights
 from sssd.cli._config import config_of
 from sssd.cli._parser import parse
@@ -88,7 +88,7 @@ def write_checked(folder: Path, texts: dict) -> Sequence[str]:
         One line on each data set and each file.
 
     Raises:
-        UserError: For the first mistake in the data.
+        UserError: For all mistakes in the data.
     """
     before = {name: (folder / name).read_text('utf-8') for name in texts if (folder / name).exists()}
     made = not folder.exists()
@@ -99,8 +99,9 @@ def write_checked(folder: Path, texts: dict) -> Sequence[str]:
     try:
         for name, text in texts.items():
             (folder / name).write_text(text, 'utf-8')
-        lines = check_data(config_of(str(folder / 'sed.py')))
-        check_data(config_of(str(folder / 'supervised.py')))
+        findings = examine(config_of(str(folder / 'sed.py'))).findings
+        findings.require_none()
+        examine(config_of(str(folder / 'supervised.py'))).findings.require_none()
     except BaseException:
         for name in texts:
             (folder / name).unlink(missing_ok=True)
@@ -109,7 +110,7 @@ def write_checked(folder: Path, texts: dict) -> Sequence[str]:
         if made:
             folder.rmdir()
         raise
-    return [*lines, *(f'wrote {folder / name}' for name in texts)]
+    return [*findings.lines, *findings.told(), *(f'wrote {folder / name}' for name in texts)]
 
 
 def next_steps(folder: Path, gpus: int) -> str:
