@@ -13,7 +13,7 @@ from sssd.checks.classes import check_num_classes, check_parts_agree, check_same
 from sssd.checks.coco import check_coco
 from sssd.checks.evaluator import check_evaluator, formats_only
 from sssd.checks.files import Images, look_at
-from sssd.checks.findings import Findings
+from sssd.checks.findings import Findings, shown
 from sssd.checks.folder import check_folder
 from sssd.checks.labels import check_labels_loaded
 from sssd.checks.overlap import Source, check_overlap
@@ -33,12 +33,13 @@ from sssd.data.image_folder import ImageFolder, list_images, pick_listed
 from sssd.errors import UserError
 
 
-def check_data(cfg, parts: Sequence[str] = ('train', 'val')) -> list[str]:
+def check_data(cfg, parts: Sequence[str] = ('train', 'val'), tell: Callable[[str], None] | None = None) -> list[str]:
     """Check the data sets of a config, their files, classes and boxes.
 
     Args:
         cfg: A parsed mmengine ``Config`` (or dict) with ``<part>_dataloader`` and ``model``.
         parts: Which dataloaders to look at; one that the config lacks is passed over.
+        tell: Called with each warning and note, in one line.
 
     Returns:
         One line per data set for the log: what it holds.
@@ -47,8 +48,10 @@ def check_data(cfg, parts: Sequence[str] = ('train', 'val')) -> list[str]:
         UserError: For all mistakes found, each naming the key or file and the remedy; warnings pass.
     """
     findings = examine(cfg, parts).findings
+    for line in findings.told() if tell else ():
+        tell(line)
     findings.require_none()
-    return findings.lines
+    return [shown(line) for line in findings.lines]
 
 
 def examine(cfg, parts: Sequence[str] = ('train', 'val'), thorough: bool = False) -> Run:

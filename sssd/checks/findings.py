@@ -67,7 +67,7 @@ class Findings:
 
     def told(self) -> list[str]:
         """Warnings and notes, a line each."""
-        return [f'{level}: {finding.text}' for level in LEVELS[1:] for finding in self.of(level)]
+        return [f'{level}: {shown(finding.text)}' for level in LEVELS[1:] for finding in self.of(level)]
 
     def require_none(self) -> None:
         """Raise all errors at once.

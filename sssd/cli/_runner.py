@@ -14,8 +14,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from sssd.checks.checkpoint import CheckpointGuard
-from sssd.checks.data import examine
-from sssd.checks.findings import shown
+from sssd.checks.data import check_data
 from sssd.cli._building import unknown_names_explained
 from sssd.cli._progress import ProgressHook
 from sssd.cli._quiet import Screen
@@ -98,10 +97,8 @@ def report_data(cfg: Config, parts: Sequence[str]) -> None:
         UserError: For all that would go wrong; what is only worth knowing is printed.
     """
     if os.environ.get('RANK', '0') == '0':
-        findings = examine(cfg, parts).findings
-        for line in [*findings.lines, *findings.told()]:
-            say_once(shown(line))
-        findings.require_none()
+        for line in check_data(cfg, parts, say_once):
+            say_once(line)
 
 
 @contextmanager

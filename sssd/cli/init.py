@@ -5,7 +5,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from sssd.checks.data import check_files, examine
+from sssd.checks.data import check_data, check_files
 from sssd.checks.weights import missing_weights
 from sssd.cli._config import config_of
 from sssd.cli._parser import parse
@@ -99,9 +99,9 @@ def write_checked(folder: Path, texts: dict) -> Sequence[str]:
     try:
         for name, text in texts.items():
             (folder / name).write_text(text, 'utf-8')
-        findings = examine(config_of(str(folder / 'sed.py'))).findings
-        findings.require_none()
-        examine(config_of(str(folder / 'supervised.py'))).findings.require_none()
+        told = []
+        lines = check_data(config_of(str(folder / 'sed.py')), tell=told.append)
+        check_data(config_of(str(folder / 'supervised.py')))
     except BaseException:
         for name in texts:
             (folder / name).unlink(missing_ok=True)
@@ -110,7 +110,7 @@ def write_checked(folder: Path, texts: dict) -> Sequence[str]:
         if made:
             folder.rmdir()
         raise
-    return [*findings.lines, *findings.told(), *(f'wrote {folder / name}' for name in texts)]
+    return [*lines, *told, *(f'wrote {folder / name}' for name in texts)]
 
 
 def next_steps(folder: Path, gpus: int) -> str:

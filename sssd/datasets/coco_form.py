@@ -1,5 +1,4 @@
 """Is the content of a JSON file what COCO's format says?  Every entry and every type, in columns, for speed."""
-"fast."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
