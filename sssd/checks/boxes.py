@@ -8,7 +8,7 @@ from sssd.checks.table import Table
 #: A box may reach so far beyond its image, in pixels and as a part of the side: rounding, and labels at the border.
 SLACK, SLACK_PART = 2.0, 0.02
 #: So large a part of the boxes tells of all of them that they are in another form.
-MOST = 0.5
+MOST, CORNERS = 0.5, 0.98
 
 
 def check_boxes(findings: Findings, table: Table, wrong_size: np.ndarray | None = None) -> None:
@@ -26,8 +26,7 @@ def check_boxes(findings: Findings, table: Table, wrong_size: np.ndarray | None 
     if _is_normalised(findings, table, known):
         return
     wrong = known & wrong_size[table.image] if wrong_size is not None and len(wrong_size) else ~known
-    if not _is_corners(findings, table, known & ~wrong):
-        _check_outside(findings, table, known & ~wrong)
+    _check_outside(findings, table, known & ~wrong)
     _check_sides(findings, table)
     _check_areas(findings, table)
 
@@ -77,43 +76,28 @@ def _slack(sizes: np.ndarray) -> np.ndarray:
     return np.maximum(SLACK, SLACK_PART * sizes.max(axis=1))
 
 
-def _corners(table: Table, where: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Boxes at ``where`` as x1, y1, x2, y2, and sizes of their images."""
-    boxes = table.boxes[where]
-    return np.concatenate([boxes[:, :2], boxes[:, :2] + boxes[:, 2:]], axis=1), table.sizes[table.image[where]]
-
-
-def _is_corners(findings: Findings, table: Table, where: np.ndarray) -> bool:
-    """Whether the boxes are corners: so read nearly all are right, and read as width and height many reach outside."""
-    if where.sum() < 2:
-        return False
-    corners, sizes = _corners(table, where)
-    raw, slack = table.boxes[where], _slack(sizes)
-    outside = _beyond(corners, sizes) > slack
-    fits = (raw[:, 2:] > raw[:, :2]).all(axis=1) & (_beyond(raw, sizes) <= slack)
-    if fits.mean() < 0.98 or outside.mean() < 0.1:
-        return False
+def _check_outside(findings: Findings, table: Table, where: np.ndarray) -> None:
+    """Find boxes that reach far outside, and whether they are corners: read so, all would be right."""
+    raw, sizes = table.boxes[where], table.sizes[table.image[where]]
+    slack = _slack(sizes)
+    outside = _beyond(np.concatenate([raw[:, :2], raw[:, :2] + raw[:, 2:]], axis=1), sizes) > slack
+    if not outside.any():
+        return
     places = np.zeros(len(where), bool)
     places[np.flatnonzero(where)[outside]] = True
-    what = (
-        '{} boxes reach far outside of their images ({ids}), and none would if they were x1, y1, x2, y2, as they '
-        'seem to be: COCO has x, y, width, height, so write x2 - x1 and y2 - y1.'
-    )
-    _tell(findings, table, 'corners', places, what, 'error')
-    return True
-
-
-def _check_outside(findings: Findings, table: Table, where: np.ndarray) -> None:
-    if not where.any():
+    fits = (raw[:, 2:] > raw[:, :2]).all(axis=1) & (_beyond(raw, sizes) <= slack)
+    if len(raw) > 1 and fits.mean() >= CORNERS and outside.mean() >= 0.1:
+        what = (
+            '{} boxes reach far outside of their images ({ids}), and none would if they were x1, y1, x2, y2, as they '
+            'seem to be: COCO has x, y, width, height, so write x2 - x1 and y2 - y1.'
+        )
+        _tell(findings, table, 'corners', places, what, 'error')
         return
-    corners, sizes = _corners(table, where)
-    beyond = np.zeros(len(where), bool)
-    beyond[np.flatnonzero(where)[_beyond(corners, sizes) > _slack(sizes)]] = True
     what = (
         '{} boxes reach far outside of their images ({ids}); look whether width and height of the images are right, '
         'and whether the boxes are of another size of them.'
     )
-    _tell(findings, table, 'outside', beyond, what)
+    _tell(findings, table, 'outside', places, what)
 
 
 def _check_sides(findings: Findings, table: Table) -> None:

@@ -4,6 +4,7 @@ mmdet takes many a mistake in silence: class names that do not match the JSON gi
 :func:`examine` finds such mistakes, all of them, without building a model; :func:`check_data` refuses them.
 """
 
+import gc
 import os
 from collections.abc import Callable, Sequence
 
@@ -65,7 +66,18 @@ def examine(cfg, parts: Sequence[str] = ('train', 'val'), thorough: bool = False
     Returns:
         The run, with its findings.
     """
-    run, known = Run(thorough), {}
+    waits = gc.isenabled()
+    gc.disable()  # it would look at millions of entries again and again, none of which is garbage
+    try:
+        return _examine(Run(thorough), cfg, parts)
+    finally:
+        if waits:
+            gc.enable()
+
+
+def _examine(run: Run, cfg, parts: Sequence[str]) -> Run:
+    """Look at all dataloaders, and at what they have to do with one another."""
+    known = {}
     for part in parts:
         loader = cfg.get(f'{part}_dataloader')
         if not loader or not loader.get('dataset'):
@@ -74,7 +86,7 @@ def examine(cfg, parts: Sequence[str] = ('train', 'val'), thorough: bool = False
         if classes is not None:
             known[f'{part}_dataloader'] = classes
     check_parts_agree(run.findings, known)
-    run.shared = check_overlap(run.findings, run.sources, thorough)
+    run.shared = check_overlap(run.findings, run.sources, run.thorough)
     return run
 
 

@@ -4,6 +4,7 @@ import os
 import stat
 import struct
 import warnings
+import zlib
 from dataclasses import dataclass
 
 from PIL import Image
@@ -19,7 +20,7 @@ _PNG_MODES = {0: 'gray', 2: 'colour', 3: 'palette', 4: 'alpha', 6: 'alpha'}
 _PILLOW_MODES = dict(L='gray', P='palette', RGBA='alpha', LA='alpha', PA='alpha', CMYK='CMYK', YCCK='CMYK')
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Header:
     """What a file is.
 
@@ -33,6 +34,7 @@ class Header:
         kind: The format: ``'JPEG'``, ``'PNG'`` or what Pillow calls it.
         bytes: The file's size.
         identity: (device, inode) of the file.
+        head: A checksum of its first bytes.
     """
 
     trouble: str = ''
@@ -44,6 +46,7 @@ class Header:
     kind: str = ''
     bytes: int = 0
     identity: tuple[int, int] = (0, 0)
+    head: int = 0
 
     def size(self, turns: bool = True) -> tuple[int, int]:
         """Width and height as decoded; ``turns`` says whether the loader obeys EXIF."""
@@ -52,38 +55,30 @@ class Header:
 
 def read_header(path: str) -> Header:
     """The header of a file; whatever is wrong with it, from a missing file to a pipe, is its ``trouble``."""
-    trouble, state = look(path)
-    if trouble:
-        return Header(trouble)
-    known = dict(bytes=state.st_size, identity=(state.st_dev, state.st_ino))
     try:
-        with open(path, 'rb') as file:
-            head = file.read(HEAD)
-        found = _png(head) or _jpeg(head) or _by_pillow(path)
-    except PermissionError:
-        return Header('may not be read by this user; change its permissions', **known)
-    except OSError as error:
-        return Header(f'cannot be read ({error.strerror or "an error of the disk"})', **known)
-    if found is None:
-        return Header('cannot be decoded, the file is broken', **known)
-    return Header(**found, **known)
-
-
-def look(path: str) -> tuple[str, os.stat_result | None]:
-    """What is wrong with a path before it is opened, and its state; nothing is opened, which a pipe would block."""
-    try:
-        state = os.stat(path)
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would block for ever
+        try:
+            state = os.fstat(handle)
+            known = dict(bytes=state.st_size, identity=(state.st_dev, state.st_ino))
+            if not stat.S_ISREG(state.st_mode):
+                return Header(f'is {_kind(state.st_mode)}', **known)
+            head = os.read(handle, HEAD)
+        finally:
+            os.close(handle)
+        found = (_png(head) or _jpeg(head) or _by_pillow(path)) if head else None
     except FileNotFoundError:
-        return ('is a link to a file that does not exist' if os.path.islink(path) else 'does not exist'), None
+        return Header('is a link to a file that does not exist' if os.path.islink(path) else 'does not exist')
     except PermissionError:
-        return 'lies in a folder that this user may not look into', None
+        return Header('may not be read by this user; change its permissions')
     except (OSError, ValueError) as error:
-        return f'cannot be looked at ({getattr(error, "strerror", None) or error})', None
-    if stat.S_ISDIR(state.st_mode):
-        return 'is a folder', state
-    if not stat.S_ISREG(state.st_mode):
-        return f'is no file but a {"pipe" if stat.S_ISFIFO(state.st_mode) else "device or socket"}', state
-    return ('cannot be decoded, the file is broken: it is empty' if state.st_size == 0 else ''), state
+        return Header(f'cannot be read ({getattr(error, "strerror", None) or error})')
+    if found is None:
+        return Header(f'cannot be decoded, the file is broken{"" if head else ": it is empty"}', **known)
+    return Header(**found, **known, head=zlib.crc32(head))
+
+
+def _kind(mode: int) -> str:
+    return 'a folder' if stat.S_ISDIR(mode) else f'no file but a {"pipe" if stat.S_ISFIFO(mode) else "device"}'
 
 
 def _png(head: bytes) -> dict | None:

@@ -3,15 +3,12 @@
 import hashlib
 import os
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from sssd.checks.findings import Findings, number_of
 from sssd.checks.headers import Header
 from sssd.progress import tracked
 
-#: Of files of one size so many bytes at the end are compared first.
-TAIL = 4096
 #: What two kinds of sources must not share, and why.
 PAIRS = {
     ('labelled', 'val'): 'so the result is not one on unseen images: take them out of one of the two',
@@ -125,40 +122,23 @@ def _tell_copies(findings: Findings, source: Source, contents: dict[str, bytes])
 
 
 def _contents(sources: list[Source]) -> dict[str, bytes]:
-    """A hash of the content of every file that may have a twin: those of equal size first, then of equal end."""
+    """A hash of the content of every file that may have a twin: one of equal size, and with equal first bytes."""
     files = {path: header for source in sources for path, header in source.headers.items() if not header.trouble}
-    by_size = _groups(files, lambda path: files[path].bytes)
-    candidates = [path for group in by_size for path in group]
-    tails = dict(tracked(_hashes(candidates, TAIL), 'comparing images', len(candidates)))
-    twins = [path for group in _groups(tails, tails.get) for path in group if tails[path]]
-    return {path: digest for path, digest in _hashes(twins, None) if digest}
-
-
-def _groups(paths, key) -> list[list[str]]:
-    """Groups of at least two paths with one key."""
     groups = defaultdict(list)
-    for path in paths:
-        groups[key(path)].append(path)
-    return [group for group in groups.values() if len(group) > 1]
+    for path, header in files.items():
+        groups[header.bytes, header.head].append(path)
+    twins = [path for group in groups.values() if len(group) > 1 for path in group]
+    hashes = {path: _hash(path) for path in tracked(twins, 'comparing images', len(twins))}
+    return {path: digest for path, digest in hashes.items() if digest}
 
 
-def _hashes(paths: list[str], tail: int | None) -> Iterator[tuple[str, bytes]]:
-    """A hash of each file or its end, with the size; empty where it cannot be read."""
-    for path in paths:
-        try:
-            with open(path, 'rb') as file:
-                if tail is not None:
-                    size = file.seek(0, os.SEEK_END)
-                    file.seek(max(0, size - tail))
-                    yield path, hashlib.blake2b(file.read() + str(size).encode(), digest_size=16).digest()
-                else:
-                    yield path, _whole(file)
-        except OSError:
-            yield path, b''
-
-
-def _whole(file) -> bytes:
+def _hash(path: str) -> bytes:
+    """A hash of a file; empty where it cannot be read."""
     digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
+    try:
+        with open(path, 'rb') as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return b''
     return digest.digest()

@@ -1,7 +1,6 @@
 """Reading an annotation file for the checks: once, whatever it holds, with all that is wrong in its form."""
 
 import codecs
-import gc
 import json
 import os
 from collections import Counter
@@ -10,7 +9,7 @@ from pathlib import Path
 
 from sssd.checks.findings import Findings, number_of, some
 from sssd.checks.table import Table, table_of
-from sssd.datasets.coco_form import LISTS, Fault, faults_of, without
+from sssd.datasets.coco_form import Fault, faults_of, without
 from sssd.datasets.json_io import parse_json, read_bytes
 from sssd.errors import UserError
 
@@ -55,18 +54,13 @@ class Files:
         encoding = self._encoding(path, content)
         self._look_for_keys_twice(path, content, coco)
         del content
-        faults = list(faults_of(path, coco, annotations, fields))
+        columns = {}
+        faults = list(faults_of(path, coco, annotations, fields, columns))
         for fault in faults:
             self.findings.error('form', path, fault.sentence, max(1, len(fault.positions)), fault.positions)
         if _is_hopeless(faults):
             return None
-        waits = gc.isenabled()
-        gc.disable()  # all these entries are alive, and looking at them again and again takes seconds
-        try:
-            return table_of(path, without(coco, faults), encoding)
-        finally:
-            if waits:
-                gc.enable()
+        return table_of(path, without(coco, faults), encoding, None if faults else columns)
 
     def _encoding(self, path: str, content: bytes) -> str:
         """What the text is in; mmdet and pycocotools read UTF-8 without a mark alone."""
@@ -87,10 +81,10 @@ class Files:
         """Find keys that one object has twice, of which Python keeps the last in silence."""
         if not isinstance(coco, dict):
             return
-        expected = Counter({key: 1 for key in LISTS if key in coco})
+        expected = {key: 1 for key in ('images', 'annotations') if key in coco}
         entries = coco.get('annotations')
         if isinstance(entries, list):
-            expected.update(bbox=len(entries), image_id=len(entries))
+            expected['bbox'] = len(entries)
         if all(content.count(b'"%s"' % key.encode()) <= number for key, number in expected.items()):
             return
         twice = _keys_twice(content)

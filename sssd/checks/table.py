@@ -6,6 +6,8 @@ from itertools import chain, repeat
 
 import numpy as np
 
+from sssd.datasets.coco_form import ABSENT, column
+
 SIDES = ('width', 'height')
 
 
@@ -74,37 +76,59 @@ def places(index: dict, keys: list) -> np.ndarray:
     return np.fromiter(map(index.get, keys, repeat(-1)), np.int64, len(keys))
 
 
-def table_of(path: str, coco: dict, encoding: str = 'utf-8') -> Table:
+def table_of(path: str, coco: dict, encoding: str = 'utf-8', columns: dict | None = None) -> Table:
     """The table of lists without faults; see :func:`sssd.datasets.coco_form.without`.
 
     Args:
         path: The file they are of.
         coco: A dict with ``images``, ``annotations`` and ``categories``.
         encoding: What the file's text is in.
+        columns: What :func:`sssd.datasets.coco_form.faults_of` gathered of them, if they had no fault.
     """
-    images, things, categories = (coco[key] for key in ('images', 'annotations', 'categories'))
-    areas = [thing.get('area') for thing in things]
-    crowd = [thing.get('iscrowd') for thing in things]
+    images, things = coco['images'], coco['annotations']
+
+    def values(name: str, key: str) -> list:
+        found = (columns or {}).get((name, key))
+        return column(coco[name], key) if found is None else found
+
+    boxes = (columns or {}).get(('annotations', 'bbox'))
+    if boxes is None:
+        boxes = chain.from_iterable(thing['bbox'] for thing in things)
+    areas, crowd, ignored = (values('annotations', key) for key in ('area', 'iscrowd', 'ignore'))
+    sizes = [_numbers(values('images', key)) for key in SIDES]
+    names = values('images', 'file_name')
     return Table(
         path=path,
-        image_ids=[image['id'] for image in images],
-        names=[image.get('file_name', '') for image in images],
-        sizes=numbers((image.get(key, np.nan) for image in images for key in SIDES), 2 * len(images)).reshape(-1, 2),
-        ids=[thing['id'] for thing in things],
-        owners=[thing['image_id'] for thing in things],
-        kinds=[thing['category_id'] for thing in things],
-        boxes=numbers(chain.from_iterable(thing['bbox'] for thing in things), 4 * len(things)).reshape(-1, 4),
-        areas=numbers((np.nan if area is None else area for area in areas), len(areas)),
-        has_area=np.fromiter((area is not None for area in areas), bool, len(areas)),
-        has_crowd=np.fromiter((flag is not None for flag in crowd), bool, len(crowd)),
-        crowd=np.fromiter(map(bool, crowd), bool, len(crowd)),
-        ignored=np.fromiter((bool(thing.get('ignore')) for thing in things), bool, len(things)),
-        category_ids=[category['id'] for category in categories],
-        classes=[category['name'] for category in categories],
+        image_ids=values('images', 'id'),
+        names=['' if name is ABSENT else name for name in names],
+        sizes=np.stack(sizes, axis=1).reshape(len(images), 2),
+        ids=values('annotations', 'id'),
+        owners=values('annotations', 'image_id'),
+        kinds=values('annotations', 'category_id'),
+        boxes=np.fromiter(boxes, np.float64, 4 * len(things)).reshape(-1, 4),
+        areas=_numbers(areas),
+        has_area=_there(areas),
+        has_crowd=_there(crowd),
+        crowd=_set(crowd),
+        ignored=_set(ignored),
+        category_ids=values('categories', 'id'),
+        classes=values('categories', 'name'),
         encoding=encoding,
     )
 
 
-def numbers(values, count: int) -> np.ndarray:
-    """Numbers as an array of float64."""
-    return np.fromiter(values, np.float64, count)
+def _numbers(values: list) -> np.ndarray:
+    """Numbers as float64, NaN for what is absent."""
+    if any(value is ABSENT for value in values):
+        values = [np.nan if value is ABSENT else value for value in values]
+    return np.fromiter(values, np.float64, len(values))
+
+
+def _there(values: list) -> np.ndarray:
+    """Whether a value is there and not null."""
+    return np.fromiter((value is not ABSENT and value is not None for value in values), bool, len(values))
+
+
+def _set(values: list) -> np.ndarray:
+    """Whether a flag is there and set."""
+    return np.fromiter((value is not ABSENT and bool(value) for value in values), bool, len(values))

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from operator import itemgetter
 
 LISTS = ('images', 'annotations', 'categories')
 #: What an entry has to have, and what it may have, by the kind of the value.
@@ -39,7 +40,9 @@ class Fault:
     positions: tuple[int, ...] = ()
 
 
-def faults_of(path, coco, annotations: bool = True, image_fields: Sequence[str] | None = None) -> Iterator[Fault]:
+def faults_of(
+    path, coco, annotations: bool = True, image_fields: Sequence[str] | None = None, columns: dict | None = None
+) -> Iterator[Fault]:
     """All faults of form in what a JSON file holds.
 
     Args:
@@ -47,7 +50,10 @@ def faults_of(path, coco, annotations: bool = True, image_fields: Sequence[str] 
         coco: Its content, whatever it is.
         annotations: Whether ``annotations`` must be there; an unlabelled file may do without.
         image_fields: What each image must have; None is all of :data:`NEEDED`.
+        columns: Gets the values of each field by (list, field), those of boxes one after the other; :data:`ABSENT` is
+            for what an entry does not have.
     """
+    columns = {} if columns is None else columns
     lists = [key for key in LISTS if annotations or key != 'annotations' or _has(coco, key)]
     missing = [key for key in lists if not isinstance(coco, dict) or not isinstance(coco.get(key), list)]
     if missing:
@@ -59,7 +65,7 @@ def faults_of(path, coco, annotations: bool = True, image_fields: Sequence[str] 
             needed = NEEDED[name]
             if name == 'images' and image_fields is not None:
                 needed = {key: needed[key] for key in image_fields}
-            yield from _of_list(path, coco[name], name, needed)
+            yield from _of_list(path, coco[name], name, needed, columns)
 
 
 def without(coco: dict, faults: Sequence[Fault]) -> dict:
@@ -77,7 +83,7 @@ def _has(coco, key: str) -> bool:
     return isinstance(coco, dict) and coco.get(key) is not None
 
 
-def _of_list(path, entries: list, name: str, needed: dict) -> Iterator[Fault]:
+def _of_list(path, entries: list, name: str, needed: dict, columns: dict) -> Iterator[Fault]:
     """Faults of one list."""
     if set(map(type, entries)) - {dict}:
         where = tuple(i for i, entry in enumerate(entries) if not isinstance(entry, dict))
@@ -88,70 +94,70 @@ def _of_list(path, entries: list, name: str, needed: dict) -> Iterator[Fault]:
             where,
         )
         entries = [entry if isinstance(entry, dict) else None for entry in entries]
-    for key, kind in needed.items():
-        where = tuple(i for i, entry in enumerate(entries) if entry is not None and key not in entry)
+    for key, kind in {**needed, **OPTIONAL.get(name, {})}.items():
+        values = column(entries, key)
+        types = set(map(type, values))
+        if key in needed and _Absent in types:
+            where = tuple(i for i, value in enumerate(values) if value is ABSENT and entries[i] is not None)
+            if where:
+                yield Fault(
+                    f'{path} is not in COCO format: entry {where[0]} of {name!r} has no {key!r}{_more(where)}; add it.',
+                    name,
+                    where,
+                )
+        if kind == 'box':
+            values, where = _boxes(values)
+        else:
+            where = tuple(_bad_values(values, kind, types))
+        columns[name, key] = values
         if where:
-            yield Fault(
-                f'{path} is not in COCO format: entry {where[0]} of {name!r} has no {key!r}{_more(where)}; add it.',
-                name,
-                where,
-            )
-        yield from _of_field(path, entries, name, key, kind)
-    for key, kind in OPTIONAL.get(name, {}).items():
-        yield from _of_field(path, entries, name, key, kind)
+            yield _fault_of_field(path, entries[where[0]][key], name, key, kind, where)
 
 
-def _of_field(path, entries: list, name: str, key: str, kind: str) -> Iterator[Fault]:
-    """The fault of one field in those entries that have it."""
-    absent = _ABSENT
-    values = [absent if entry is None else entry.get(key, absent) for entry in entries]
-    where = tuple(_bad_boxes(values) if kind == 'box' else _bad_values(values, kind))
-    if not where:
-        return
-    value = _text(values[where[0]])
+def column(entries: list, key: str) -> list:
+    """The values of a field, :data:`ABSENT` where an entry has none or is no object."""
+    try:
+        return list(map(itemgetter(key), entries))
+    except (KeyError, TypeError):
+        return [ABSENT if entry is None else entry.get(key, ABSENT) for entry in entries]
+
+
+def _fault_of_field(path, value, name: str, key: str, kind: str, where: tuple[int, ...]) -> Fault:
+    """The sentence on values that are not of their kind."""
     if kind == 'box':
-        yield Fault(
-            f'{path}: the bbox of entry {where[0]} of {name!r} is {value}, but has to be [x, y, width, height]'
-            f'{_more(where)}; correct it or take the entry out.',
-            name,
-            where,
-        )
+        said = f'the bbox of entry {where[0]} of {name!r} is {_text(value)}, but has to be [x, y, width, height]'
     else:
-        yield Fault(
-            f'{path}: {key!r} of entry {where[0]} of {name!r} is {value!r}, but has to be {SAID[kind]}{_more(where)}; '
-            'correct it or take the entry out.',
-            name,
-            where,
-        )
+        said = f'{key!r} of entry {where[0]} of {name!r} is {_text(value)!r}, but has to be {SAID[kind]}'
+    return Fault(f'{path}: {said}{_more(where)}; correct it or take the entry out.', name, where)
 
 
 class _Absent:
     """Stands for what an entry does not have."""
 
 
-_ABSENT = _Absent()
+ABSENT = _Absent()
 
 
-def _bad_values(values: list, kind: str) -> Iterator[int]:
+def _bad_values(values: list, kind: str, types: set) -> Iterator[int]:
     """Positions of values that are not of a kind."""
-    types = set(map(type, values)) - {_Absent}
     allowed = TYPES[kind]
-    plain = types <= allowed
-    if plain and (kind == 'text' or (kind == 'id' and types <= {int, str})) and '' not in values:
-        return
-    if plain and kind in ('size', 'number', 'flag') and float not in types and _in_range(values, kind):
-        return
+    if types <= allowed:
+        if kind in ('text', 'id') and types <= {int, str} and (str not in types or '' not in values):
+            return
+        if kind in ('size', 'number', 'flag') and types <= {int} and _in_range(values, kind):
+            return
+        if kind == 'number' and types <= {float}:
+            return
     for position, value in enumerate(values):
-        if value is _ABSENT or (kind == 'flag' and value is None):
+        if value is ABSENT or (kind == 'flag' and value is None):
             continue
         if type(value) not in allowed or not _FITS[kind](value):
             yield position
 
 
 def _in_range(values: list, kind: str) -> bool:
-    """Whether whole numbers, those that are there, can all be of a kind."""
-    numbers = [value for value in values if value is not _ABSENT] if _ABSENT in values else values
-    return not numbers or (min(numbers) >= (1 if kind == 'size' else -LARGEST) and max(numbers) < LARGEST)
+    """Whether whole numbers can all be of a kind."""
+    return not values or (min(values) >= (1 if kind == 'size' else -LARGEST) and max(values) < LARGEST)
 
 
 def _is_small(value) -> bool:
@@ -169,21 +175,18 @@ _FITS = dict(
 )
 
 
-def _bad_boxes(values: list) -> Iterator[int]:
-    """Positions of what is no list of four numbers."""
-    boxes = [value for value in values if value is not _ABSENT] if _ABSENT in values else values
-    if set(map(type, boxes)) <= {list} and set(map(len, boxes)) <= {4}:
-        numbers = list(chain.from_iterable(boxes))
+def _boxes(values: list) -> tuple[list, tuple[int, ...]]:
+    """The numbers of all boxes, and positions of what is no list of four numbers; with any, there are no numbers."""
+    if set(map(type, values)) <= {list} and set(map(len, values)) <= {4}:
+        numbers = list(chain.from_iterable(values))
         types = set(map(type, numbers))
-        if types <= {int, float} and (int not in types or max(map(abs, numbers), default=0) < LARGEST):
-            return
-    for position, box in enumerate(values):
-        if box is _ABSENT:
-            continue
-        if type(box) is not list or len(box) != 4 or not all(type(side) in (int, float) for side in box):
-            yield position
-        elif not all(_is_small(side) for side in box):
-            yield position
+        if types <= {float} or (types <= {int, float} and max(numbers) < LARGEST and min(numbers) >= -LARGEST):
+            return numbers, ()
+    return [], tuple(position for position, box in enumerate(values) if box is not ABSENT and not _is_box(box))
+
+
+def _is_box(box) -> bool:
+    return type(box) is list and len(box) == 4 and all(type(side) in (int, float) and _is_small(side) for side in box)
 
 
 def _text(value) -> str:
