@@ -17,22 +17,19 @@ def alike(first: Mapping[str, int], second: Mapping[str, int]) -> list[tuple[str
         first: Fingerprints by path.
         second: Likewise.
     """
-    if len(second) > len(first):  # the index is made of the smaller one
-        found = {}
-        for theirs, ours in alike(second, first):
-            found.setdefault(theirs, ours)
-        return [(ours, theirs) for theirs, ours in found.items()]
+    swapped = len(second) > len(first)  # the index is made of the smaller one
+    small, large = (first, second) if swapped else (second, first)
     index = defaultdict(list)
-    for path, bits in second.items():
+    for path, bits in small.items():
         if FEWEST <= bits.bit_count() <= 64 - FEWEST:
             for part in _PARTS:
                 index[part, bits >> part & 0xFFFF].append((path, bits))
     found = {}
-    for path, bits in first.items():
+    for path, bits in large.items():
         for part in _PARTS:
             group = index.get((part, bits >> part & 0xFFFF), ())
-            if len(group) <= CROWDED:
-                for other, theirs in group:
-                    if other not in found and (bits ^ theirs).bit_count() <= DIFFERENT:
-                        found[other] = path
-    return [(path, other) for other, path in found.items()]
+            for other, theirs in group if len(group) <= CROWDED else ():
+                if (bits ^ theirs).bit_count() <= DIFFERENT:
+                    ours, evaluated = (other, path) if swapped else (path, other)
+                    found.setdefault(evaluated, ours)
+    return [(ours, evaluated) for evaluated, ours in found.items()]

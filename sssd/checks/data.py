@@ -201,6 +201,12 @@ def _check_image_folder(run: Run, key: str, dataset: dict, folder: str) -> None:
                 f'{least} pixels (filter_cfg.min_size), {len(paths) - used - len(small)} broken (skip_broken).',
                 len(paths) - used,
             )
+    if not used:
+        run.findings.error(
+            'nothing-left',
+            key,
+            f'{folder} of {key} has no image left after filter_cfg and skip_broken; check the folder and filter_cfg.',
+        )
     run.findings.lines.append(f'{key}: {used} images, unlabelled, of {folder}')
 
 

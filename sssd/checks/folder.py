@@ -75,7 +75,8 @@ def _tell_passed_over(findings: Findings, key: str, folder: str, passed_over: di
     counts = Counter({kind: len(paths) for kind, paths in passed_over.items()})
     total = sum(counts.values())
     kinds = ', '.join(
-        f'{count} with {kind}' if kind != 'hidden' else f'{count} hidden' for kind, count in counts.most_common(8)
+        f'{count} with {kind}' if kind != 'hidden' else f'{count} hidden'
+        for kind, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:8]
     )
     likely = any(kind in ('no extension', '.heic', '.heif', '.avif', '.gif', '.jxl', '.jp2') for kind in counts)
     example = next(iter(passed_over.values()))[0]

@@ -80,7 +80,7 @@ def without(coco: dict, faults: Sequence[Fault]) -> dict:
 
 
 def _has(coco, key: str) -> bool:
-    return isinstance(coco, dict) and coco.get(key) is not None
+    return isinstance(coco, dict) and key in coco
 
 
 def _of_list(path, entries: list, name: str, needed: dict, columns: dict) -> Iterator[Fault]:
@@ -182,7 +182,8 @@ def _boxes(values: list) -> tuple[list, tuple[int, ...]]:
         types = set(map(type, numbers))
         if types <= {float} or (types <= {int, float} and max(numbers) < LARGEST and min(numbers) >= -LARGEST):
             return numbers, ()
-    return [], tuple(position for position, box in enumerate(values) if box is not ABSENT and not _is_box(box))
+    where = tuple(position for position, box in enumerate(values) if box is not ABSENT and not _is_box(box))
+    return [] if where else list(chain.from_iterable(box for box in values if box is not ABSENT)), where
 
 
 def _is_box(box) -> bool:
