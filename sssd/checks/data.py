@@ -19,6 +19,7 @@ from sssd.checks.folder import check_folder
 from sssd.checks.labels import check_labels_loaded
 from sssd.checks.overlap import Source, check_overlap
 from sssd.checks.run import Run
+from sssd.checks.shape import has_shape
 from sssd.checks.sources import (
     check_sampler,
     class_of,
@@ -80,7 +81,7 @@ def _examine(run: Run, cfg, parts: Sequence[str]) -> Run:
     known = {}
     for part in parts:
         loader = cfg.get(f'{part}_dataloader')
-        if not loader or not loader.get('dataset'):
+        if not loader or not has_shape(run.findings, f'{part}_dataloader', loader, cfg.get('model') or {}):
             continue
         classes = _check_loader(run, cfg, part, loader)
         if classes is not None:
@@ -171,8 +172,8 @@ def _check_annotated(run: Run, key: str, dataset: dict, kind, folder: str, label
 
 def _check_image_folder(run: Run, key: str, dataset: dict, folder: str) -> None:
     """Check a folder of unlabelled images."""
-    check_folder(run.findings, key, folder)
-    paths = list_images(folder)
+    special = check_folder(run.findings, key, folder or '.', run.thorough)
+    paths = [path for path in list_images(folder) if path not in special]
     if not paths:
         raise UserError(f'image folder {folder} of {key} holds no image; check data_root and data_prefix.')
     if dataset.get('ann_file'):

@@ -24,6 +24,8 @@ def decode_all(run: Run, workers: int | None = None, timeout: float = 30.0) -> N
     paths = [path for path, header in run.headers.items() if _is_tried(path, header)]
     workers = workers or os.cpu_count() or 1
     done = list(tracked(decode(paths, workers, timeout), 'decoding', len(paths)))
+    order = {path: place for place, path in enumerate(paths)}
+    done.sort(key=lambda result: order[result.path])
     _tell_troubles(run, done)
     _tell_alike(run, {result.path: result.fingerprint for result in done if result.fingerprint is not None})
     run.findings.lines.append(f'{len(done)} images decoded, {sum(result.fatal for result in done)} of them failed')

@@ -3,34 +3,52 @@
 import os
 import stat
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 
 from sssd.checks.findings import Findings, number_of, some
 from sssd.data.image_folder import EXTENSIONS
 
+#: So many entries are looked at before a training; the doctor looks at all.
+MANY = 200_000
 
-def check_folder(findings: Findings, key: str, folder: str) -> None:
+
+def check_folder(findings: Findings, key: str, folder: str, thorough: bool = True) -> set[str]:
     """Tell what a walk through a folder passes over, and what would block it.
 
     Args:
         findings: Where to.
         key: The data set's key in the config.
         folder: The folder.
+        thorough: Look at all; else at no more than :data:`MANY` entries.
+
+    Returns:
+        Pipes and devices with the name of an image, which are told, and which nobody should open.
     """
-    passed_over, linked, odd = defaultdict(list), [], []
-    for parent, folders, files in _walk(findings, folder):
-        for name in folders:
-            if name.lower().endswith(EXTENSIONS):
-                odd.append(os.path.join(parent, name))
-        for name in files:
-            path = os.path.join(parent, name)
-            if name.startswith('.'):
-                passed_over['hidden'].append(path)
-            elif not name.lower().endswith(EXTENSIONS):
-                passed_over[os.path.splitext(name)[1].lower() or 'no extension'].append(path)
-            elif os.path.islink(path):
-                linked.append(path)
+    passed_over, linked, odd, special = defaultdict(list), [], [], []
+    for number, entry in enumerate(_walk(findings, folder)):
+        if not thorough and number > MANY:
+            break
+        if entry.name.startswith('.'):
+            passed_over['hidden'].append(entry.path)
+        elif entry.is_dir():
+            odd += [entry.path] if entry.name.lower().endswith(EXTENSIONS) else []
+        elif not entry.name.lower().endswith(EXTENSIONS):
+            passed_over[os.path.splitext(entry.name)[1].lower() or 'no extension'].append(entry.path)
+        elif entry.is_symlink():
+            linked.append(entry.path)
+        elif not entry.is_file():
+            special.append(entry.path)
     _tell_passed_over(findings, key, folder, passed_over)
     _tell_links(findings, folder, linked)
+    if special:
+        what = 'is no file but a pipe or a device, which training would wait for'
+        findings.error(
+            'unreadable-image',
+            folder,
+            f'image {special[0]} {what} ({len(special)} below {folder}); take it out.',
+            len(special),
+            special,
+        )
     if odd:
         findings.warning(
             'folder-like-image',
@@ -40,30 +58,34 @@ def check_folder(findings: Findings, key: str, folder: str) -> None:
             len(odd),
             odd,
         )
+    return set(special)
 
 
-def _walk(findings: Findings, folder: str):
-    """``os.walk`` through links, each folder once, those that may not be looked into told."""
-    refused, seen = [], set()
-
-    def refuse(error: OSError) -> None:
-        refused.append(error.filename)
-
-    for parent, folders, files in os.walk(folder, onerror=refuse, followlinks=True):
-        state = os.stat(parent)
+def _walk(findings: Findings, folder: str) -> Iterator[os.DirEntry]:
+    """Entries below a folder, through links, each folder once; those that may not be looked into are told."""
+    waiting, refused, seen = [folder], [], set()
+    while waiting:
+        parent = waiting.pop()
+        try:
+            state = os.stat(parent)
+            entries = list(os.scandir(parent))
+        except OSError:
+            refused.append(parent)
+            continue
         if (state.st_dev, state.st_ino) in seen:
-            folders.clear()
             continue
         seen.add((state.st_dev, state.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        yield parent, folders, sorted(files)
+        for entry in entries:
+            yield entry
+            if entry.is_dir() and not entry.name.startswith('.'):
+                waiting.append(entry.path)
     if refused:
         findings.error(
             'folder-permission',
             folder,
             f'{number_of(len(refused), "folder")} below {folder} may not be looked into by this user, such as '
-            f'{refused[0]}, '
-            'and would be passed over without a word: change the permissions, or move what is meant to be left out.',
+            f'{refused[0]}, and would be passed over without a word: change the permissions, or move what is meant '
+            'to be left out.',
             len(refused),
             refused,
         )

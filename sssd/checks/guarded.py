@@ -1,6 +1,7 @@
 """Decoding images in other processes, so that one that crashes, hangs or eats all memory is named and no more."""
 
 import contextlib
+import faulthandler
 import multiprocessing
 import os
 import resource
@@ -125,6 +126,7 @@ def _serve(connection: Connection, other: Connection) -> None:
     other.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
+    faulthandler.disable()
     _limit_memory()
     with tempfile.TemporaryFile() as said:
         os.dup2(said.fileno(), 2)  # decoders in C write there

@@ -92,13 +92,22 @@ def _compare(findings: Findings, first: Source, second: Source, why: str, conten
 
 def _same_files(first: Source, second: Source) -> list[str]:
     """Paths of the second source that are files of the first one: by name, and by device and inode."""
-    known = {os.path.abspath(path) for path in first.paths}
+    known = set(_absolute(first.paths))
     inodes = {header.identity for header in first.headers.values() if not header.trouble}
     return [
         path
-        for path in second.paths
-        if os.path.abspath(path) in known
+        for path, absolute in zip(second.paths, _absolute(second.paths))
+        if absolute in known
         or ((header := second.headers.get(path)) is not None and not header.trouble and header.identity in inodes)
+    ]
+
+
+def _absolute(paths: list[str]) -> list[str]:
+    """Absolute paths; of a million, so the costly way is gone for those alone that have dots or several slashes."""
+    here = os.getcwd()
+    return [
+        os.path.abspath(path) if '//' in path or '/.' in path or path[:1] in '.' else os.path.join(here, path)
+        for path in paths
     ]
 
 

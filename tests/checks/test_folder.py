@@ -36,15 +36,19 @@ def test_folders_that_are_called_like_images(sets):
 
 def test_folders_that_may_not_be_looked_into(sets, monkeypatch):
     (sets.images('unlabeled') / 'closed').mkdir()
-    real = os.walk
+    real = os.scandir
 
-    def walk(top, onerror=None, **options):
-        for parent, folders, files in real(top, **options):
-            if parent.endswith('closed') and onerror:
-                onerror(PermissionError(13, 'Permission denied', parent))
-            else:
-                yield parent, folders, files
+    def scandir(path):
+        if str(path).endswith('closed'):
+            raise PermissionError(13, 'Permission denied', path)
+        return real(path)
 
-    monkeypatch.setattr(module.os, 'walk', walk)
+    monkeypatch.setattr(module.os, 'scandir', scandir)
     found = sets.findings()['folder-permission']
     assert found.level == 'error' and 'closed' in found.text
+
+
+def test_a_pipe_is_found_wherever_it_is(sets, monkeypatch):
+    monkeypatch.setattr('sssd.checks.files.SAMPLE', 1)
+    os.mkfifo(sets.images('unlabeled') / '0003.jpg')
+    assert 'is no file but a pipe' in sets.findings(thorough=False)['unreadable-image'].text
