@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sssd.checks.findings import Findings, level_of, some
+from sssd.checks.findings import Findings, level_of
 from sssd.checks.table import Table
 
 #: A box may reach so far beyond its image, in pixels and as a part of the side: rounding, and labels at the border.
@@ -36,14 +36,8 @@ def _tell(findings: Findings, table: Table, kind: str, where: np.ndarray, what: 
     count, total = int(where.sum()), len(where)
     if count:
         examples = [table.ids[place] for place in np.flatnonzero(where)[:100]]
-        findings.add(
-            level or level_of(count, total),
-            kind,
-            table.path,
-            f'{table.path}: {what.format(f"{count} of {total}", ids=f"such as of annotation {some(examples, 1)}")}',
-            count,
-            examples,
-        )
+        sentence = what.format(f'{count} of {total}', ids=f'such as annotation {examples[0]}')
+        findings.add(level or level_of(count, total), kind, table.path, f'{table.path}: {sentence}', count, examples)
 
 
 def _check_finite(findings: Findings, table: Table) -> None:

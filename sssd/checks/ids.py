@@ -119,7 +119,7 @@ def _check_known(
         level_of(count, len(ids)),
         f'unknown-{field.removesuffix("_id")}',
         path,
-        f'{path}: {count} of {len(ids)} annotations have a {field} that {name!r} does not have ({some(absent)}), and '
+        f'{path}: {count} of {len(ids)} annotations have the {field} of no entry of {name!r} ({some(absent)}), and '
         f'are left out without a word; {text}.',
         count,
         absent,

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from mmengine.registry import init_default_scope
 from rich.console import Console
+from rich.padding import Padding
 from rich.text import Text
 
 from sssd.checks.data import examine
@@ -71,13 +72,16 @@ def show(console: Console, config: str, findings: Findings) -> None:
             console.print()
             console.print(Text(number_of(len(found), level), STYLES[level]))
         for finding in found:
-            console.print(told(finding), soft_wrap=not console.is_terminal)
+            if console.is_terminal:
+                console.print(Padding(told(finding), (0, 0, 0, 2)))
+            else:
+                console.print(Text('  ') + told(finding), soft_wrap=True)
     counts = ', '.join(number_of(len(findings.of(level)), level) for level in LEVELS)
-    verdict = 'training would not start' if findings.of('error') else 'training can start'
+    verdict = 'mend the errors before training' if findings.of('error') else 'nothing stands against training'
     console.print()
     console.print(Text(f'{counts}: {verdict}', 'bold'))
 
 
 def told(finding: Finding) -> Text:
     """A finding as a line."""
-    return Text.assemble('  ', (f'{finding.kind}: ', STYLES[finding.level]), shown(finding.text))
+    return Text.assemble((f'{finding.kind}: ', STYLES[finding.level]), shown(finding.text))

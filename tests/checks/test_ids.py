@@ -98,4 +98,4 @@ def test_annotations_of_what_is_not_there(sets, key, kind):
     sets.edit(lambda coco: coco['annotations'][3].update({key: 77}))
     found = sets.findings()[kind]
     assert (found.level, found.count, found.examples) == ('error', 1, (77,))
-    assert f'1 of 12 annotations have a {key} that' in found.text
+    assert f'1 of 12 annotations have the {key} of no entry' in found.text

@@ -21,7 +21,9 @@ def test_a_sound_config(job, capsys):
     out = capsys.readouterr().out
     assert 'train_dataloader.dataset: 6 images, 12 boxes, 2 classes' in out
     assert '6 images decoded, 0 of them failed' in out
-    assert out.endswith('0 errors, 1 warning, 0 notes: training can start\n'), 'it is tested on what it is trained with'
+    assert out.endswith('0 errors, 1 warning, 0 notes: nothing stands against training\n'), (
+        'it is tested on what it is trained with'
+    )
 
 
 def test_all_mistakes_and_the_exit_status(job, tiny_coco, capsys):
@@ -29,7 +31,7 @@ def test_all_mistakes_and_the_exit_status(job, tiny_coco, capsys):
     assert main(['doctor', str(job.config)]) == 1
     out = capsys.readouterr().out
     places = [out.index(words) for words in ('duplicate-id: ', 'outside: ', 'same-file: ', 'boxes-unused: ')]
-    assert places == sorted(places) and out.endswith('training would not start\n')
+    assert places == sorted(places) and out.endswith('mend the errors before training\n')
 
 
 def test_json(job, tiny_coco, capsys):
