@@ -1,6 +1,7 @@
 """Does every image decode, and do images that are trained with look like those that are evaluated on?"""
 
 import os
+import re
 from collections import defaultdict
 
 from sssd.checks.alike import alike
@@ -22,7 +23,7 @@ def decode_all(run: Run, workers: int | None = None, timeout: float = 30.0) -> N
         timeout: Seconds that one image may take.
     """
     paths = [path for path, header in run.headers.items() if _is_tried(path, header)]
-    workers = workers or os.cpu_count() or 1
+    workers = workers or len(os.sched_getaffinity(0))
     done = list(tracked(decode(paths, workers, timeout), 'decoding', len(paths)))
     order = {path: place for place, path in enumerate(paths)}
     done.sort(key=lambda result: order[result.path])
@@ -39,9 +40,10 @@ def _is_tried(path: str, header) -> bool:
 def _tell_troubles(run: Run, done: list[Decoded]) -> None:
     by_trouble = defaultdict(list)
     for result in done:
-        if result.trouble:
-            by_trouble[result.trouble, result.fatal].append(result.path)
-    for (trouble, fatal), paths in by_trouble.items():
+        if result.trouble:  # decoders count bytes, so alike is what differs in numbers alone
+            by_trouble[re.sub(r'\d+', '0', result.trouble), result.fatal].append(result)
+    for (_, fatal), results in by_trouble.items():
+        paths, trouble = [result.path for result in results], results[0].trouble
         others = f' ({number_of(len(paths), "such file")})' if len(paths) > 1 else ''
         run.findings.add(
             'error' if fatal else 'warning',

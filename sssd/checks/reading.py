@@ -7,12 +7,16 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from sssd.checks.findings import Findings, number_of, some
+from rich.console import Console
+
+from sssd.checks.findings import Findings, number_of, shown, some
 from sssd.checks.table import Table, table_of
 from sssd.datasets.coco_form import Fault, faults_of, without
 from sssd.datasets.json_io import parse_json, read_bytes
 from sssd.errors import UserError
 
+#: Of a file of so many bytes it is told that it is read.
+LONG = 20_000_000
 _MARKS = (
     (codecs.BOM_UTF8, 'UTF-8 with a byte-order mark'),
     (codecs.BOM_UTF32_LE, 'UTF-32'),
@@ -23,10 +27,15 @@ _MARKS = (
 
 
 class Files:
-    """Annotation files that were read, so that each is read once however many data sets and metrics name it."""
+    """Annotation files that were read, so that each is read once however many data sets and metrics name it.
 
-    def __init__(self, findings: Findings) -> None:
-        self.findings, self._tables = findings, {}
+    Args:
+        findings: Where what is wrong with them goes.
+        told: Whether to say on the terminal that a long one is read.
+    """
+
+    def __init__(self, findings: Findings, told: bool = False) -> None:
+        self.findings, self.told, self._tables = findings, told, {}
 
     def table(self, path: str, annotations: bool = True, fields: Sequence[str] | None = None) -> Table | None:
         """The table of a COCO file; None if there is nothing that could be looked into, which is a finding then.
@@ -47,6 +56,8 @@ class Files:
     def _read(self, path: str, annotations: bool, fields: Sequence[str] | None) -> Table | None:
         try:
             content = read_bytes(path)
+            if self.told and len(content) > LONG:
+                Console(stderr=True).print(f'reading {shown(path)}: {len(content) / 1e6:.0f} MB', soft_wrap=True)
             coco = parse_json(path, content)
         except UserError as error:
             self.findings.error('unreadable', path, str(error))

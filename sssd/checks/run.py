@@ -29,7 +29,7 @@ class Run:
     shared: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.files = Files(self.findings)
+        self.files = Files(self.findings, told=self.thorough)
 
     @staticmethod
     def role_of(key: str, labelled: bool) -> str:

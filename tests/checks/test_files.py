@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from sssd.checks.headers import read_header
+from sssd.data import LoadImage
 from sssd.registry import DATASETS
 
 
@@ -111,7 +112,10 @@ def test_names_that_are_no_utf8(sets):
     found = sets.findings()
     assert found['file-name'].level == 'warning' and found['file-name'].count == 1
     assert '\\xff\\xfe.png' in sets.run.findings.told()[0] and json.dumps(sets.run.findings.as_dict()).isascii()
-    assert len(DATASETS.build(sets.unlabelled)) == 5, 'training takes it'
+    built = DATASETS.build(sets.unlabelled)
+    assert len(built) == 5, 'training takes it'
+    (path,) = [info['img_path'] for info in map(built.get_data_info, range(5)) if not info['img_path'].isascii()]
+    assert LoadImage()(dict(img_path=path))['img'].shape == (72, 96, 3)
 
 
 def test_images_of_16_bits(sets):
