@@ -15,7 +15,7 @@ from sssd.checks.coco import check_coco
 from sssd.checks.evaluator import check_evaluator, formats_only
 from sssd.checks.files import Images, look_at
 from sssd.checks.findings import Findings, shown
-from sssd.checks.folder import check_folder
+from sssd.checks.folder import PIPE, check_folder, tell_special
 from sssd.checks.labels import check_labels_loaded
 from sssd.checks.overlap import Source, check_overlap
 from sssd.checks.run import Run
@@ -173,7 +173,11 @@ def _check_annotated(run: Run, key: str, dataset: dict, kind, folder: str, label
 def _check_image_folder(run: Run, key: str, dataset: dict, folder: str) -> None:
     """Check a folder of unlabelled images."""
     special = check_folder(run.findings, key, folder or '.', run.thorough)
-    paths = [path for path in list_images(folder) if path not in special]
+    paths = list_images(folder)
+    if special:
+        listed = special.keys() & set(paths)
+        tell_special(run.findings, folder, special, listed)
+        paths = [path for path in paths if special.get(path) != PIPE]
     if not paths:
         raise UserError(f'image folder {folder} of {key} holds no image; check data_root and data_prefix.')
     if dataset.get('ann_file'):

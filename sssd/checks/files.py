@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass
 
 from sssd.checks.findings import Findings, number_of, some
+from sssd.checks.folder import is_text
 from sssd.checks.headers import Header, read_header
 from sssd.data.image_folder import EXTENSIONS
 from sssd.progress import tracked
@@ -110,7 +111,7 @@ def _tell_troubles(findings: Findings, images: Images, headers: dict[str, Header
 
 
 def _tell_names(findings: Findings, images: Images) -> None:
-    odd = [path for path in images.paths if not path.isascii() and not _is_text(path)]
+    odd = [path for path in images.paths if not is_text(path)]
     if odd:
         findings.warning(
             'file-name',
@@ -120,14 +121,6 @@ def _tell_names(findings: Findings, images: Images) -> None:
             len(odd),
             odd,
         )
-
-
-def _is_text(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
 
 
 def _tell_sizes(findings: Findings, images: Images, headers: dict[str, Header]) -> None:

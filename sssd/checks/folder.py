@@ -10,9 +10,11 @@ from sssd.data.image_folder import EXTENSIONS
 
 #: So many entries are looked at before a training; the doctor looks at all.
 MANY = 200_000
+#: What may have the name of an image.
+PIPE, NO_TEXT = 'a pipe or a device', 'a name that is no UTF-8'
 
 
-def check_folder(findings: Findings, key: str, folder: str, thorough: bool = True) -> set[str]:
+def check_folder(findings: Findings, key: str, folder: str, thorough: bool = True) -> dict[str, str]:
     """Tell what a walk through a folder passes over, and what would block it.
 
     Args:
@@ -22,33 +24,29 @@ def check_folder(findings: Findings, key: str, folder: str, thorough: bool = Tru
         thorough: Look at all; else at no more than :data:`MANY` entries.
 
     Returns:
-        Pipes and devices with the name of an image, which are told, and which nobody should open.
+        What has the name of an image and is none, by its path: see :func:`tell_special`.
     """
-    passed_over, linked, odd, special = defaultdict(list), [], [], []
+    passed_over, linked, odd, special = defaultdict(list), [], [], {}
     for number, entry in enumerate(_walk(findings, folder)):
         if not thorough and number > MANY:
             break
+        is_image = entry.name.lower().endswith(EXTENSIONS)
         if entry.name.startswith('.'):
             passed_over['hidden'].append(entry.path)
-        elif entry.is_dir():
-            odd += [entry.path] if entry.name.lower().endswith(EXTENSIONS) else []
-        elif not entry.name.lower().endswith(EXTENSIONS):
+        elif _is_folder(entry):
+            odd += [entry.path] * is_image
+        elif not is_image:
             passed_over[os.path.splitext(entry.name)[1].lower() or 'no extension'].append(entry.path)
+        elif not is_text(entry.name):
+            special[entry.path] = NO_TEXT
         elif entry.is_symlink():
             linked.append(entry.path)
+            if not os.path.exists(entry.path):
+                special[entry.path] = 'a link that leads nowhere'
         elif not entry.is_file():
-            special.append(entry.path)
+            special[entry.path] = PIPE
     _tell_passed_over(findings, key, folder, passed_over)
     _tell_links(findings, folder, linked)
-    if special:
-        what = 'is no file but a pipe or a device, which training would wait for'
-        findings.error(
-            'unreadable-image',
-            folder,
-            f'image {special[0]} {what} ({len(special)} below {folder}); take it out.',
-            len(special),
-            special,
-        )
     if odd:
         findings.warning(
             'folder-like-image',
@@ -58,7 +56,50 @@ def check_folder(findings: Findings, key: str, folder: str, thorough: bool = Tru
             len(odd),
             odd,
         )
-    return set(special)
+    return special
+
+
+def tell_special(findings: Findings, folder: str, special: dict[str, str], listed: set[str]) -> None:
+    """Tell of what has the name of an image and is none: an error where training would wait for it.
+
+    Args:
+        findings: Where to.
+        folder: The folder.
+        special: What :func:`check_folder` found.
+        listed: What of it the data set takes all the same.
+    """
+    pipes = [path for path in listed if special[path] == PIPE]
+    if pipes:
+        findings.error(
+            'unreadable-image',
+            folder,
+            f'image {pipes[0]} is no file but {PIPE}, for which training would wait ({len(pipes)} below {folder}); '
+            'take it out.',
+            len(pipes),
+            pipes,
+        )
+    for reason in dict.fromkeys(special.values()):
+        paths = [path for path, each in special.items() if each == reason and path not in listed]
+        if paths:
+            findings.warning(
+                'file-name' if reason == NO_TEXT else 'passed-over',
+                folder,
+                f'{number_of(len(paths), "file")} below {folder} are passed over, such as {paths[0]}, which is no '
+                f'file but {reason}: rename, mend or remove them.'.replace(
+                    f'is no file but {NO_TEXT}', f'has {NO_TEXT}'
+                ),
+                len(paths),
+                paths,
+            )
+
+
+def is_text(name: str) -> bool:
+    """Whether a file's name is UTF-8."""
+    try:
+        name.isascii() or name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _walk(findings: Findings, folder: str) -> Iterator[os.DirEntry]:
@@ -77,7 +118,7 @@ def _walk(findings: Findings, folder: str) -> Iterator[os.DirEntry]:
         seen.add((state.st_dev, state.st_ino))
         for entry in entries:
             yield entry
-            if entry.is_dir() and not entry.name.startswith('.'):
+            if not entry.name.startswith('.') and _is_folder(entry):
                 waiting.append(entry.path)
     if refused:
         findings.error(
@@ -89,6 +130,13 @@ def _walk(findings: Findings, folder: str) -> Iterator[os.DirEntry]:
             len(refused),
             refused,
         )
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def _tell_passed_over(findings: Findings, key: str, folder: str, passed_over: dict[str, list[str]]) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from sssd.checks.findings import Findings, number_of
@@ -30,7 +31,7 @@ class Source:
 
     role: str
     name: str
-    paths: list[str]
+    paths: Sequence[str]
     headers: dict[str, Header] = field(default_factory=dict)
 
 
@@ -92,7 +93,7 @@ def _compare(findings: Findings, first: Source, second: Source, why: str, conten
 
 def _same_files(first: Source, second: Source) -> list[str]:
     """Paths of the second source that are files of the first one: by name, and by device and inode."""
-    known = set(_absolute(first.paths))
+    known = _shared_names(first.paths, second.paths)
     inodes = {header.identity for header in first.headers.values() if not header.trouble}
     return [
         path
@@ -102,13 +103,19 @@ def _same_files(first: Source, second: Source) -> list[str]:
     ]
 
 
-def _absolute(paths: list[str]) -> list[str]:
-    """Absolute paths; of a million, so the costly way is gone for those alone that have dots or several slashes."""
+def _shared_names(first: Sequence[str], second: Sequence[str]) -> set[str]:
+    """Absolute paths that both have; one of them may be a million long, so only the other one is kept."""
+    short, long = sorted((first, second), key=len)
+    known = set(_absolute(short))
+    return {path for path in _absolute(long) if path in known}
+
+
+def _absolute(paths: Sequence[str]) -> Iterator[str]:
+    """Absolute paths; the costly way is gone for those alone that have dots or several slashes."""
     here = os.getcwd()
-    return [
-        os.path.abspath(path) if '//' in path or '/.' in path or path[:1] in '.' else os.path.join(here, path)
-        for path in paths
-    ]
+    for path in paths:
+        plain = '//' not in path and '/.' not in path and path[:1] not in '.'
+        yield os.path.join(here, path) if plain else os.path.abspath(path)
 
 
 def _tell_copies(findings: Findings, source: Source, contents: dict[str, bytes]) -> None:

@@ -113,9 +113,8 @@ def test_names_that_are_no_utf8(sets):
     assert found['file-name'].level == 'warning' and found['file-name'].count == 1
     assert '\\xff\\xfe.png' in sets.run.findings.told()[0] and json.dumps(sets.run.findings.as_dict()).isascii()
     built = DATASETS.build(sets.unlabelled)
-    assert len(built) == 5, 'training takes it'
-    (path,) = [info['img_path'] for info in map(built.get_data_info, range(5)) if not info['img_path'].isascii()]
-    assert LoadImage()(dict(img_path=path))['img'].shape == (72, 96, 3)
+    assert f': {len(built)} images' in sets.run.findings.lines[1]
+    assert LoadImage()(dict(img_path=os.fsdecode(odd)))['img'].shape == (72, 96, 3), 'it can be loaded'
 
 
 def test_images_of_16_bits(sets):

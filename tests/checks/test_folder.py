@@ -29,6 +29,14 @@ def test_links(sets):
     assert found['linked-twice'].count == 1
 
 
+def test_links_that_lead_nowhere(sets):
+    (sets.images('unlabeled') / 'self.png').symlink_to('self.png')
+    (sets.images('unlabeled') / 'gone.png').symlink_to('nowhere.png')
+    sets.findings()
+    told = ' '.join(finding.text for finding in sets.run.findings.found)
+    assert 'self.png' in told and 'gone.png' in told
+
+
 def test_folders_that_are_called_like_images(sets):
     (sets.images('unlabeled') / 'deep.jpg').mkdir()
     assert 'deep.jpg' in sets.findings()['folder-like-image'].text
