@@ -80,11 +80,15 @@ def decode(paths: list[str], workers: int, timeout: float) -> Iterator[Decoded]:
         workers: Number of processes.
         timeout: Seconds that one image may take.
 
-    Yields:
-        What came of each, as they are done.
+    Returns:
+        An iterator over what came of each, as they are done; the processes are started at once, before a thread of a
+        progress bar may hold a lock.
     """
-    waiting = iter(paths)
-    team = [Worker() for _ in range(min(workers, len(paths)))]
+    return _results([Worker() for _ in range(min(workers, len(paths)))], iter(paths), timeout)
+
+
+def _results(team: list[Worker], waiting: Iterator[str], timeout: float) -> Iterator[Decoded]:
+    """What came of each file, as they are done; a worker that does not come back is replaced."""
     busy = []
     try:
         busy = [worker for worker in team if _next(worker, waiting)]
