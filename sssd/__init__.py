@@ -17,6 +17,7 @@ __version__ = '0.1.0'
 REGISTERING = (
     'sssd.checkpoints.pretrained',
     'sssd.data',
+    'sssd.evaluation',
     'sssd.optim',
     'sssd.hooks',
     'sssd.losses',

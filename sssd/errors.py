@@ -52,7 +52,8 @@ def run_cli(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
     except UserError as error:
         first = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
         if first or isinstance(error, LocalError):
-            print(f'{PREFIX}{error}', file=sys.stderr, flush=True)
+            text = str(error).encode(errors='backslashreplace').decode()  # names of files may be no text
+            print(f'{PREFIX}{text}', file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         print('sssd: interrupted', file=sys.stderr, flush=True)

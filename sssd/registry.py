@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
+from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
@@ -30,6 +31,7 @@ class OwnRegistry(Registry):
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope='sssd', locations=['sssd.detectors', 'sssd.guides'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope='sssd', locations=['sssd.hooks'])
 DATASETS = Registry('dataset', parent=MMENGINE_DATASETS, scope='sssd', locations=['sssd.data'])
+METRICS = Registry('metric', parent=MMENGINE_METRICS, scope='sssd', locations=['sssd.evaluation'])
 DATA_SAMPLERS = Registry('data sampler', parent=MMENGINE_DATA_SAMPLERS, scope='sssd', locations=['sssd.data'])
 TRANSFORMS = Registry('transform', parent=MMENGINE_TRANSFORMS, scope='sssd', locations=['sssd.data'])
 OPTIM_WRAPPERS = Registry('optimizer wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope='sssd', locations=['sssd.optim'])

@@ -17,7 +17,7 @@ FLOORS = (
     {'hardware'},
     {'datasets'},
     {'detectors'},
-    {'views', 'guides', 'hooks', 'data'},
+    {'views', 'guides', 'hooks', 'data', 'evaluation'},
     {'losses', 'optim'},
     {'listing'},
     {'schedules', 'places', 'progress', 'provenance', 'locks', 'images'},
@@ -29,6 +29,7 @@ ITSELF = {'', '__version__'}
 NARROWER = dict(
     hooks={'schedules', 'errors', 'registry'},
     data={'listing', 'images', 'errors', 'registry'},
+    evaluation={'errors', 'registry'},
     losses={'errors', 'registry'},
     optim={'errors', 'registry'},
     views={'losses', 'errors', 'registry'},

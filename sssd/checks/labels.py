@@ -29,7 +29,7 @@ def check_labels_loaded(model: dict, part: str, key: str, dataset: dict, labelle
     if not training and (part == 'train' or model.get('predict_on') != 'guide'):
         return
     steps = list(steps_of(dataset.get('pipeline') or []))
-    loads = [place for place, step in enumerate(steps) if _loads_boxes(step)]
+    loads = [place for place, step in enumerate(steps) if loads_boxes(step)]
     what = 'trains on' if training else "with predict_on='guide' is given"
     if not loads:
         raise UserError(
@@ -56,7 +56,7 @@ def steps_of(pipeline) -> Iterator[dict]:
             yield from steps_of(inner)
 
 
-def _loads_boxes(step: dict) -> bool:
+def loads_boxes(step: dict) -> bool:
     """Whether a transform loads boxes with their classes."""
     name = type_name(step)
     return (

@@ -38,13 +38,7 @@ def load_config(args: argparse.Namespace) -> Config:
     """
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     cfg = config_of(args.config)
-    if args.cfg_options is not None:
-        try:
-            cfg.merge_from_dict(args.cfg_options)
-        except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise UserError(
-                f'--cfg-options does not fit {args.config} ({first_line(error)}): look the key up in the config.'
-            ) from error
+    merge_options(cfg, args.cfg_options, args.config)
     cfg.launcher = args.launcher
     if args.work_dir is not None:
         cfg.work_dir = args.work_dir
@@ -55,6 +49,22 @@ def load_config(args: argparse.Namespace) -> Config:
         raise UserError(f'the work directory {cfg.work_dir} is a file: give another one with --work-dir.')
     keep_beside(cfg.work_dir)
     return cfg
+
+
+def merge_options(cfg: Config, options: dict | None, config: str) -> None:
+    """Override a config with options of the command line, in place.
+
+    Raises:
+        UserError: If an option does not fit it.
+    """
+    if options is None:
+        return
+    try:
+        cfg.merge_from_dict(options)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise UserError(
+            f'--cfg-options does not fit {config} ({first_line(error)}): look the key up in the config.'
+        ) from error
 
 
 def require_file(path: str | None, what: str) -> None:

@@ -12,6 +12,7 @@ from sssd.places import BROUGHT
 #: In the order of a user's way through them.
 COMMANDS = (
     'init',
+    'doctor',
     'train',
     'test',
     'calibrate',

@@ -92,9 +92,12 @@ def report_data(cfg: Config, parts: Sequence[str]) -> None:
     Args:
         cfg: The complete config.
         parts: The dataloaders to look at: ``'train'``, ``'val'``, ``'test'``.
+
+    Raises:
+        UserError: For all that would go wrong; what is only worth knowing is printed.
     """
     if os.environ.get('RANK', '0') == '0':
-        for line in check_data(cfg, parts):
+        for line in check_data(cfg, parts, say_once):
             say_once(line)
 
 

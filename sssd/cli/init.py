@@ -174,7 +174,7 @@ def write_checked(folder: Path, texts: dict[str, str]) -> Sequence[str]:
         One line on each data set and each file.
 
     Raises:
-        UserError: For the first mistake in the data.
+        UserError: For all mistakes in the data.
     """
     paths = {Path(path): text for path, text in texts.items()}
     before = {path: path.read_bytes() for path in paths if path.exists()}
@@ -187,7 +187,8 @@ def write_checked(folder: Path, texts: dict[str, str]) -> Sequence[str]:
     try:
         for path, text in paths.items():
             path.write_text(text, 'utf-8')
-        lines = check_data(config_of(str(folder / 'sed.py')))
+        told = []
+        lines = check_data(config_of(str(folder / 'sed.py')), tell=told.append)
         check_data(config_of(str(folder / 'supervised.py')))
     except BaseException:
         for path in paths:
@@ -198,7 +199,7 @@ def write_checked(folder: Path, texts: dict[str, str]) -> Sequence[str]:
             if place.is_dir() and not any(place.iterdir()):
                 place.rmdir()
         raise
-    return [*lines, *(f'wrote {path}' for path in paths)]
+    return [*lines, *told, *(f'wrote {path}' for path in paths)]
 
 
 def next_steps(folder: Path, gpus: int) -> str:

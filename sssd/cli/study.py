@@ -9,6 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from sssd.checks.data import check_data
 from sssd.checks.weights import require_weights
 from sssd.cli._parser import parse
 from sssd.errors import EXIT_INTERRUPTED, UserError
@@ -65,6 +66,7 @@ def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence
     """Run what a study lacks; returns 0, or 130 after an interruption."""
     console = runner.reporter.console
     require_all_weights(runner, seeds, runs)
+    require_all_data(runner, seeds, runs)
     try:
         with _interrupted_by_sigterm():
             jobs = runner.run(seeds, runs)
@@ -86,6 +88,24 @@ def require_all_weights(runner: StudyRunner, seeds: Sequence[int] | None, runs: 
     """
     for run, seed in {job.run.name: (job.run, job.seed) for job in runner.jobs(seeds, runs)}.values():
         require_weights(load_config(run, seed), run.config, local=False)
+
+
+def require_all_data(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence[str] | None) -> None:
+    """Check the data of all runs to do before the first of them begins, unless the study makes them itself.
+
+    Raises:
+        UserError: For all mistakes in the data of the first run that has any.
+    """
+    checked = []
+    for job in [] if runner.spec.data else runner.jobs(seeds, runs):
+        cfg = load_config(job.run, job.seed)
+        data = {key: cfg.get(key) for part in ('train', 'val') for key in (f'{part}_dataloader', f'{part}_evaluator')}
+        if data not in checked:
+            checked.append(data)
+            try:
+                check_data(cfg)
+            except UserError as error:
+                raise UserError(f'the run {job.run.name!r}, {job.run.config}: {error}') from error
 
 
 @contextmanager

@@ -1,13 +1,13 @@
 """Reading and writing annotation files of the COCO format."""
 
+import gc
 import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from sssd.datasets.coco_form import faults_of
 from sssd.errors import UserError
-
-_LISTS = ('images', 'annotations', 'categories')
 
 
 def write_json(path: str | Path, content: dict) -> None:
@@ -25,7 +25,7 @@ def write_json(path: str | Path, content: dict) -> None:
 def read_coco(
     path: str | Path, annotations: bool = True, image_fields: Sequence[str] = ('id', 'file_name', 'width', 'height')
 ) -> dict:
-    """Read a COCO annotation file.
+    """Read a COCO annotation file, in UTF-8 with or without a byte-order mark, UTF-16 or UTF-32.
 
     Args:
         path: The JSON file.
@@ -37,49 +37,58 @@ def read_coco(
 
     Raises:
         UserError: If the file is missing, is no JSON, or lacks one of these lists or their ids, or a bbox or another
-            number is none.
+            number is none; for the first such entry.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise UserError(f'annotation file {path} does not exist; check ann_file and data_root.')
-    try:
-        coco = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise UserError(f'{path} is no valid JSON ({error}); give a COCO annotation file.') from error
-    lists = [key for key in _LISTS if annotations or key != 'annotations']
-    missing = [key for key in lists if not isinstance(coco, dict) or not isinstance(coco.get(key), list)]
-    if missing:
-        raise UserError(
-            f'{path} is not in COCO format: it lacks the list(s) {", ".join(missing)}; convert it to COCO first.'
-        )
-    _check_fields(path, coco, 'images', image_fields)
-    _check_fields(path, coco, 'annotations', ('id', 'image_id', 'category_id', 'bbox'))
-    _check_fields(path, coco, 'categories', ('id', 'name'))
-    for position, entry in enumerate(coco.get('annotations') or []):
-        box = entry['bbox']
-        if not isinstance(box, list) or len(box) != 4 or not all(isinstance(side, (int, float)) for side in box):
-            raise UserError(
-                f"{path}: the bbox of entry {position} of 'annotations' is {str(box)[:40]}, but "
-                'has to be [x, y, width, height].'
-            )
-    _check_numbers(path, coco, 'images', ('width', 'height'))
-    _check_numbers(path, coco, 'annotations', ('area',))
+    coco = parse_json(path, read_bytes(path))
+    for fault in faults_of(path, coco, annotations, image_fields):
+        raise UserError(fault.sentence)
     return coco
 
 
-def _check_fields(path: Path, coco: dict, name: str, fields: Sequence[str]) -> None:
-    for position, entry in enumerate(coco.get(name) or []):
-        for field in fields:
-            if not isinstance(entry, dict) or field not in entry:
-                raise UserError(f'{path} is not in COCO format: entry {position} of {name!r} has no {field!r}; add it.')
+def read_bytes(path: str | Path) -> bytes:
+    """What an annotation file holds.
+
+    Raises:
+        UserError: If it is missing, no file, or may not be read.
+    """
+    path = Path(path)
+    try:
+        if path.exists() and not path.is_file():
+            raise UserError(f'annotation file {path} is a {kind_of(path)}: give a JSON file.')
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UserError(f'annotation file {path} does not exist; check ann_file and data_root.') from None
+    except (OSError, ValueError) as error:
+        said = getattr(error, 'strerror', None) or error
+        raise UserError(f'annotation file {path} cannot be read ({said}): permit it, or name another file.') from error
 
 
-def _check_numbers(path: Path, coco: dict, name: str, fields: tuple) -> None:
-    """Refuse a field that is there and is no number."""
-    for position, entry in enumerate(coco.get(name) or []):
-        for field in fields:
-            if not isinstance(entry.get(field, 0), (int, float)):
-                raise UserError(
-                    f'{path}: {field!r} of entry {position} of {name!r} is {str(entry[field])[:40]!r}, but '
-                    'has to be a number.'
-                )
+def kind_of(path: Path) -> str:
+    """What a path that is no file is."""
+    return 'folder' if path.is_dir() else 'pipe' if path.is_fifo() else 'device or socket'
+
+
+def parse_json(path: str | Path, content: bytes):
+    """The value that JSON text stands for. Python's collector waits meanwhile: it would look at every new entry.
+
+    Raises:
+        UserError: If it is no JSON, such as text that is cut off.
+    """
+    waits = gc.isenabled()
+    gc.disable()
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        told = str(error)
+        if isinstance(error, UnicodeDecodeError):
+            told = f'its bytes are no {error.encoding}: save it as UTF-8'
+        elif not content.strip():
+            told = 'it is empty'
+        raise UserError(f'{path} is no valid JSON ({told}); give a COCO annotation file.') from error
+    except RecursionError as error:
+        raise UserError(
+            f'{path} is no valid JSON (its lists are nested too deeply); give a COCO annotation file.'
+        ) from error
+    finally:
+        if waits:
+            gc.enable()

@@ -87,7 +87,7 @@ class FinalTest:
         dataset.pop('indices', None)
         dataset.update(data_root='', ann_file=self.ann_file, data_prefix=dict(img=self.img_prefix), test_mode=True)
         config.test_evaluator = dict(
-            type='CocoMetric', ann_file=self.ann_file, metric='bbox', outfile_prefix=str(prefix)
+            type='sssd.CocoMetric', ann_file=self.ann_file, metric='bbox', outfile_prefix=str(prefix)
         )
         if role != SINGLE_MODEL:
             config.model.semi_test_cfg = {**(config.model.get('semi_test_cfg') or {}), 'predict_on': role}

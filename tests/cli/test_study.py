@@ -107,3 +107,14 @@ def test_results_lie_beside_the_runs_and_are_made_again_from_them(capsys):
     results.unlink()
     assert run_cli(command.main, words) == 0
     assert json.loads(results.read_text())['runs'] == before and state.read_text() == attempts, 'nothing is trained'
+
+
+def test_the_data_of_all_runs_are_checked_before_the_first(capsys):
+    data = "train_dataloader = dict(dataset=dict(type='CocoDataset', ann_file='nowhere.json'))\n"
+    Path('other.py').write_text(CONFIG + data)
+    Path('spec.py').write_text(SPEC.replace("all=dict(config='config.py'", "all=dict(config='other.py'"))
+    assert run_cli(command.main, ['spec.py']) == 2
+    said = capsys.readouterr().err
+    assert "the run 'all', other.py: annotation file nowhere.json of train_dataloader.dataset does not exist" in said
+    assert not Path('work_dirs/studies/small/seed0').exists()
+    assert run_cli(command.main, ['spec.py', '--runs', 'few', 'sed']) == 0

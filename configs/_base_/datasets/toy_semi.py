@@ -82,5 +82,5 @@ val_dataloader = dict(
         test_mode=True,
         pipeline=test_pipeline))
 test_dataloader = val_dataloader
-val_evaluator = dict(type='CocoMetric', ann_file=data_root + 'val.json', metric='bbox', format_only=False)
+val_evaluator = dict(type='sssd.CocoMetric', ann_file=data_root + 'val.json', metric='bbox', format_only=False)
 test_evaluator = val_evaluator

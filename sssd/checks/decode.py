@@ -1,0 +1,78 @@
+"""Does every image decode, and do images that are trained with look like those that are evaluated on?"""
+
+import os
+import re
+from collections import defaultdict
+
+from sssd.checks.alike import alike
+from sssd.checks.files import LARGE
+from sssd.checks.findings import number_of
+from sssd.checks.guarded import Decoded, decode
+from sssd.checks.overlap import PAIRS
+from sssd.checks.run import Run
+from sssd.data.image_folder import EXTENSIONS
+from sssd.progress import tracked
+
+
+def decode_all(run: Run, workers: int | None = None, timeout: float = 30.0) -> None:
+    """Decode every image that was looked at, with progress, and tell of those that fail.
+
+    Args:
+        run: A thorough run of the checks, whose findings grow.
+        workers: Number of processes; None is as many as there are cores.
+        timeout: Seconds that one image may take.
+    """
+    paths = [path for path, header in run.headers.items() if _is_tried(path, header)]
+    workers = workers or len(os.sched_getaffinity(0))
+    done = list(tracked(decode(paths, workers, timeout), 'decoding', len(paths)))
+    order = {path: place for place, path in enumerate(paths)}
+    done.sort(key=lambda result: order[result.path])
+    _tell_troubles(run, done)
+    _tell_alike(run, {result.path: result.fingerprint for result in done if result.fingerprint is not None})
+    run.findings.lines.append(f'{len(done)} images decoded, {sum(result.fatal for result in done)} of them failed')
+
+
+def _is_tried(path: str, header) -> bool:
+    """Whether a file is an image to decode; of one too large that is told already."""
+    return not header.trouble and path.lower().endswith(EXTENSIONS) and header.width * header.height < LARGE
+
+
+def _tell_troubles(run: Run, done: list[Decoded]) -> None:
+    by_trouble = defaultdict(list)
+    for result in done:
+        if result.trouble:  # decoders count bytes, so alike is what differs in numbers alone
+            by_trouble[re.sub(r'\d+', '0', result.trouble), result.fatal].append(result)
+    for (_, fatal), results in by_trouble.items():
+        paths, trouble = [result.path for result in results], results[0].trouble
+        others = f' ({number_of(len(paths), "such file")})' if len(paths) > 1 else ''
+        run.findings.add(
+            'error' if fatal else 'warning',
+            'decode',
+            paths[0],
+            f'image {paths[0]} {trouble}{others}; put the right file there or take it out of the data set.',
+            len(paths),
+            paths,
+        )
+
+
+def _tell_alike(run: Run, fingerprints: dict[str, int]) -> None:
+    """Tell of near-duplicates in sources that must not share images, but for those that are the same."""
+    for first in run.sources:
+        for second in run.sources:
+            if (first.role, second.role) not in PAIRS:
+                continue
+            ours, theirs = (
+                {path: fingerprints[path] for path in source.paths if path in fingerprints and path not in run.shared}
+                for source in (first, second)
+            )
+            pairs = alike(ours, theirs)
+            if pairs:
+                path, other = pairs[0]
+                run.findings.note(
+                    'alike',
+                    first.name,
+                    f'{number_of(len(pairs), "image")} of {second.name} look like images of {first.name}, such as '
+                    f'{other} like {path}: see whether they are of one scene, such as frames of one video.',
+                    len(pairs),
+                    [other for _, other in pairs],
+                )

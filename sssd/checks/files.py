@@ -1,0 +1,200 @@
+"""Are the images of a data set there, and can they be read?  By their headers; see :mod:`sssd.checks.headers`."""
+
+import os
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+
+from sssd.checks.findings import Findings, number_of, some
+from sssd.checks.folder import is_text
+from sssd.checks.headers import Header, read_header
+from sssd.data.image_folder import EXTENSIONS
+from sssd.progress import tracked
+
+#: So many images are looked at before a training, evenly spread over a data set; the doctor looks at all.
+SAMPLE = 2000
+#: OpenCV decodes no larger image; and so many pixels Pillow takes for an attack.
+TOO_LARGE, LARGE = 2**30, 178_956_970
+#: Sides so short, or so different, that a resize can leave nothing of an image.
+SHORT, LONG = 4, 100
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images to look at.
+
+    Attributes:
+        source: What names them, for sentences: an annotation file or a folder.
+        paths: Their files.
+        turns: Whether the loader obeys EXIF.
+        decoded: Whether a broken one ends the training.
+        scales_deep: Whether the loader scales more than 8 bits.
+        remedy: What to do about missing ones.
+        least: Sides below this are filtered out.
+    """
+
+    source: str
+    paths: list[str]
+    turns: bool = True
+    decoded: bool = True
+    scales_deep: bool = False
+    remedy: str = 'check data_prefix'
+    least: int = 0
+
+
+def spread(items: list, all_of_them: bool = False) -> list:
+    """Up to :data:`SAMPLE` of the items, evenly spread, or all."""
+    return items if all_of_them else items[:: max(1, -(-len(items) // SAMPLE))]
+
+
+def look_at(
+    findings: Findings, images: Images, thorough: bool = False, known: dict[str, Header] | None = None
+) -> dict[str, Header]:
+    """Look at images and tell what is wrong.
+
+    Args:
+        findings: Where to.
+        images: Which ones.
+        thorough: Look at all, with progress; else at a sample.
+        known: Headers that were read before, to which those read now are added.
+
+    Returns:
+        The headers of those that were looked at, by their paths.
+    """
+    paths = spread(images.paths, thorough)
+    known = {} if known is None else known
+    new = [path for path in dict.fromkeys(paths) if path not in known]
+    told = tracked(new, f'images of {os.path.basename(images.source.rstrip("/"))}', len(new)) if thorough else new
+    known.update((path, read_header(path)) for path in told)
+    headers = {path: known[path] for path in paths}
+    _tell_missing(findings, images, headers)
+    _tell_troubles(findings, images, headers)
+    _tell_names(findings, images)
+    sound = {path: header for path, header in headers.items() if not header.trouble and _is_image(path)}
+    _tell_sizes(findings, images, sound)
+    _tell_modes(findings, images, sound)
+    return headers
+
+
+def _is_image(path: str) -> bool:
+    """Whether a file is an image by its name; others are left to their pipeline."""
+    return path.lower().endswith(EXTENSIONS)
+
+
+def _tell_missing(findings: Findings, images: Images, headers: dict[str, Header]) -> None:
+    missing = [path for path, header in headers.items() if header.trouble.endswith('not exist')]
+    if missing:
+        slashes = all('\\' in path for path in missing)
+        remedy = images.remedy + (', and write / for \\ in file_name' if slashes else '')
+        dangling = headers[missing[0]].trouble.startswith('is a link')
+        findings.error(
+            'missing',
+            images.source,
+            f'{len(missing)} of {len(headers)} images looked for of {images.source} are missing, such as {missing[0]}'
+            f'{", a link to a file that does not exist" if dangling else ""}; {remedy}.',
+            len(missing),
+            missing,
+        )
+
+
+def _tell_troubles(findings: Findings, images: Images, headers: dict[str, Header]) -> None:
+    """Tell of files that are there and no images, each kind once."""
+    by_trouble = defaultdict(list)
+    for path, header in headers.items():
+        if header.trouble and not header.trouble.endswith('not exist') and _is_image(path):
+            by_trouble[header.trouble].append(path)
+    for trouble, paths in by_trouble.items():
+        others = f' ({len(paths)} such files)' if len(paths) > 1 else ''
+        what = f'put the right file there or take it out of {images.source}'
+        end = '.' if 'permissions' in trouble else f'; {what}.'
+        level = 'error' if images.decoded or 'broken' not in trouble else 'warning'
+        findings.add(level, 'unreadable-image', paths[0], f'image {paths[0]} {trouble}{others}{end}', len(paths), paths)
+
+
+def _tell_names(findings: Findings, images: Images) -> None:
+    odd = [path for path in images.paths if not is_text(path)]
+    if odd:
+        findings.warning(
+            'file-name',
+            images.source,
+            f'{number_of(len(odd), "image")} of {images.source} have a name that is no UTF-8, such as {odd[0]}, '
+            'which many tools cannot read or print: rename them.',
+            len(odd),
+            odd,
+        )
+
+
+def _tell_sizes(findings: Findings, images: Images, headers: dict[str, Header]) -> None:
+    """Tell of images that are too large to decode, or of almost no width or height."""
+    huge = [path for path, header in headers.items() if header.width * header.height >= TOO_LARGE]
+    if huge:
+        header = headers[huge[0]]
+        findings.error(
+            'too-large',
+            huge[0],
+            f'image {huge[0]} is {header.width} x {header.height} by its header, which OpenCV does not decode (at '
+            f'most 2^30 pixels): take it out of {images.source}, or cut it into tiles.',
+            len(huge),
+            huge,
+        )
+    large = [path for path, header in headers.items() if LARGE <= header.width * header.height < TOO_LARGE]
+    if large:
+        header = headers[large[0]]
+        memory = 3 * header.width * header.height / 2**30
+        findings.warning(
+            'large',
+            large[0],
+            f'image {large[0]} is {header.width} x {header.height} and takes {memory:.1f} GiB in each worker: make it '
+            'smaller, or cut it into tiles.',
+            len(large),
+            large,
+        )
+    narrow = [path for path, header in headers.items() if _is_narrow(header, images.least)]
+    if narrow:
+        header = headers[narrow[0]]
+        findings.warning(
+            'narrow',
+            narrow[0],
+            f'image {narrow[0]} is {header.width} x {header.height}, of which a resize can leave nothing, an error in '
+            f'training ({len(narrow)} of {images.source}): take such images out.',
+            len(narrow),
+            narrow,
+        )
+
+
+def _is_narrow(header: Header, least: int) -> bool:
+    short, long = sorted((header.width, header.height))
+    return short >= least and (short < SHORT or long > LONG * short)
+
+
+def _tell_modes(findings: Findings, images: Images, headers: dict[str, Header]) -> None:
+    """Tell of images that lose something when they are made three channels of 8 bits."""
+    deep = [path for path, header in headers.items() if header.deep]
+    if deep and not images.scales_deep:
+        findings.warning(
+            'deep',
+            images.source,
+            f'{len(deep)} of {len(headers)} images looked at of {images.source} have 16 bits, such as {deep[0]}, of '
+            'which mmcv keeps the upper 8: 10 or 12 bits in such a file become almost black; load them with '
+            "type='sssd.LoadImage' "
+            'in place of LoadImageFromFile, which scales them.',
+            len(deep),
+            deep,
+        )
+    modes = Counter(header.mode for header in headers.values())
+    if modes['alpha'] or modes['CMYK']:
+        odd = [path for path, header in headers.items() if header.mode in ('alpha', 'CMYK')]
+        what = ' and '.join(
+            text
+            for mode, text in (
+                ('alpha', 'with transparency, which is dropped'),
+                ('CMYK', 'in CMYK, whose colours shift'),
+            )
+            if modes[mode]
+        )
+        findings.note(
+            'mode',
+            images.source,
+            f'{number_of(len(odd), "image")} of {images.source} are {what}: {some(odd)}.',
+            len(odd),
+            odd,
+        )

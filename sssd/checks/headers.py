@@ -1,0 +1,145 @@
+"""What the first bytes of an image file say: format, size, EXIF turn, channels and bits; no pixel is decoded."""
+
+import os
+import stat
+import struct
+import warnings
+import zlib
+from dataclasses import dataclass
+
+from PIL import Image
+
+#: Bytes that are read at first; with an EXIF thumbnail before the size, Pillow reads on.
+HEAD = 4096
+#: JPEG's frames: their marker has the size. Not among them are DHT, JPG and DAC.
+_FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+#: The EXIF tag by which photos say how they are to be turned, and the formats in which OpenCV obeys it.
+ORIENTATION, TURNED = 0x0112, ('JPEG', 'MPO', 'PNG', 'TIFF')
+_PNG = b'\x89PNG\r\n\x1a\n'
+_PNG_MODES = {0: 'gray', 2: 'colour', 3: 'palette', 4: 'alpha', 6: 'alpha'}
+_PILLOW_MODES = dict(L='gray', P='palette', RGBA='alpha', LA='alpha', PA='alpha', CMYK='CMYK', YCCK='CMYK')
+
+
+@dataclass(slots=True)
+class Header:
+    """What a file is.
+
+    Attributes:
+        trouble: Why it is no image that can be read; empty if it is one. The others are then as they are here.
+        width: In pixels, as stored.
+        height: Likewise.
+        turned: Whether its EXIF tag exchanges width and height.
+        mode: ``'colour'``, ``'gray'``, ``'palette'``, ``'alpha'`` or ``'CMYK'``.
+        deep: Whether it has more than 8 bits to a channel.
+        kind: The format: ``'JPEG'``, ``'PNG'`` or what Pillow calls it.
+        bytes: The file's size.
+        identity: (device, inode) of the file.
+        head: A checksum of its first bytes.
+    """
+
+    trouble: str = ''
+    width: int = 0
+    height: int = 0
+    turned: bool = False
+    mode: str = 'colour'
+    deep: bool = False
+    kind: str = ''
+    bytes: int = 0
+    identity: tuple[int, int] = (0, 0)
+    head: int = 0
+
+    def size(self, turns: bool = True) -> tuple[int, int]:
+        """Width and height as decoded; ``turns`` says whether the loader obeys EXIF."""
+        return (self.height, self.width) if self.turned and turns else (self.width, self.height)
+
+
+def read_header(path: str) -> Header:
+    """The header of a file; whatever is wrong with it, from a missing file to a pipe, is its ``trouble``."""
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a pipe would block for ever
+        try:
+            state = os.fstat(handle)
+            known = dict(bytes=state.st_size, identity=(state.st_dev, state.st_ino))
+            if not stat.S_ISREG(state.st_mode):
+                return Header(f'is {_kind(state.st_mode)}', **known)
+            head = os.read(handle, HEAD)
+        finally:
+            os.close(handle)
+        found = (_png(head) or _jpeg(head) or _by_pillow(path)) if head else None
+    except FileNotFoundError:
+        return Header('is a link to a file that does not exist' if os.path.islink(path) else 'does not exist')
+    except PermissionError:
+        return Header('may not be read by this user; change its permissions')
+    except (OSError, ValueError) as error:
+        return Header(f'cannot be read ({getattr(error, "strerror", None) or error})')
+    if found is None:
+        return Header(f'cannot be decoded, the file is broken{"" if head else ": it is empty"}', **known)
+    return Header(**found, **known, head=zlib.crc32(head))
+
+
+def _kind(mode: int) -> str:
+    return 'a folder' if stat.S_ISDIR(mode) else f'no file but a {"pipe" if stat.S_ISFIFO(mode) else "device"}'
+
+
+def _png(head: bytes) -> dict | None:
+    """A PNG's header; None if it is none, or has EXIF, or what comes first is longer than the bytes read."""
+    if not head.startswith(_PNG) or head[12:16] != b'IHDR' or len(head) < 33:
+        return None
+    width, height, bits, colour = struct.unpack('>IIBB', head[16:26])
+    place = 33
+    while head[place + 4 : place + 8] not in (b'IDAT', b'eXIf'):
+        if place + 8 > len(head):
+            return None
+        place += 12 + int.from_bytes(head[place : place + 4], 'big')
+    if head[place + 4 : place + 8] == b'eXIf' or not width or not height:
+        return None
+    return dict(width=width, height=height, mode=_PNG_MODES.get(colour, 'colour'), deep=bits > 8, kind='PNG')
+
+
+def _jpeg(head: bytes) -> dict | None:
+    """A JPEG's header; None likewise."""
+    if head[:3] != b'\xff\xd8\xff':
+        return None
+    place = 2
+    while place + 9 < len(head) and head[place] == 0xFF:
+        marker = head[place + 1]
+        if marker == 0xFF:
+            place += 1
+            continue
+        if marker in _FRAMES:
+            bits, height, width, channels = struct.unpack('>BHHB', head[place + 4 : place + 10])
+            if not width or not height:
+                return None
+            mode = {1: 'gray', 4: 'CMYK'}.get(channels, 'colour')
+            return dict(width=width, height=height, mode=mode, deep=bits > 8, kind='JPEG')
+        if marker == 0xE1 and head[place + 4 : place + 8] == b'Exif':
+            return None
+        place += 2 + int.from_bytes(head[place + 2 : place + 4], 'big')
+    return None
+
+
+def _by_pillow(path: str) -> dict | None:
+    """What Pillow reads from the header, without its limit on sizes; None if it cannot."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            with Image.open(path) as image:
+                return _of_pillow(image)
+    except (OSError, ValueError, SyntaxError, KeyError, TypeError, IndexError, OverflowError, struct.error):
+        return None
+    except (ArithmeticError, AttributeError, MemoryError, RecursionError, EOFError):  # of broken tags
+        return None
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _of_pillow(image: Image.Image) -> dict:
+    width, height = image.size
+    if image.format == 'TIFF':  # some versions of Pillow have turned this size already
+        width, height = int(image.tag_v2[256]), int(image.tag_v2[257])
+    turned = image.format in TURNED and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+    bits = image.tag_v2.get(258, (8,)) if image.format == 'TIFF' else (8,)
+    deep = image.mode.startswith(('I', 'F')) or max(bits if isinstance(bits, tuple) else (bits,)) > 8
+    mode = 'gray' if image.mode.startswith(('I', 'F', '1')) else _PILLOW_MODES.get(image.mode, 'colour')
+    return dict(width=width, height=height, turned=turned, mode=mode, deep=deep, kind=image.format)

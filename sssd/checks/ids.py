@@ -1,0 +1,154 @@
+"""Are ids unique and of one type, and do annotations name images and categories that are there?"""
+
+from collections import Counter
+
+import numpy as np
+
+from sssd.checks.findings import Findings, level_of, number_of, some
+from sssd.checks.table import Table
+
+
+def check_ids(findings: Findings, table: Table, labelled: bool) -> None:
+    """Look at all ids of a file.
+
+    Args:
+        findings: Where to.
+        table: The file.
+        labelled: Whether its annotations are used.
+    """
+    lists = dict(images=table.image_ids, categories=table.category_ids)
+    if labelled:
+        lists['annotations'] = table.ids
+    for name, ids in lists.items():
+        _check_type(findings, table.path, name, ids)
+        _check_unique(findings, table.path, name, ids)
+    _check_names(findings, table, labelled)
+    if labelled:
+        for field, ids, name, known in (
+            ('image_id', table.owners, 'images', table.image_ids),
+            ('category_id', table.kinds, 'categories', table.category_ids),
+        ):
+            found = table.image if name == 'images' else table.category
+            _check_known(findings, table.path, field, ids, name, known, found < 0)
+
+
+def _check_type(findings: Findings, path: str, name: str, ids: list) -> None:
+    types = set(map(type, ids))
+    if len(types) > 1 and str in types:
+        text = next(each for each in ids if isinstance(each, str))
+        number = next(each for each in ids if not isinstance(each, str))
+        findings.error(
+            'id-type',
+            path,
+            f'{path}: some ids of {name!r} are text, such as {text!r}, and others are numbers, such as {number!r}; '
+            'make all of them whole numbers, where annotations name them too.',
+        )
+    elif float in types:
+        findings.warning(
+            'id-type',
+            path,
+            f'{path}: ids of {name!r} are written with a point, such as {ids[0]!r}; write whole numbers.',
+        )
+    elif str in types:
+        findings.note(
+            'id-type',
+            path,
+            f'{path}: ids of {name!r} are text, such as {ids[0]!r}, which many tools do not take; whole numbers are '
+            'the standard.',
+            len(ids),
+        )
+
+
+def _check_unique(findings: Findings, path: str, name: str, ids: list) -> None:
+    if len(set(ids)) == len(ids):
+        return
+    twice = [each for each, count in Counter(ids).items() if count > 1]
+    lost = len(ids) - len(set(ids))
+    why = dict(
+        images='boxes of one would go onto another',
+        annotations='mmdet and pycocotools take one for the other',
+        categories='boxes of one would count as the other',
+    )
+    findings.error(
+        'duplicate-id',
+        path,
+        f'{path}: {number_of(len(twice), "id")} of {name!r} stand for several entries ({some(twice)}; {lost} entries '
+        f'too many), and {why[name]}; number them anew where files were put together.',
+        lost,
+        twice,
+    )
+
+
+def _check_names(findings: Findings, table: Table, labelled: bool) -> None:
+    if len(set(table.names)) < len(table.names):
+        twice = [name for name, count in Counter(table.names).items() if count > 1]
+        what = 'each has a part of the boxes, and the rest counts as background' if labelled else 'it counts twice'
+        findings.add(
+            'error' if labelled else 'warning',
+            'duplicate-file',
+            table.path,
+            f"{table.path}: {number_of(len(twice), 'file_name')} of 'images' stand for several entries "
+            f'({some(twice)}): {what}; join the entries of one file.',
+            len(table.names) - len(set(table.names)),
+            twice,
+        )
+    if len(set(table.classes)) < len(table.classes):
+        twice = [name for name, count in Counter(table.classes).items() if count > 1]
+        findings.error(
+            'duplicate-class',
+            table.path,
+            f'{table.path} has several categories called {twice[0]!r}: give each a name of its own.',
+            len(twice),
+            twice,
+        )
+
+
+def _check_known(
+    findings: Findings, path: str, field: str, ids: list, name: str, known: list, unknown: np.ndarray
+) -> None:
+    """Find annotations of images or categories that the file does not have."""
+    count = int(unknown.sum())
+    if not count:
+        return
+    absent = list(dict.fromkeys(ids[place] for place in np.flatnonzero(unknown)[:1000]))
+    theirs, ours = {type(each) for each in absent}, {type(each) for each in known}
+    text = f'write both as whole numbers (one is {absent[0]!r}, the other {known[0]!r})' if known else ''
+    if not known or not ({str} in (theirs, ours) and theirs != ours):
+        text = f'add what is missing to {name!r}, or take these annotations out'
+    findings.add(
+        level_of(count, len(ids)),
+        f'unknown-{field.removesuffix("_id")}',
+        path,
+        f'{path}: {count} of {len(ids)} annotations have the {field} of no entry of {name!r} ({some(absent)}), and '
+        f'are left out without a word; {text}.',
+        count,
+        absent,
+    )
+
+
+def check_evaluated_ids(findings: Findings, what: str, table: Table, renumbers: bool) -> None:
+    """Look at the annotation ids by which pycocotools marks what was detected: 0 is 'nothing' to it, text fails.
+
+    Args:
+        findings: Where to.
+        what: The evaluator and its file, for the sentence.
+        table: The file.
+        renumbers: Whether the metric gives ids of its own.
+    """
+    if renumbers or not table.ids:
+        return
+    if any(isinstance(each, str) for each in table.ids):
+        findings.error(
+            'id-type',
+            what,
+            f'{what} has annotation ids that are text, such as {table.ids[0]!r}, which pycocotools does not take: use '
+            "the metric type='sssd.CocoMetric', which numbers them itself, or make them whole numbers from 1 on.",
+        )
+    elif 0 in table.ids:
+        findings.error(
+            'annotation-id-0',
+            what,
+            f"{what} has an annotation of id 0, which pycocotools takes for 'nothing detected', so that the AP comes "
+            "out too low: use the metric type='sssd.CocoMetric', which numbers them itself, or number them from 1 on.",
+            examples=[0],
+        )

@@ -1,0 +1,88 @@
+"""Boxes that are no boxes, or in another form."""
+
+import json
+
+import pytest
+
+
+def boxes(sets, change, part='train'):
+    """Replace each box by what ``change`` makes of it and its image."""
+
+    def edit(coco):
+        images = {image['id']: image for image in coco['images']}
+        for place, thing in enumerate(coco['annotations']):
+            thing['bbox'] = change(place, thing['bbox'], images[thing['image_id']])
+
+    sets.edit(edit, part)
+
+
+@pytest.mark.parametrize('part', ['train', 'val'])
+def test_corners_in_place_of_sides(sets, part):
+    boxes(sets, lambda place, box, image: [box[0], box[1], box[0] + box[2], box[1] + box[3]], part)
+    found = sets.findings()['corners']
+    assert found.level == 'error' and 'as they seem to be: COCO has x, y, width, height' in found.text
+
+
+def test_parts_of_the_image(sets):
+    def normalised(place, box, image):
+        width, height = image['width'], image['height']
+        return [box[0] / width, box[1] / height, box[2] / width, box[3] / height]
+
+    boxes(sets, normalised)
+    found = sets.findings()['normalised']
+    assert (found.level, found.count) == ('error', 12) and 'multiply x and width by the width' in found.text
+
+
+@pytest.mark.parametrize('value', [float('nan'), float('inf'), -float('inf')])
+def test_numbers_that_are_not_finite(sets, value):
+    boxes(sets, lambda place, box, image: [value if place == 4 else box[0], *box[1:]])
+    found = sets.findings()['not-finite']
+    assert (found.level, found.count, found.examples) == ('error', 1, (5,))
+
+
+@pytest.mark.parametrize(
+    'box, kind, level',
+    [
+        ([50, 50, -20, 10], 'negative', 'error'),
+        ([50, 50, 0, 10], 'tiny', 'warning'),
+        ([50, 50, 10, 0.5], 'tiny', 'warning'),
+        ([50, 50, 90, 10], 'outside', 'error'),
+        ([-30, 5, 40, 10], 'outside', 'error'),
+        ([500, 5, 40, 10], 'outside', 'error'),
+    ],
+)
+def test_one_box(sets, box, kind, level):
+    boxes(sets, lambda place, old, image: box if place == 0 else old)
+    found = sets.findings()[kind]
+    assert (found.level, found.count, found.examples) == (level, 1, (1,)) and '1 of 12 boxes' in found.text
+
+
+def test_a_box_may_end_a_pixel_outside(sets):
+    boxes(sets, lambda place, box, image: [box[0], box[1], image['width'] - box[0] + 1, box[3]])
+    assert 'outside' not in sets.findings()
+
+
+@pytest.mark.parametrize('area', [0, -3])
+def test_areas_of_0(sets, area):
+    sets.edit(lambda coco: [thing.update(area=area) for thing in coco['annotations'][:5]])
+    found = sets.findings()
+    assert (found['area-0'].level, found['area-0'].count) == ('error', 5)
+    assert '5 of 12 boxes have an area of 0 or less' in found['area-0'].text
+    assert 'trains on 7 of the 12 boxes' in found['boxes-unused'].text
+    assert '5 whose area is not above 0' in found['boxes-unused'].text
+
+
+def test_an_area_that_is_nan(sets):
+    sets.edit(lambda coco: coco['annotations'][2].update(area=float('nan')), 'val')
+    assert sets.findings()['area-not-finite'].examples == (3,)
+
+
+def test_a_few_strays_among_many_are_no_error(sets):
+    def many(coco):
+        box = coco['annotations'][0]
+        coco['annotations'] = [dict(box, id=number) for number in range(1, 3001)]
+        coco['annotations'][7]['area'] = 0
+
+    sets.edit(many)
+    assert sets.findings()['area-0'].level == 'warning'
+    assert json.loads(sets.file().read_text())['annotations'][7]['area'] == 0, 'files are left as they are'

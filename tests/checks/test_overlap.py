@@ -1,0 +1,68 @@
+"""Images in two sources that must not share any."""
+
+import os
+import shutil
+
+import pytest
+from PIL import Image
+
+from sssd.checks.alike import alike
+
+PAIRS = [('train', 'val'), ('unlabeled', 'val'), ('train', 'unlabeled')]
+
+
+@pytest.mark.parametrize('first, second', PAIRS)
+def test_copies(sets, first, second):
+    shutil.copy(sets.images(first) / '0000.png', sets.images(second) / '0000.png')
+    found = sets.findings()['same-content']
+    assert (found.level, found.count, found.examples) == ('warning', 1, (str(sets.images(second) / '0000.png'),))
+
+
+@pytest.mark.parametrize('thorough', [True, False])
+@pytest.mark.parametrize('link', [os.symlink, os.link])
+@pytest.mark.parametrize('first, second', PAIRS)
+def test_links(sets, first, second, link, thorough):
+    (sets.images(second) / '0000.png').unlink()
+    link(sets.images(first) / '0000.png', sets.images(second) / '0000.png')
+    found = sets.findings(thorough)
+    assert found['same-file'].count == 1 and 'same-content' not in found
+
+
+def test_one_folder_for_two_sources(sets):
+    sets.unlabelled.data_prefix.img = f'{sets.images()}/'
+    assert sets.findings(thorough=False)['same-file'].count == 6
+
+
+def test_copies_in_one_source_are_a_note(sets):
+    shutil.copy(sets.images('unlabeled') / '0000.png', sets.images('unlabeled') / 'again.png')
+    found = sets.findings()['copies']
+    assert (found.level, found.count) == ('note', 1)
+
+
+def test_fingerprints_that_hardly_differ():
+    bits = 0x0F0F_3C3C_5555_AAAA
+    assert alike(dict(a=bits), dict(b=bits ^ 0b101, c=~bits & (2**64 - 1))) == [('a', 'b')]
+    assert alike(dict(a=bits), dict(b=bits ^ 0x1001_0010_0100_1000)) == []
+    assert alike(dict(a=0), dict(b=0)) == [], 'of one colour'
+    assert alike(dict(a=bits), dict(b=bits, c=bits)) == [('a', 'b'), ('a', 'c')]
+    assert alike(dict(b=bits, c=bits), dict(a=bits)) == [('b', 'a')]
+
+
+def photo(path, seed, size=(96, 72), **options):
+    """A smooth picture."""
+    import numpy as np
+
+    coarse = np.random.default_rng(seed).integers(0, 255, (9, 12, 3), dtype=np.uint8)
+    Image.fromarray(coarse).resize((96, 72), Image.BICUBIC).resize(size).save(path, **options)
+
+
+def test_near_duplicates(sets):
+    from sssd.checks.decode import decode_all
+
+    photo(sets.images('unlabeled') / 'frame.jpg', 7, quality=60)
+    photo(sets.images('val') / '0000.png', 7)
+    photo(sets.images('unlabeled') / 'other.jpg', 8)
+    assert 'same-content' not in sets.findings()
+    decode_all(sets.run, workers=1)
+    (found,) = [finding for finding in sets.run.findings.found if finding.kind == 'alike']
+    assert (found.level, found.count, found.examples) == ('note', 1, (str(sets.images('val') / '0000.png'),))
