@@ -7,6 +7,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from sssd.checks.nested import check_nested
 from sssd.checks.semi import check_semi
 from sssd.errors import UserError
 
@@ -20,7 +21,10 @@ KNOWN = (
 )  # fmt: skip
 NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 #: Numbers that must be numbers, and those that cannot be below 0.
-NUMBERS = ('lr', 'weight_decay', 'momentum', 'lambda_s', 'lambda_d', 'lambda_', 'box_weight', 'loss_weight', 'alpha')
+NUMBERS = (
+    'lr', 'weight_decay', 'momentum', 'lambda_s', 'lambda_d', 'lambda_', 'box_weight', 'loss_weight', 'alpha', 'gamma',
+    'milestones', 'start_factor', 'end_factor', 'begin', 'end', 'eta_min', 'T_max', 'power',
+)  # fmt: skip
 NOT_NEGATIVE = ('lr', 'weight_decay', 'lambda_s', 'lambda_d', 'lambda_', 'box_weight', 'loss_weight')
 #: Samplers that never come to an end.
 ENDLESS = ('MixedSourceSampler', 'InfiniteSampler', 'MultiSourceSampler', 'GroupMultiSourceSampler')
@@ -43,6 +47,7 @@ def check_training(cfg: Config, name: str) -> None:
             f'{name} lacks {", ".join(missing)}, which training needs: add them, or take them from a file in _base_.'
         )
     check_evaluation(cfg, name)
+    check_nested(cfg.to_dict(), name)
     check_numbers(cfg, name)
     check_seed(cfg, name)
     check_loop(cfg, name)
@@ -57,8 +62,8 @@ def check_names(cfg: Config, name: str) -> None:
             key not in KNOWN
             and not key.endswith('_pipeline')
             and near
-            and near[0] not in cfg
             and not isinstance(cfg[key], str)
+            and not holds(cfg.get(near[0]), cfg[key])  # a variable that the right one is made of
         ):
             raise UserError(f'{name} has a key {key!r}, which nothing reads: write {near[0]!r}, or call it otherwise.')
 
@@ -78,7 +83,7 @@ def check_evaluation(cfg: Config, name: str) -> None:
 def check_numbers(cfg: Config, name: str) -> None:
     """Refuse numbers that are NaN, text where a number belongs, and weights below 0."""
     for place, value in leaves(cfg.to_dict()):
-        key = place.rpartition('.')[2]
+        key = place.rpartition('.')[2].partition('[')[0]
         if isinstance(value, float) and math.isnan(value):
             raise UserError(f'{name}: {place} is NaN: give a number.')
         if key in NUMBERS and isinstance(value, str):
@@ -117,6 +122,12 @@ def check_loop(cfg: Config, name: str) -> None:
                 f'{name}: param_scheduler[{number}] ({schedule.get("type")}) counts epochs, of which a training by '
                 'iterations has one, so it would never act: add by_epoch=False, and give its numbers in iterations.'
             )
+
+
+def holds(value: Any, part: Any) -> bool:
+    """Whether nested dicts and lists have a part that is equal to another value, or are it."""
+    items = value.values() if isinstance(value, Mapping) else value if isinstance(value, (list, tuple)) else ()
+    return value == part or any(holds(item, part) for item in items)
 
 
 def leaves(value: Any, place: str = '') -> Iterator[tuple[str, Any]]:

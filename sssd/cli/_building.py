@@ -47,6 +47,9 @@ def sentence_of(text: str) -> str | None:
         owner, key = found[1] or found[2], found[3]
         near = get_close_matches(key, arguments_of(owner), n=1, cutoff=0.6)
         return f'{owner} has no argument {key!r}: ' + (f'write {near[0]!r}.' if near else 'take it out.')
+    if 'must contain the key "type"' in text:
+        part = re.search(r'but got (.{1,120})', text)
+        return f'a part that is to be built has no type ({part[1] if part else ""} ...): add it.'
     found = MISSING_ARGUMENT.search(text)
     return found and f'{found[1] or found[2]} needs {found[3].strip()}: add it to its dict.'
 

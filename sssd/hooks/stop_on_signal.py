@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from logging import WARNING
 
 import torch
@@ -135,6 +136,21 @@ def shield_workers(runner) -> None:
         return loader
 
     runner.build_dataloader = build_shielded
+
+
+@contextmanager
+def workers_ended():
+    """End this process's workers where what is done inside ends by an exception: they would let SIGTERM pass once."""
+    try:
+        yield
+    except BaseException:
+        if threading.current_thread() is threading.main_thread():
+            before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's raises for a worker that is killed
+            for child in multiprocessing.active_children():
+                child.kill()
+                child.join()
+            signal.signal(signal.SIGCHLD, before)
+        raise
 
 
 def save_now(runner, done: int) -> str | None:
