@@ -39,7 +39,7 @@ class Case:
     Args:
         name: What is done.
         calls: The ways to do it, by name; the first one is what the others are divided by.
-        tolerance: How far results may be from the first call's: largest difference over largest value.
+        tolerance: How far results may be from the first call's: norm of the difference over its norm.
         compared: Calls whose results have to agree with the first's; None for all.
         facts: Sizes and the like, for the JSON.
     """
@@ -80,7 +80,7 @@ def measured(case: Case, args: argparse.Namespace) -> dict:
     row = dict(case=case.name, **case.facts, baseline=first, calls={})
     for name in case.calls:
         row['calls'][name] = dict(
-            largest_difference=differences.get(name),
+            relative_difference=differences.get(name),
             peak_mib=round(peaks[name] / 2**20, 2),
             peak_over_baseline=round(peaks[name] / peaks[first], 4) if peaks[first] else None,
             **{kind: summary(found[name], found[first], place) for place, kind in enumerate(('wall', 'cpu'))},
@@ -121,11 +121,11 @@ def agreed(case: Case) -> dict[str, float]:
 
 
 def distance(mine: Tensor, theirs: Tensor) -> float:
-    """Largest difference over largest value."""
+    """Norm of the difference over the norm of the second."""
     if mine.shape != theirs.shape or not theirs.numel():
         return 0.0 if mine.shape == theirs.shape else float('inf')
     mine, theirs = mine.detach().double(), theirs.detach().double()
-    return ((mine - theirs).abs().max() / theirs.abs().max().clamp(min=1e-30)).item()
+    return ((mine - theirs).norm() / theirs.norm().clamp(min=1e-30)).item()
 
 
 def interleaved(calls: Mapping[str, Call], repeats: int, device: str, seed: int) -> dict[str, list]:

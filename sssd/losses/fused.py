@@ -83,9 +83,13 @@ def scored(logits: Tensor, activation: str) -> tuple[Tensor, Tensor]:
 
 def chunks(rows: Tensor) -> Iterator[slice]:
     """Slices of the first dimension, none of which has many more elements than :data:`CHUNK`."""
-    size = CHUNK.get(rows.device.type, LARGE_CHUNK)
-    step = max(size // max(rows[:1].numel(), 1), 1)
+    step = max(chunk_size(rows) // max(rows[:1].numel(), 1), 1)
     return (slice(start, start + step) for start in range(0, len(rows), step))
+
+
+def chunk_size(values: Tensor) -> int:
+    """Elements of a chunk on the device of some values."""
+    return CHUNK.get(values.device.type, LARGE_CHUNK)
 
 
 def with_gradient(value: Tensor, gradient: Tensor, weight: Tensor, plus: Tensor, minus: Tensor | None = None) -> Tensor:
@@ -93,9 +97,9 @@ def with_gradient(value: Tensor, gradient: Tensor, weight: Tensor, plus: Tensor,
 
     Args:
         value: A scalar without a graph.
-        gradient: (N, C); kept until the backward pass, and must not change until then.
-        weight: (N,), of the rows.
-        plus: The gradient in these logits (N, C) is ``weight * gradient``.
+        gradient: (N, ...); kept until the backward pass, and must not change until then.
+        weight: (N,), of the rows, or a scalar.
+        plus: The gradient in these logits (N, ...) is ``weight * gradient``.
         minus: In these it is the opposite.
 
     Returns:
@@ -104,7 +108,7 @@ def with_gradient(value: Tensor, gradient: Tensor, weight: Tensor, plus: Tensor,
     Raises:
         UserError: In the backward pass, if a graph of it is asked for: second derivatives are not known.
     """
-    return _WithGradient.apply(value, gradient, weight[:, None], plus, minus)
+    return _WithGradient.apply(value, gradient, weight[:, None] if weight.dim() else weight, plus, minus)
 
 
 class _WithGradient(torch.autograd.Function):
