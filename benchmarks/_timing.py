@@ -107,11 +107,13 @@ def agreed(case: Case) -> dict[str, float]:
     names = list(case.calls)
     compared = names[1:] if case.compared is None else case.compared
     expected, found = case.calls[names[0]](), {}
+    # What is 0 but for rounding, such as the gradient of a bias before a norm, is compared with the largest tensor.
+    least = 1e-5 * max((value.norm().item() for value in expected.values()), default=0.0)
     for name in compared:
         result = case.calls[name]()
         if result.keys() != expected.keys():
             raise UserError(f'{case.name}: {name} gives {sorted(result)}, but {names[0]} {sorted(expected)}.')
-        found[name] = max((distance(result[key], value) for key, value in expected.items()), default=0.0)
+        found[name] = max((distance(result[key], value, least) for key, value in expected.items()), default=0.0)
         if not found[name] <= case.tolerance:
             raise UserError(
                 f'{case.name}: the results of {name} are {found[name]:.2g} away from those of {names[0]}, more than '
@@ -120,12 +122,12 @@ def agreed(case: Case) -> dict[str, float]:
     return found
 
 
-def distance(mine: Tensor, theirs: Tensor) -> float:
-    """Norm of the difference over the norm of the second."""
+def distance(mine: Tensor, theirs: Tensor, least: float) -> float:
+    """Norm of the difference over the norm of the second, or over ``least`` if that is larger."""
     if mine.shape != theirs.shape or not theirs.numel():
         return 0.0 if mine.shape == theirs.shape else float('inf')
     mine, theirs = mine.detach().double(), theirs.detach().double()
-    return ((mine - theirs).norm() / theirs.norm().clamp(min=1e-30)).item()
+    return ((mine - theirs).norm() / theirs.norm().clamp(min=max(least, 1e-30))).item()
 
 
 def interleaved(calls: Mapping[str, Call], repeats: int, device: str, seed: int) -> dict[str, list]:
