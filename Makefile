@@ -11,7 +11,7 @@ JOBS   ?= 2
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env test campaign demo features lint clean
+.PHONY: help env test bench campaign demo features lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -28,6 +28,9 @@ test: $(STAMP) ## run the tests, two files at a time (TESTS=tests/cli for a part
 
 campaign: $(STAMP) ## kill a hundred trainings and compare how they end after --resume, for the night (CAMPAIGN_ARGS='--number 20 --seed 1')
 	@$(THREADS) $(PY) benchmarks/reliability_campaign.py $(CAMPAIGN_ARGS)
+
+bench: $(STAMP) ## every benchmark, one after the other (BENCH="--device cuda", BENCH=--quick to see whether they run)
+	@set -e; for script in $$(grep -lE '^import _timing' benchmarks/*.py); do echo "== $$script"; $(PY) $$script $(BENCH); done
 
 demo: $(STAMP) ## train and compare on a toy data set, on the CPU
 	@$(PY) -m sssd demo

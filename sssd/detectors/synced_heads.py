@@ -6,6 +6,7 @@ each of them more. Its FCOS and ATSS heads take the mean over ranks instead, and
 
 from mmdet.models.dense_heads import RetinaHead, RPNHead
 from mmdet.utils import reduce_mean
+from mmengine.dist import get_world_size
 
 from sssd.registry import MODELS
 
@@ -23,8 +24,8 @@ class SyncedTargets:
     def get_targets(self, *args, **kwargs) -> tuple:
         """Targets as in mmdet, the normaliser as its mean over ranks."""
         targets = list(super().get_targets(*args, **kwargs))
-        weights = targets[LABEL_WEIGHTS][0]
-        targets[AVG_FACTOR] = reduce_mean(weights.new_tensor(float(targets[AVG_FACTOR]))).item()
+        if get_world_size() > 1:  # a tensor: its value is not read back from the device
+            targets[AVG_FACTOR] = reduce_mean(targets[LABEL_WEIGHTS][0].new_zeros(()) + targets[AVG_FACTOR])
         return tuple(targets)
 
 

@@ -1,7 +1,7 @@
 """The cells of a whole pyramid in one row, and which of them a box covers.
 
-Maps (n, C, h_p, w_p) of P levels become (n, C, K) with K the number of all cells, level after level, row by row. Boxes
-are pooled from them and written into them by one product over all images, levels and boxes.
+Masks and class maps of P levels have one dimension for all K cells, level after level, row by row. Boxes are pooled
+from the maps (n, C, h_p, w_p) and written into them by one product a level, over all images and boxes.
 
 Two rules say which cells a box covers: ``'index'``, that of LGD's public code (:meth:`Cells.indexed`), and
 ``'overlap'`` (:meth:`Cells.overlapped`).
@@ -30,14 +30,12 @@ class Cells:
         places: (K, 2), column and row of every cell in its level times the level's stride, in pixels. The stride is
             that of LGD's public code, the batch's size over the map's; where the batch is a multiple of the stride of
             the level, this is the upper left corner.
-        on_level: (P, K), which cells belong to which level.
     """
 
     shapes: tuple[tuple[int, int], ...]
     size: tuple[int, int]
     corners: Tensor
     places: Tensor
-    on_level: Tensor
 
     @classmethod
     def of(cls, features: Sequence[Tensor], strides: Sequence[tuple[int, int]]) -> 'Cells':
@@ -52,14 +50,13 @@ class Cells:
             device,
         )
         spacing = host_tensor([[size[0] / width, size[1] / height] for height, width in shapes], device)
-        levels = torch.arange(len(shapes), device=device)
-        level = levels.repeat_interleave(table[:, 1], output_size=sum(counts))
+        level = torch.arange(len(shapes), device=device).repeat_interleave(table[:, 1], output_size=sum(counts))
         begin, _, row, step_x, step_y = table[level].unbind(1)
         index = torch.arange(sum(counts), device=device) - begin
         place = torch.stack([index % row, torch.div(index, row, rounding_mode='floor')], dim=1)
         left, top = place[:, 0] * step_x, place[:, 1] * step_y
         corners = torch.stack([left, top, left + step_x, top + step_y], dim=1)
-        return cls(shapes, size, corners.float(), place * spacing[level], level == levels[:, None])
+        return cls(shapes, size, corners.float(), place * spacing[level])
 
     def indexed(self, labels: BoxLabels) -> Tensor:
         """Which cells have their column in [x1 / s, x2 / s] and their row in [y1 / s, y2 / s], s the stride: (n, m, K).
@@ -81,34 +78,50 @@ class Cells:
         left, top, right, bottom = self.corners.unbind(1)
         return (x1 < right) & (x2 > left) & (y1 < bottom) & (y2 > top) & labels.valid[..., None]
 
-    def covered(self, labels: BoxLabels, rule: str) -> Tensor:
-        """Which cells every valid box covers by one of :data:`RULES`, level by level: (n, P, m, K)."""
+    def covered(self, labels: BoxLabels, rule: str) -> list[Tensor]:
+        """Which cells every valid box covers by one of :data:`RULES`, level by level: (n, m, h_p w_p)."""
         cells = self.indexed(labels) if rule == 'index' else self.overlapped(labels)
-        return cells[:, None] & self.on_level[None, :, None]
-
-    def join(self, features: Sequence[Tensor]) -> Tensor:
-        """Maps (n, C, h_p, w_p) as one row of cells (n, C, K)."""
-        return torch.cat([level.flatten(2) for level in features], dim=2)
+        return list(cells.split(self.counts, dim=2))
 
     def split(self, row: Tensor) -> list[Tensor]:
         """A row of cells (n, C, K) as maps (n, C, h_p, w_p)."""
-        parts = row.split([height * width for height, width in self.shapes], dim=2)
-        return [part.unflatten(2, shape) for part, shape in zip(parts, self.shapes)]
+        return [part.unflatten(2, shape) for part, shape in zip(row.split(self.counts, dim=2), self.shapes)]
+
+    @property
+    def counts(self) -> list[int]:
+        """Cells of every level."""
+        return [height * width for height, width in self.shapes]
 
 
-def pool(row: Tensor, covered: Tensor) -> Tensor:
-    """Mean over the cells that a box covers: (n, C, K) and (n, P, m, K) to (n, P, m, C); 0 where it covers none."""
-    row, weight = at_least_float(row), covered.float()
-    with torch.autocast(row.device.type, enabled=False):  # sums over a large box leave the range of half precision
-        total = torch.einsum('nck,npmk->npmc', row, weight.to(row.dtype))
-    return total / weight.sum(-1, keepdim=True).clamp(min=1)
+def pool(features: Sequence[Tensor], covered: Sequence[Tensor]) -> Tensor:
+    """Mean over the cells that a box covers, 0 where it covers none.
+
+    Args:
+        features: Maps (n, C, h_p, w_p) of P levels.
+        covered: Which of their cells, (n, m, h_p w_p).
+
+    Returns:
+        (n, P, m, C).
+    """
+    means = []
+    for level, mask in zip(features, covered, strict=True):
+        level = at_least_float(level).flatten(2)
+        with torch.autocast(
+            level.device.type, enabled=False
+        ):  # sums over a large box leave the range of half precision
+            total = torch.bmm(mask.to(level.dtype), level.transpose(1, 2))
+        means.append(total / mask.sum(-1, keepdim=True).clamp(min=1))
+    return torch.stack(means, dim=1)
 
 
-def render(vectors: Tensor, covered: Tensor) -> Tensor:
-    """Write vectors (n, P, m, C) into the cells they cover (n, P, m, K), overlaps add up: (n, C, K)."""
+def render(vectors: Tensor, covered: Sequence[Tensor]) -> list[Tensor]:
+    """Write vectors (n, P, m, C) into the cells they cover, (n, m, K_p) each; overlaps add up: (n, C, K_p) each."""
     vectors = at_least_float(vectors)
     with torch.autocast(vectors.device.type, enabled=False):
-        return torch.einsum('npmc,npmk->nck', vectors, covered.to(vectors.dtype))
+        return [
+            torch.bmm(level.transpose(1, 2), mask.to(vectors.dtype))
+            for level, mask in zip(vectors.unbind(1), covered, strict=True)
+        ]
 
 
 def at_least_float(values: Tensor) -> Tensor:

@@ -20,8 +20,8 @@ class LGD(BaseModule):
 
     Every box has a descriptor; the label encoder embeds it, the student's features inside the box are its appearance
     on every level, attention lets the boxes of an image exchange the two, and what comes out is written back into
-    the boxes' cells and refined by convolutions. Images, levels and boxes are dimensions of tensors; only the
-    convolutions run level by level. No value is read back from the device.
+    the boxes' cells and refined by convolutions. Images and boxes are dimensions of tensors; convolutions, pooling and
+    writing run level by level. No value is read back from the device.
 
     The defaults are what the authors' public code (megvii-research/LGD) does, whose names stand in brackets below.
     The other values are this project's first form of the guide; docs/sssd.md has them together, for checkpoints made
@@ -114,7 +114,7 @@ class LGD(BaseModule):
         labels = self.placed(labels, cells)
         covered = cells.covered(labels, self.cells)
         embedding = self.encode(labels.descriptors(self.num_classes), labels.valid)
-        appearance = pool(cells.join(on_every_level(self.appearance, features)), covered)
+        appearance = pool(on_every_level(self.appearance, features), covered)
         return self.mapped(self.interact(appearance, embedding, labels.valid), covered, cells)
 
     def placed(self, labels: BoxLabels, cells: Cells) -> BoxLabels:
@@ -142,19 +142,22 @@ class LGD(BaseModule):
         asked, asks = (embedding, appearance) if self.query == 'appearance' else (appearance, embedding)
         return self.attention(asks, asked, asked, key_padding_mask=padding, need_weights=False)[0].view(shape)
 
-    def mapped(self, vectors: Tensor, covered: Tensor, cells: Cells) -> list[Tensor]:
-        """The maps (n, C, h_p, w_p) from the boxes' vectors (n, P, m, C) and the cells that they cover (n, P, m, K)."""
+    def mapped(self, vectors: Tensor, covered: Sequence[Tensor], cells: Cells) -> list[Tensor]:
+        """Maps (n, C, h_p, w_p) from the boxes' vectors (n, P, m, C) and the cells that they cover (n, m, h_p w_p)."""
         if self.context_projection is None:
-            row = render(self.box_projection(vectors), self.written(covered, cells))
-            return on_every_level(self.refine, cells.split(row))
-        row = render(self.box_projection(vectors[:, :, 1:]), covered[:, :, 1:])
+            return on_every_level(self.refine, self.drawn(vectors, self.written(covered), cells))
+        maps = self.drawn(vectors[:, :, 1:], [mask[:, 1:] for mask in covered], cells)
         added = self.context_projection(vectors[:, :, 0])[..., None, None].unbind(1)
         first, rest = self.refine[0], self.refine[1:]
-        return [rest(first(level) + context) for level, context in zip(cells.split(row), added)]
+        return [rest(first(level) + context) for level, context in zip(maps, added)]
 
-    def written(self, covered: Tensor, cells: Cells) -> Tensor:
+    def drawn(self, vectors: Tensor, covered: Sequence[Tensor], cells: Cells) -> list[Tensor]:
+        """The vectors (n, P, m, C), projected, in the cells (n, m, h_p w_p) of maps (n, C, h_p, w_p)."""
+        rows = render(self.box_projection(vectors), covered)
+        return [row.unflatten(2, shape) for row, shape in zip(rows, cells.shapes)]
+
+    def written(self, covered: Sequence[Tensor]) -> Sequence[Tensor]:
         """Cells that the vectors are written into: those covered, and for the context slot all of its level."""
         if not self.context:
             return covered
-        everywhere = cells.on_level[None, :, None].expand_as(covered[:, :, :1])
-        return torch.cat([everywhere, covered[:, :, 1:]], dim=2)
+        return [torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], dim=1) for mask in covered]

@@ -63,13 +63,17 @@ class EMATeacherHook(Hook):
 
 @torch.no_grad()
 def average(teacher: nn.Module, student: nn.Module, alpha: float) -> None:
-    """Eq. 4 over all tensors of two models' state."""
-    state = student.state_dict()
-    for name, value in teacher.state_dict().items():
-        if value.is_floating_point():
-            value.lerp_(state[name].to(value.dtype), 1 - alpha)
-        else:
-            value.copy_(state[name])
+    """Eq. 4 over all tensors of two models' state, a tensor that has several names once."""
+    state = student.state_dict(keep_vars=True)
+    pairs = {id(value): (value, state[name]) for name, value in teacher.state_dict(keep_vars=True).items()}
+    floats, others = [], []
+    for pair in pairs.values():
+        (floats if pair[0].is_floating_point() else others).append(pair)
+    if floats:
+        values = [value for value, _ in floats]
+        torch._foreach_lerp_(values, [new.to(value.dtype) for value, new in floats], 1 - alpha)
+    for value, new in others:
+        value.copy_(new)
 
 
 def unwrap(model: nn.Module) -> nn.Module:

@@ -4,7 +4,7 @@ from sssd.losses.balanced import BalancedSoftLoss
 from sssd.losses.distances import box_distance, kl_divergence, probabilities, score_distance
 from sssd.losses.feature_distances import FeatureDistance
 from sssd.losses.gradients import branch_gradients
-from sssd.losses.reweight import OHEM, Focal, Histogram, Reweight
+from sssd.losses.reweight import OHEM, Focal, Histogram, Mean, Reweight
 from sssd.losses.soft import SoftLoss
 from sssd.losses.totals import sum_of, total_of
 
@@ -13,6 +13,7 @@ __all__ = [
     'FeatureDistance',
     'Focal',
     'Histogram',
+    'Mean',
     'OHEM',
     'Reweight',
     'SoftLoss',

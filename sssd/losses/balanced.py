@@ -1,13 +1,16 @@
 """The unsupervised losses with every class counting alike: an alternative to Eq. 5 that keeps scores calibrated."""
 
+from collections.abc import Sequence
+
 import torch
 from mmengine.dist import get_world_size
 from torch import Tensor
 
 from sssd.errors import UserError
 from sssd.losses.distances import SIGMOID, bernoulli_divergence, kl_divergence, probabilities
+from sssd.losses.fused import compared_rows, with_gradient
 from sssd.losses.reweight import mean_over_ranks
-from sssd.losses.soft import SoftLoss, foreground
+from sssd.losses.soft import SoftLoss, foreground, mean_probability
 from sssd.registry import LOSSES
 
 
@@ -30,7 +33,7 @@ class BalancedSoftLoss(SoftLoss):
         momentum: Of the running counts; 0 takes each batch on its own.
         floor: Least count of a class in the whole batch, in rows: keeps one that is hardly seen from ruling the loss.
         sync: Whether counts are averaged over ranks.
-        kwargs: ``target``, ``threshold``, ``temperature``, ``box_weight``, ``class_boxes`` of :class:`SoftLoss`.
+        kwargs: ``target``, ``threshold``, ``temperature``, ``box_weight``, ``class_boxes``, ``fused`` of SoftLoss.
 
     Raises:
         UserError: If momentum or floor are out of range, or options that this loss has no use for are given.
@@ -52,15 +55,25 @@ class BalancedSoftLoss(SoftLoss):
     def classification(self, target: Tensor, pred: Tensor, valid: Tensor, activation: str) -> Tensor:
         """Divergence over the soft counts, a scalar; see the class."""
         counts = self.counts(foreground(probabilities(target, activation), activation), valid)
-        valid = valid.to(pred.dtype)
+        valid, each = valid.to(counts.dtype), 1 / (counts * len(counts))
+        if self.fused:
+            rows = compared_rows(target, pred.detach(), activation, classes=each if activation == SIGMOID else None)
+            weight = valid if activation == SIGMOID else valid / counts.sum()
+            return with_gradient((weight * rows.divergence).sum(), rows.gradient, weight, pred)
         if activation != SIGMOID:
             return (valid * kl_divergence(target, pred, activation)).sum() / counts.sum()
-        return (valid[:, None] * bernoulli_divergence(target, pred) / counts).sum() / len(counts)
+        return (valid[:, None] * bernoulli_divergence(target, pred) * each).sum()
 
-    def regression(self, target: Tensor, pred: Tensor, probability: Tensor, rows) -> Tensor:
+    def both_directions(self, first: Tensor, second: Tensor, valid: Tensor, activation: str) -> Tensor:
+        """Both directions, each over the counts of its own target."""
+        return self.classification(first.detach(), second, valid, activation) + self.classification(
+            second.detach(), first, valid, activation
+        )
+
+    def regression(self, target: Tensor, pred: Tensor, logits: Sequence[Tensor], rows) -> Tensor:
         """Mean over classes of the mean distance of a class's boxes, a scalar; counts are those of the scores."""
-        classes = foreground(probability, rows.activation)
-        distance = self._row_distance(target, pred, classes)
+        distance = self._row_distance(target, pred, logits, rows.activation)
+        classes = foreground(mean_probability(logits, rows.activation), rows.activation)
         weight = rows.valid.to(distance.dtype) * (classes / self._divisor()).mean(1)
         return self.box_weight * (weight * distance).sum()
 

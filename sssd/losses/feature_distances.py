@@ -5,21 +5,27 @@ The functions are pure: maps (n, C, h, w) in, one value per element out, nothing
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 from sssd.errors import UserError
+from sssd.losses.fused import chunk_size, with_gradient
 from sssd.registry import LOSSES
 
 #: Dimensions of a map (n, C, h, w) that one distribution covers.
 SUPPORTS = dict(channels=(1,), space=(2, 3), map=(1, 2, 3))
+#: The same of a map (n, C, K).
+FLAT = dict(channels=(1,), space=(2,), map=(1, 2))
 KINDS, ROOTS = ('mse', 'kl', 'js'), ('element', 'cell', 'level')
 #: Below this the Jensen-Shannon contribution of an element is rounding, and its root counts as 0.
 TINY = 1e-14
 #: Difference of log-probabilities below which the Jensen-Shannon contribution is taken from its series.
 CLOSE = 0.4
+#: The same limit on ``(k - k_e) / (k + k_e)``.
+CLOSE_RATIO = math.tanh(CLOSE / 2)
 
 
 def instance_normalise(features: Tensor, eps: float = 1e-5) -> Tensor:
@@ -84,6 +90,84 @@ def js_root_sum(elements: Tensor, over: str, root: str) -> Tensor:
     return safe_root(divergences.mean()) * divergences.numel()
 
 
+def js_root_sum_of(student: Tensor, teacher: Tensor, over: str, root: str) -> Tensor:
+    """:func:`js_root_sum` of two maps (n, C, h, w), whose gradient in the student's is made with it, chunk by chunk.
+
+    Autograd would keep a dozen maps; this keeps the gradient alone.
+
+    Args:
+        student: A map before its softmax, in single precision or more.
+        teacher: One of the same shape; no gradient reaches it.
+        over: What one distribution covers.
+        root: How fine the roots are.
+    """
+    with torch.no_grad():
+        flat = student.detach().flatten(2)
+        gradient, total = torch.empty_like(flat), flat.new_zeros(())
+        for part in parts(flat.shape, over, chunk_size(flat)):
+            value, gradient[part] = js_part(flat[part], teacher.flatten(2)[part], over, root)
+            total += value
+        weight = torch.ones_like(total)
+        if root == 'level':  # the root comes last: until here, value and gradient are those of the sum of divergences
+            count = flat.numel() // math.prod(flat.shape[dim] for dim in FLAT[over])
+            mean, total = total / count, safe_root(total / count) * count
+            weight = half_over_root(mean)
+    return with_gradient(total, gradient.view(student.shape), weight, student)
+
+
+def js_part(student: Tensor, teacher: Tensor, over: str, root: str) -> tuple[Tensor, Tensor]:
+    """Sum of the roots (for ``'level'`` of the divergences) of whole distributions, and its gradient in the student.
+
+    With ``m = (k + k_e) / 2``, an element's contribution grows by ``log(k / m) / 2`` with k. A softmax turns slopes s
+    per log k into gradients ``s - k sum(s)``.
+    """
+    k, other = student.softmax(FLAT[over][-1]), teacher.softmax(FLAT[over][-1])
+    if over == 'map':
+        k, other = (part.flatten(1).softmax(1).view_as(part) for part in (student, teacher))
+    elements, slope = js_elements_of(k, other)
+    if root == 'element':
+        roots = safe_root(elements)
+        value, slope = roots.sum(), slope * half_over_root(elements)
+    elif root == 'cell':
+        divergences = elements.sum(FLAT[over], keepdim=True)
+        value, slope = safe_root(divergences).sum(), slope * half_over_root(divergences)
+    else:
+        value = elements.sum()
+    return value, slope - k * slope.sum(FLAT[over], keepdim=True)
+
+
+def js_elements_of(k: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`js_elements` of probabilities, and the derivative of each in its own log k.
+
+    ``log(k / m)`` is ``-log1p((k_e - k) / 2k)``, exact for near and for far elements.
+    """
+    least, gap = torch.finfo(k.dtype).tiny, other - k
+    log_k, log_other = (-torch.log1p(some / (2 * part).clamp(min=least)) for some, part in ((gap, k), (-gap, other)))
+    slope = k * log_k / 2
+    square = (gap / (k + other).clamp(min=least)).square()
+    near = (k + other) / 4 * square * (1 + square * (1 / 6 + square * (1 / 15 + square / 28)))
+    return torch.where(square < CLOSE_RATIO**2, near, slope + other * log_other / 2), slope
+
+
+def half_over_root(value: Tensor) -> Tensor:
+    """Derivative of :func:`safe_root`."""
+    return torch.where(value > TINY, value, math.inf).rsqrt() / 2
+
+
+def parts(shape: Sequence[int], over: str, size: int) -> Iterator[tuple[slice, ...]]:
+    """Parts of maps (n, C, K) of about ``size`` elements, each of whole distributions."""
+    images, channels, cells = shape
+    whole = slice(None)
+    if over == 'channels':
+        for image, start in product(range(images), range(0, cells, step := max(size // channels, 1))):
+            yield slice(image, image + 1), whole, slice(start, start + step)
+    elif over == 'space':
+        for image, start in product(range(images), range(0, channels, step := max(size // cells, 1))):
+            yield slice(image, image + 1), slice(start, start + step), whole
+    else:
+        yield from ((slice(image, image + 1), whole, whole) for image in range(images))
+
+
 @LOSSES.register_module()
 class FeatureDistance(nn.Module):
     """L_distill: a distance of two pyramids, averaged over all N elements of all levels.
@@ -98,17 +182,27 @@ class FeatureDistance(nn.Module):
         over: What one distribution covers: ``'channels'``, ``'space'`` or ``'map'``; unused by ``mse``.
         root: How fine the roots of ``js`` are: ``'element'``, ``'cell'`` or ``'level'``.
         normalise: Whether both sides are instance-normalised first.
+        fused: Whether the gradient of ``js`` is made with its value, which takes less time and memory
+            (:func:`js_root_sum_of`); False leaves it to autograd, for second derivatives and ``torch.compile``.
 
     Raises:
         UserError: If an option is not one of those named.
     """
 
-    def __init__(self, kind: str = 'js', over: str = 'channels', root: str = 'element', normalise: bool = True) -> None:
+    def __init__(
+        self,
+        kind: str = 'js',
+        over: str = 'channels',
+        root: str = 'element',
+        normalise: bool = True,
+        fused: bool = True,
+    ) -> None:
         super().__init__()
         for key, value, known in (('kind', kind, KINDS), ('over', over, SUPPORTS), ('root', root, ROOTS)):
             if value not in known:
                 raise UserError(f'FeatureDistance: {key} is {value!r}; use one of {", ".join(known)}.')
         self.kind, self.over, self.root, self.normalise = kind, over, root, normalise
+        self.fused = fused
 
     def forward(self, student: Sequence[Tensor], teacher: Sequence[Tensor]) -> Tensor:
         """Mean distance over all elements, a scalar.
@@ -127,6 +221,8 @@ class FeatureDistance(nn.Module):
             student, teacher = instance_normalise(student), instance_normalise(teacher)
         if self.kind == 'mse':
             return mse_elements(teacher, student).sum()
+        if self.kind == 'js' and self.fused:
+            return js_root_sum_of(student, teacher, self.over, self.root)
         student, teacher = log_distribution(student, self.over), log_distribution(teacher, self.over)
         if self.kind == 'kl':
             return kl_elements(teacher, student).sum()

@@ -37,6 +37,9 @@ class Reweight(nn.Module):
         sync: Whether counts are taken over all ranks instead of each rank's own rows.
     """
 
+    #: Whether weights are a function of g and the mask alone. Both directions of Eq. 2 then have the same.
+    of_distance = False
+
     def __init__(self, sync: bool = False) -> None:
         super().__init__()
         self.sync = sync
@@ -51,7 +54,11 @@ class Reweight(nn.Module):
         return valid / mean_over_ranks(valid.sum(), self.sync, floor=1)
 
 
-LOSSES.register_module(name='Mean', module=Reweight)
+@LOSSES.register_module()
+class Mean(Reweight):
+    """The plain mean over valid rows (Table 10, "Vanilla")."""
+
+    of_distance = True
 
 
 @LOSSES.register_module()
@@ -74,6 +81,7 @@ class Histogram(Reweight):
         if not 0 <= momentum < 1:
             raise UserError(f'Histogram: momentum is {momentum}, but it must lie in [0, 1); 0 switches it off.')
         self.bins, self.momentum = bins, momentum
+        self.of_distance = momentum == 0  # a running average moves with every call
         if momentum > 0:
             self.register_buffer('running', torch.zeros(bins))
 
@@ -83,7 +91,7 @@ class Histogram(Reweight):
         counts = mean_over_ranks(valid.new_zeros(self.bins).index_add(0, index, valid), self.sync)
         if self.momentum > 0:
             counts = self._average(counts)
-        return valid / (self.bins * counts[index].clamp(min=torch.finfo(valid.dtype).tiny))
+        return valid / (self.bins * counts[index].clamp(min=torch.finfo(counts.dtype).tiny))
 
     def _average(self, counts: Tensor) -> Tensor:
         """Running counts of the bins in use; a bin that holds no row now keeps its last value."""
@@ -125,6 +133,8 @@ class Focal(Reweight):
         gamma: Exponent; 0 is the plain mean.
         sync: Whether the normaliser is averaged over ranks.
     """
+
+    of_distance = True
 
     def __init__(self, gamma: float = 2.0, sync: bool = False) -> None:
         super().__init__(sync)

@@ -1,6 +1,6 @@
 """The unsupervised losses of SED: scale consistency (Eq. 2) and self-distillation (Eq. 3), re-weighted (Eq. 5)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import torch
@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from sssd.errors import UserError
 from sssd.losses.distances import SIGMOID, box_distance, kl_divergence, probabilities, score_distance
+from sssd.losses.fused import compared_rows, with_gradient
 from sssd.losses.reweight import mean_over_ranks
 from sssd.registry import LOSSES
 
@@ -36,6 +37,9 @@ class SoftLoss(nn.Module):
             level has its own classification part, re-weighted by its own rows, and its own mean for boxes, and the
             levels add up. Its gradient has a similar direction as the pooled one and is larger, so another lambda
             goes with it. The rows of a second stage and of queries have no levels.
+        fused: Whether the classification part's gradient is made with its value (:mod:`sssd.losses.fused`): the same
+            numbers in a fraction of the time and memory. False leaves it to autograd, for second derivatives and for
+            ``torch.compile``.
 
     Raises:
         UserError: If an option is not one of those named, or running counts would be shared by several levels.
@@ -51,6 +55,7 @@ class SoftLoss(nn.Module):
         box_rows: str = 'valid',
         class_boxes: str = 'probability',
         levels: str = 'pooled',
+        fused: bool = True,
     ) -> None:
         for key, value, known in (
             ('target', target, ('soft', 'hard')),
@@ -71,7 +76,7 @@ class SoftLoss(nn.Module):
                 "SoftLoss: levels='sum' has counts for every level, but reweight has one running average of them; set "
                 "its momentum to 0, or take levels='pooled'."
             )
-        self.levels = levels
+        self.levels, self.fused = levels, fused
 
     def distill(self, student, teacher) -> tuple[Tensor, Tensor]:
         """Eq. 3: ``KL(sg P_t || P_s)`` and ``|| sg R_t - R_s ||``.
@@ -104,44 +109,63 @@ class SoftLoss(nn.Module):
         return list(zip(first.by_level(), second.by_level(), strict=True))
 
     def _distill(self, student, teacher) -> tuple[Tensor, Tensor]:
-        target = teacher.logits.detach()
-        probability, boxed = probabilities(target, teacher.activation), student
-        labels = target / self.temperature
+        target, boxed = teacher.logits.detach(), student
+        labels = target if self.temperature == 1 else target / self.temperature
         if self.target == 'hard':
             labels = self.hard_labels(target, teacher.activation)
-            is_object = foreground(probability, teacher.activation).amax(1) >= self.threshold
-            boxed = replace(student, valid=student.valid & is_object)
+            scores = foreground(probabilities(target, teacher.activation), teacher.activation)
+            boxed = replace(student, valid=student.valid & (scores.amax(1) >= self.threshold))
         score = self.classification(labels, student.logits, student.valid, student.activation)
-        return score, self.regression(teacher.boxes.detach(), student.boxes, probability, boxed)
+        return score, self.regression(teacher.boxes.detach(), student.boxes, [target], boxed)
 
     def _scale(self, full, small) -> tuple[Tensor, Tensor]:
-        score = self.classification(
-            full.logits.detach(), small.logits, full.valid, full.activation
-        ) + self.classification(small.logits.detach(), full.logits, full.valid, full.activation)
-        weights = (
-            probabilities(full.logits.detach(), full.activation) + probabilities(small.logits.detach(), full.activation)
-        ) / 2
-        return score, self.regression(small.boxes, full.boxes, weights, full)
+        score = self.both_directions(full.logits, small.logits, full.valid, full.activation)
+        targets = [full.logits.detach(), small.logits.detach()]
+        return score, self.regression(small.boxes, full.boxes, targets, full)
 
     def classification(self, target: Tensor, pred: Tensor, valid: Tensor, activation: str) -> Tensor:
         """Sum over rows of weight times ``KL(target || pred)``, a scalar; 0 with a graph if there are no rows."""
+        if self.fused:
+            rows = compared_rows(target, pred.detach(), activation)
+            weight = self.reweight(rows.divergence, rows.distance, valid)
+            return with_gradient((weight * rows.divergence).sum(), rows.gradient, weight, pred)
         divergence = kl_divergence(target, pred, activation)
         distance = score_distance(target, pred.detach(), activation)
         return (self.reweight(divergence, distance, valid) * divergence).sum()
 
-    def regression(self, target: Tensor, pred: Tensor, probability: Tensor, rows) -> Tensor:
-        """Mean over rows of the Euclidean distance of boxes, a scalar; never re-weighted by g."""
-        distance = self._row_distance(target, pred, foreground(probability, rows.activation))
-        weight = rows.valid.to(distance.dtype)
+    def both_directions(self, first: Tensor, second: Tensor, valid: Tensor, activation: str) -> Tensor:
+        """``KL(sg first || second) + KL(sg second || first)``, each with its weights, a scalar.
+
+        Where both directions have the same weights, their sum is taken at once.
+        """
+        if self.fused and self.reweight.of_distance:
+            rows = compared_rows(first.detach(), second.detach(), activation, both=True)
+            weight = self.reweight(rows.divergence, rows.distance, valid)
+            return with_gradient((weight * rows.divergence).sum(), rows.gradient, weight, second, first)
+        return self.classification(first.detach(), second, valid, activation) + self.classification(
+            second.detach(), first, valid, activation
+        )
+
+    def regression(self, target: Tensor, pred: Tensor, logits: Sequence[Tensor], rows) -> Tensor:
+        """Mean over rows of the Euclidean distance of boxes, a scalar; never re-weighted by g.
+
+        Args:
+            target: Boxes (N, G, 4).
+            pred: Boxes (N, G, 4).
+            logits: Those (N, C) whose mean probability weighs classes and rows, where an option asks for it.
+            rows: The view that tells mask and activation.
+        """
+        distance, weight = self._row_distance(target, pred, logits, rows.activation), rows.valid.to(pred.dtype)
         if self.box_rows == 'foreground':
-            weight = weight * objectness(probability, rows.activation)
+            weight = weight * objectness(mean_probability(logits, rows.activation), rows.activation)
         total = mean_over_ranks(weight.sum(), self.reweight.sync, floor=1)
         return self.box_weight * (weight * distance).sum() / total
 
-    def _row_distance(self, target: Tensor, pred: Tensor, classes: Tensor) -> Tensor:
-        """(N, G, 4) twice and class probabilities (N, K) to (N,)."""
+    def _row_distance(self, target: Tensor, pred: Tensor, logits: Sequence[Tensor], activation: str) -> Tensor:
+        """Boxes (N, G, 4) twice and the logits of :meth:`regression` to (N,)."""
         if pred.shape[1] == 1 or self.class_boxes == 'all':
             return box_distance(target.flatten(1), pred.flatten(1))
+        classes = foreground(mean_probability(logits, activation), activation)
         if self.class_boxes == 'argmax':
             classes = torch.zeros_like(classes).scatter(1, classes.argmax(1, keepdim=True), 1.0)
         return (classes * box_distance(target, pred)).sum(1)
@@ -162,6 +186,11 @@ def added(terms: Iterable[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """Sums of the classification and of the regression parts."""
     scores, boxes = zip(*terms)
     return sum(scores), sum(boxes)
+
+
+def mean_probability(logits: Sequence[Tensor], activation: str) -> Tensor:
+    """The mean of the probabilities of one or two sets of logits (N, C)."""
+    return sum(probabilities(some, activation) for some in logits) / len(logits)
 
 
 def foreground(probability: Tensor, activation: str) -> Tensor:

@@ -122,7 +122,7 @@ class DenseView(View):
         if quality is not None:
             logits = joint_logit(logits, to_rows(quality, 1))
         grid = tuple(scores.shape[-2:])
-        valid = cells_in_image(grid, stride, run.metas, scores.device)
+        valid = cells_in_image(grid, stride, run.once('image_shapes', lambda: image_shapes(run.metas, scores.device)))
         valid = valid.repeat_interleave(logits.shape[1] // valid.shape[1], dim=1)
         return Level(logits, self._scale_free(head, boxes, stride), valid, grid, stride)
 
@@ -133,8 +133,8 @@ class DenseView(View):
             return head.integral(bins).reshape(*bins.shape[:-1], 4)
         rows = to_rows(boxes, 4)
         if self.box_unit == PIXELS:
-            width, height = stride
-            rows = rows / rows.new_tensor([width, height, width, height])
+            horizontal = torch.arange(4, device=rows.device) % 2 == 0
+            rows = rows / torch.where(horizontal, *stride).to(rows.dtype)
         return rows
 
     def _join(self, levels: list[Level]) -> PredictionView:
@@ -164,13 +164,15 @@ def joint_logit(score: Tensor, quality: Tensor) -> Tensor:
     return -torch.logsumexp(torch.stack((-score, -quality, -score - quality)), dim=0)
 
 
-def cells_in_image(
-    grid: tuple[int, int], stride: tuple[float, float], metas: list[dict], device: torch.device
-) -> Tensor:
-    """True for the cells that hold a part of their image, False for padding: (B, H*W)."""
-    shapes = torch.tensor([meta['img_shape'][:2] for meta in metas], dtype=torch.float, device=device)
-    rows = torch.arange(grid[0], device=device) * stride[1] < shapes[:, :1]
-    columns = torch.arange(grid[1], device=device) * stride[0] < shapes[:, 1:]
+def image_shapes(metas: list[dict], device: torch.device) -> Tensor:
+    """(h, w) of the images without padding, (B, 2), sent without waiting for the device."""
+    return torch.tensor([meta['img_shape'][:2] for meta in metas], dtype=torch.float).to(device, non_blocking=True)
+
+
+def cells_in_image(grid: tuple[int, int], stride: tuple[float, float], shapes: Tensor) -> Tensor:
+    """True for the cells that hold a part of their image, False for padding: (B, H*W), from (h, w) of images (B, 2)."""
+    rows = torch.arange(grid[0], device=shapes.device) * stride[1] < shapes[:, :1]
+    columns = torch.arange(grid[1], device=shapes.device) * stride[0] < shapes[:, 1:]
     return (rows[:, :, None] & columns[:, None, :]).flatten(1)
 
 

@@ -3,11 +3,12 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from sssd.views.single_map import base_anchors, same_anchors
 
-#: Anchors of a cell: their places, or a slice of them.
+#: Anchors of a cell: their places, or all of them.
 Anchors = list[int] | slice
 ALL = slice(None)
 
@@ -40,7 +41,10 @@ class Pairing(NamedTuple):
 
 def pick(rows: Tensor, grid: tuple[int, int], step: int, anchors: Anchors) -> Tensor:
     """The rows (B, HWA, ...) of these anchors in every ``step``-th cell in both directions."""
-    return rows.unflatten(1, (*grid, -1))[:, ::step, ::step, anchors].flatten(1, 3)
+    cells = rows.unflatten(1, (*grid, -1))[:, ::step, ::step]
+    if anchors != ALL:  # indexing by a list would wait for the device
+        cells = cells.index_select(3, torch.tensor(anchors).to(rows.device, non_blocking=True))
+    return cells.flatten(1, 3)
 
 
 def pairings(head: nn.Module, shift: int) -> list[Pairing]:

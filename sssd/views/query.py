@@ -2,6 +2,7 @@
 
 import inspect
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -82,24 +83,25 @@ class QueryView(View):
     def _pair(self, first: Pass, second: Pass) -> Pair:
         activation = SIGMOID if first.detector.bbox_head.loss_cls.use_sigmoid else SOFTMAX
         sides = [[part.flatten(0, 1).float() for part in self.queries(run)] for run in (first, second)]
-        matched = torch.stack(
-            [self.match((z1, b1), (z2, b2), activation) for z1, b1, z2, b2 in zip(*sides[0], *sides[1])]
-        )
+        matched = self.match(*sides, activation)
         return tuple(rows(*side, order, activation) for side, order in zip(sides, matched.unbind(1)))
 
     @torch.no_grad()
-    def match(self, first: tuple[Tensor, Tensor], second: tuple[Tensor, Tensor], activation: str) -> Tensor:
-        """Which queries of one image pair: indices (2, n), n the smaller number of queries.
+    def match(self, first: Sequence[Tensor], second: Sequence[Tensor], activation: str) -> Tensor:
+        """Which queries of M images pair: indices (M, 2, n), n the smaller number of queries.
+
+        The Hungarian algorithm runs on the CPU, so the device is waited for, once for all images.
 
         Args:
-            first: Logits (Q, C) and boxes (Q, 4) as (cx, cy, w, h).
+            first: Logits (M, Q, C) and boxes (M, Q, 4) as (cx, cy, w, h).
             second: The same of the other pass.
             activation: ``'sigmoid'`` or ``'softmax'``.
         """
-        cost = matching_cost(*first, *second, activation, self.lambda_)
+        costs = [matching_cost(*image, activation, self.lambda_) for image in zip(*first, *second)]
         # A prediction that is not finite shall be seen in the loss, not end the run here.
-        pairs = linear_sum_assignment(cost.nan_to_num().cpu().numpy())
-        return torch.from_numpy(np.stack(pairs)).to(cost.device)
+        tables = torch.stack(costs).nan_to_num().cpu().numpy()
+        pairs = np.stack([np.stack(linear_sum_assignment(table)) for table in tables])
+        return torch.from_numpy(pairs).to(first[0].device, non_blocking=True)
 
 
 def matching_cost(

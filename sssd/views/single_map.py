@@ -25,6 +25,7 @@ def same_anchors(anchors: Tensor, shift: int) -> tuple[list[int], list[int]]:
     Returns:
         Indices into the anchors of X and into those of X^, of equal length.
     """
+    anchors = anchors.cpu()  # mmdet keeps them there
     gap = (anchors[:, None] - anchors * 2**shift).abs().amax(-1)
     return tuple((gap < SAME).nonzero().t().tolist())
 

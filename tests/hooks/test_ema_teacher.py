@@ -137,3 +137,23 @@ def test_the_average_follows_parameters_and_buffers(accumulated):
 
 def test_the_teacher_is_evaluated_throughout(accumulated):
     assert all(modes == {False} for modes in accumulated.modes[1:])
+
+
+def test_a_tensor_with_two_names_is_averaged_once():
+    teacher, student = (nn.ModuleList([shared, shared]) for shared in (nn.Linear(2, 2), nn.Linear(2, 2)))
+    old, new = tiny.state_of(teacher), tiny.state_of(student)
+    average(teacher, student, alpha=0.5)
+    torch.testing.assert_close(teacher[1].weight.data, (old['0.weight'] + new['0.weight']) / 2)
+
+
+def test_tensors_that_were_put_in_the_place_of_others_are_the_ones_averaged():
+    """As by ``to``, weight norm, or a new Parameter; between two calls, so nothing that was kept may be used."""
+    teacher, student = net(0), net(1)
+    average(teacher, student, alpha=0.5)
+    teacher[0].weight = nn.Parameter(torch.zeros_like(teacher[0].weight))
+    student[0].weight = nn.Parameter(torch.ones_like(student[0].weight))
+    average(teacher, student, alpha=0.75)
+    assert torch.equal(teacher[0].weight, torch.full_like(teacher[0].weight, 0.25))
+    teacher.double()
+    average(teacher, student, alpha=0.5)
+    assert torch.equal(teacher[0].weight, torch.full_like(teacher[0].weight, 0.625)) and teacher[0].weight.requires_grad

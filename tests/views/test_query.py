@@ -56,6 +56,12 @@ def costs(first, second, activation, weight):
     return table
 
 
+def match(first, second, activation, weight):
+    """The matching of one image (2, n)."""
+    sides = [[part[None] for part in side] for side in (first, second)]
+    return QueryView(lambda_=weight).match(*sides, activation)[0]
+
+
 @pytest.mark.parametrize('weight', [0.0, 0.7])
 @pytest.mark.parametrize('activation', ACTIVATIONS)
 def test_the_cost_is_js_divergence_plus_lambda_times_giou_loss(activation, weight):
@@ -69,7 +75,7 @@ def test_the_cost_is_js_divergence_plus_lambda_times_giou_loss(activation, weigh
 def test_no_other_matching_costs_less(activation, sizes):
     first, second = (random_queries(size) for size in sizes)
     table = costs(first, second, activation, 2.0)
-    rows, columns = QueryView(lambda_=2.0).match(first, second, activation).numpy()
+    rows, columns = match(first, second, activation, 2.0).numpy()
     assert len(set(rows)) == len(set(columns)) == min(sizes)
     flip = sizes[0] > sizes[1]
     cheap = table.T if flip else table
@@ -80,15 +86,15 @@ def test_no_other_matching_costs_less(activation, sizes):
 def test_lambda_decides_between_class_and_place():
     logits, boxes = torch.eye(2, 3) * 9, torch.tensor([[0.3, 0.3, 0.2, 0.2], [0.7, 0.7, 0.2, 0.2]])
     swapped = logits.flip(0)
-    by_class = QueryView(lambda_=0.01).match((logits, boxes), (swapped, boxes), 'softmax')
-    by_place = QueryView(lambda_=10.0).match((logits, boxes), (swapped, boxes), 'softmax')
+    by_class = match((logits, boxes), (swapped, boxes), 'softmax', 0.01)
+    by_place = match((logits, boxes), (swapped, boxes), 'softmax', 10.0)
     assert by_class.tolist() == [[0, 1], [1, 0]] and by_place.tolist() == [[0, 1], [0, 1]]
 
 
 def test_predictions_that_are_not_finite_do_not_end_the_run():
     logits, boxes = random_queries(4)
     logits[1] = float('nan')
-    assert sorted(QueryView().match((logits, boxes), (logits, boxes), 'softmax')[1].tolist()) == [0, 1, 2, 3]
+    assert sorted(match((logits, boxes), (logits, boxes), 'softmax', 1.0)[1].tolist()) == [0, 1, 2, 3]
 
 
 def made_up(detector, scores, boxes):
