@@ -121,9 +121,10 @@ def js_part(student: Tensor, teacher: Tensor, over: str, root: str) -> tuple[Ten
     With ``m = (k + k_e) / 2``, an element's contribution grows by ``log(k / m) / 2`` with k. A softmax turns slopes s
     per log k into gradients ``s - k sum(s)``.
     """
-    k, other = student.softmax(FLAT[over][-1]), teacher.softmax(FLAT[over][-1])
     if over == 'map':
         k, other = (part.flatten(1).softmax(1).view_as(part) for part in (student, teacher))
+    else:
+        k, other = (part.softmax(FLAT[over][0]) for part in (student, teacher))
     elements, slope = js_elements_of(k, other)
     if root == 'element':
         roots = safe_root(elements)
