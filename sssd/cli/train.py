@@ -23,7 +23,7 @@ from sssd.cli._quiet import Screen, quiet
 from sssd.cli._runner import broken_images_explained, build_runner, missing_files_explained, report_data, say_once
 from sssd.errors import LocalError, UserError
 from sssd.hooks import StopOnSignalHook
-from sssd.hooks.stop_on_signal import save_now, shield_workers, workers_ended
+from sssd.hooks.stop_on_signal import save_now, shielded_workers
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -109,11 +109,10 @@ def train(cfg: Config, checkpoint: str | None, screen: Screen | None, new_schedu
     resume = bool(cfg.get('resume'))
     runner = build_runner(cfg, checkpoint=checkpoint, strict=resume, resume=resume, screen=screen)
     make_exact(runner)
-    shield_workers(runner)
     for hook in (ScheduleHook(new_schedule), DueValidationHook(), StopOnSignalHook()):
         runner.register_hook(hook)
     refuse_weights_of_nothing(runner.model)
-    with workers_ended(), saved_at_a_broken_image(runner):
+    with shielded_workers(runner), saved_at_a_broken_image(runner):
         runner.train()
 
 

@@ -1,5 +1,6 @@
 """SIGTERM and Ctrl-C while training: the step is finished, a checkpoint written, and the process ends."""
 
+import mmap
 import multiprocessing
 import os
 import signal
@@ -55,7 +56,7 @@ class StopOnSignalHook(Hook):
 
     def _note(self, number: int, frame) -> None:
         """The signals' handler, in this process and in what is forked from it."""
-        if os.getpid() != self.owner:  # what was forked without :func:`shield_workers`
+        if os.getpid() != self.owner:  # what was forked without :func:`shielded_workers`
             if number == signal.SIGTERM:
                 os._exit(128 + number)
             return
@@ -101,56 +102,49 @@ class StopOnSignalHook(Hook):
 class WorkerStart:
     """What a dataloader's worker does first: a signal to a whole group of processes must not end it before its parent.
 
-    SIGINT is left to the parent; SIGTERM ends the worker when it comes again, as it does from a parent that has no
-    patience. A worker whose parent is gone ends by itself.
+    SIGINT is left to the parent, and SIGTERM too, until the parent says that it leaves. A worker whose parent is gone
+    ends by itself.
 
     Args:
         first: The loader's own ``worker_init_fn``.
+        leaving: One byte that the parent shares, above 0 once workers may be ended.
     """
 
-    def __init__(self, first) -> None:
-        self.first, self.came = first, None
+    def __init__(self, first, leaving: mmap.mmap) -> None:
+        self.first, self.leaving = first, leaving
 
     def __call__(self, worker: int) -> None:
         """Set the handlers, in place of PyTorch's, then do what the loader says."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, self._note)
+        signal.signal(signal.SIGTERM, self._end)
         if self.first is not None:
             self.first(worker)
 
-    def _note(self, number: int, frame) -> None:
-        now = time.monotonic()
-        if self.came is not None and now - self.came > SAME:
+    def _end(self, number: int, frame) -> None:
+        if self.leaving[0]:
             os._exit(128 + number)
-        self.came = self.came or now
-
-
-def shield_workers(runner) -> None:
-    """Start the workers of all of a Runner's dataloaders by :class:`WorkerStart`; it has built none yet."""
-    build = runner.build_dataloader
-
-    def build_shielded(*args, **kwargs):
-        loader = build(*args, **kwargs)
-        if getattr(loader, 'num_workers', 0):
-            loader.worker_init_fn = WorkerStart(loader.worker_init_fn)
-        return loader
-
-    runner.build_dataloader = build_shielded
 
 
 @contextmanager
-def workers_ended():
-    """End this process's workers where what is done inside ends by an exception: they would let SIGTERM pass once."""
+def shielded_workers(runner):
+    """Within it, signals to a group of processes do not end the workers of a Runner's loaders, none of which is built.
+
+    Workers that are forked, that is: others would not share what tells them that it is over.
+    """
+    build, leaving = runner.build_dataloader, mmap.mmap(-1, 1)
+
+    def build_shielded(*args, **kwargs):
+        loader = build(*args, **kwargs)
+        if getattr(loader, 'num_workers', 0) and multiprocessing.get_start_method() == 'fork':
+            loader.worker_init_fn = WorkerStart(loader.worker_init_fn, leaving)
+        return loader
+
+    runner.build_dataloader = build_shielded
     try:
         yield
-    except BaseException:
-        if threading.current_thread() is threading.main_thread():
-            before = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # PyTorch's raises for a worker that is killed
-            for child in multiprocessing.active_children():
-                child.kill()
-                child.join()
-            signal.signal(signal.SIGCHLD, before)
-        raise
+    finally:
+        leaving[0] = 1
+        runner.build_dataloader = build
 
 
 def save_now(runner, done: int) -> str | None:
