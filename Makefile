@@ -11,7 +11,7 @@ JOBS   ?= 2
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env test demo features lint clean
+.PHONY: help env test bench demo features lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -25,6 +25,9 @@ $(STAMP): constraints.txt pyproject.toml tools/setup_env.py
 
 test: $(STAMP) ## run the tests, two files at a time (TESTS=tests/cli for a part of them, JOBS=0 for no workers)
 	@$(THREADS) $(PY) -m pytest $(TESTS) -q -n $(JOBS) --dist loadfile --durations=5 $(PYTEST_ARGS)
+
+bench: $(STAMP) ## every benchmark, one after the other (BENCH="--device cuda", BENCH=--quick to see whether they run)
+	@set -e; for script in $$(grep -lE '^import _timing' benchmarks/*.py); do echo "== $$script"; $(PY) $$script $(BENCH); done
 
 demo: $(STAMP) ## train and compare on a toy data set, on the CPU
 	@$(PY) -m sssd demo
