@@ -129,7 +129,7 @@ def distance(mine: Tensor, theirs: Tensor) -> float:
 
 
 def interleaved(calls: Mapping[str, Call], repeats: int, device: str, seed: int) -> dict[str, list]:
-    """Seconds (on the clock, of this process's CPU) of every call, in turn, in an order that is drawn anew each time."""
+    """Seconds (on the clock, of this process's CPU) of every call, in turn, in an order drawn anew each time."""
     wait = torch.cuda.synchronize if device.startswith('cuda') else lambda: None
     order, found = random.Random(seed), {name: [] for name in calls}
     for repeat in range(repeats + 1):
