@@ -1,0 +1,90 @@
+"""Gradients of one branch of a loss after the other, so that no two branches' activations are alive at once."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+class BranchGradients:
+    """The gradient of losses that are computed, differentiated and let go one by one, carried by one scalar.
+
+    A pass through a detector is cut at its features (:meth:`cut`): what comes after them is differentiated loss by loss
+    (:meth:`add`) up to the cut, and the passes themselves at last, one by one (:meth:`finish`). No hook of a parameter
+    runs meanwhile. :meth:`carried` gives the sum of all gradients to whatever differentiates the total loss: to the
+    training it looks as if the branches were in its graph. So it is scaled, accumulated, clipped and, under
+    DistributedDataParallel, reduced together with the rest, once.
+
+    Args:
+        parameters: Those that train.
+        scale: Losses are multiplied by it here and gradients divided in the end: the loss scale of float16.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], scale: Tensor | None = None) -> None:
+        self.parameters, self.scale = list(parameters), scale
+        self.found: list[Tensor | None] = [None] * len(self.parameters)
+        self.passes: list[tuple[list[Tensor], list[Tensor]]] = []
+
+    def cut(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The same features without their graph, which waits for their gradients."""
+        leaves = tuple(level.detach().requires_grad_(level.requires_grad) for level in feats)
+        inner = [(level, leaf) for level, leaf in zip(feats, leaves) if level.requires_grad]
+        if inner:
+            self.passes.append(tuple(map(list, zip(*inner))))
+        return leaves
+
+    def add(self, loss: Tensor) -> None:
+        """Differentiate a scalar down to the cuts; its graph is freed."""
+        if not loss.requires_grad:
+            return
+        leaves = [leaf for _, leaves in self.passes for leaf in leaves]
+        found = self.grad([loss if self.scale is None else loss * self.scale], [*self.parameters, *leaves])
+        self._keep(found[: len(self.parameters)])
+        for leaf, gradient in zip(leaves, found[len(self.parameters) :]):
+            if gradient is not None:
+                leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+
+    def finish(self) -> None:
+        """Differentiate the passes from their cuts on, the first one first; each one's graph is freed."""
+        while self.passes:
+            pairs = [(level, leaf.grad) for level, leaf in zip(*self.passes.pop(0)) if leaf.grad is not None]
+            if pairs:
+                outputs, gradients = map(list, zip(*pairs))
+                self._keep(self.grad(outputs, self.parameters, gradients))
+
+    def carried(self, value: Tensor) -> Tensor:
+        """A scalar of this value whose gradient in the parameters is the sum of what was found."""
+        pairs = [(value, gradient) for value, gradient in zip(self.parameters, self.found) if gradient is not None]
+        parameters, gradients = zip(*pairs) if pairs else ((), ())
+        self.found = [None] * len(self.parameters)
+        return Carried.apply(value.detach(), self.scale, gradients, *parameters)
+
+    def grad(self, outputs: list[Tensor], inputs: list[Tensor], gradients: list[Tensor] | None = None) -> tuple:
+        """Gradients of outputs in inputs, None where there is none; in the precision that the forward pass had."""
+        with torch.autocast(outputs[0].device.type, enabled=False):
+            return torch.autograd.grad(outputs, inputs, gradients, allow_unused=True)
+
+    def _keep(self, gradients: Sequence[Tensor | None]) -> None:
+        for place, gradient in enumerate(gradients):
+            if gradient is not None:
+                kept = self.found[place]
+                self.found[place] = gradient if kept is None else kept + gradient
+
+
+class Carried(torch.autograd.Function):
+    """A scalar with gradients that are known."""
+
+    @staticmethod
+    def forward(ctx, value: Tensor, scale: Tensor | None, gradients: Sequence[Tensor], *parameters: nn.Parameter):
+        """The value; ``gradients`` are those of ``scale`` times it in the parameters."""
+        ctx.scale = scale
+        ctx.save_for_backward(*gradients)
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_output: Tensor) -> tuple:
+        """The gradients, times what the total loss is multiplied by."""
+        factor = grad_output if ctx.scale is None else grad_output / ctx.scale
+        return None, None, None, *(gradient * factor for gradient in ctx.saved_tensors)
