@@ -40,10 +40,11 @@ class BranchGradients:
             return
         leaves = [leaf for _, leaves in self.passes for leaf in leaves]
         found = self.grad([loss if self.scale is None else loss * self.scale], [*self.parameters, *leaves])
-        self._keep(found[: len(self.parameters)])
-        for leaf, gradient in zip(leaves, found[len(self.parameters) :]):
+        for leaf in reversed(leaves):
+            gradient = found.pop()
             if gradient is not None:
                 leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+        self._keep(found)
 
     def finish(self) -> None:
         """Differentiate the passes from their cuts on, the first one first; each one's graph is freed."""
@@ -55,36 +56,44 @@ class BranchGradients:
 
     def carried(self, value: Tensor) -> Tensor:
         """A scalar of this value whose gradient in the parameters is the sum of what was found."""
-        pairs = [(value, gradient) for value, gradient in zip(self.parameters, self.found) if gradient is not None]
-        parameters, gradients = zip(*pairs) if pairs else ((), ())
+        parameters = [value for value, gradient in zip(self.parameters, self.found) if gradient is not None]
+        gradients = [gradient for gradient in self.found if gradient is not None]
         self.found = [None] * len(self.parameters)
         return Carried.apply(value.detach(), self.scale, gradients, *parameters)
 
-    def grad(self, outputs: list[Tensor], inputs: list[Tensor], gradients: list[Tensor] | None = None) -> tuple:
+    def grad(self, outputs: list[Tensor], inputs: list[Tensor], gradients: list[Tensor] | None = None) -> list:
         """Gradients of outputs in inputs, None where there is none; in the precision that the forward pass had."""
         with torch.autocast(outputs[0].device.type, enabled=False):
-            return torch.autograd.grad(outputs, inputs, gradients, allow_unused=True)
+            return list(torch.autograd.grad(outputs, inputs, gradients, allow_unused=True))
 
-    def _keep(self, gradients: Sequence[Tensor | None]) -> None:
-        for place, gradient in enumerate(gradients):
+    def _keep(self, gradients: list[Tensor | None]) -> None:
+        """Add to what was found, and let go of each as soon as it is added."""
+        for place in range(len(gradients)):
+            gradient, gradients[place] = gradients[place], None
             if gradient is not None:
                 kept = self.found[place]
                 self.found[place] = gradient if kept is None else kept + gradient
 
 
 class Carried(torch.autograd.Function):
-    """A scalar with gradients that are known."""
+    """A scalar with gradients that are known; it can be differentiated once, and holds them until then."""
 
     @staticmethod
-    def forward(ctx, value: Tensor, scale: Tensor | None, gradients: Sequence[Tensor], *parameters: nn.Parameter):
+    def forward(ctx, value: Tensor, scale: Tensor | None, gradients: list[Tensor], *parameters: nn.Parameter):
         """The value; ``gradients`` are those of ``scale`` times it in the parameters."""
-        ctx.scale = scale
-        ctx.save_for_backward(*gradients)
+        ctx.scale, ctx.gradients = scale, gradients
         return value.clone()
 
     @staticmethod
     @once_differentiable
     def backward(ctx, grad_output: Tensor) -> tuple:
         """The gradients, times what the total loss is multiplied by."""
+        if ctx.gradients is None:
+            raise RuntimeError(
+                "SED with backward='branch' can be differentiated once, as if its graph were freed; "
+                "set backward='joint' to keep the graph."
+            )
         factor = grad_output if ctx.scale is None else grad_output / ctx.scale
-        return None, None, None, *(gradient * factor for gradient in ctx.saved_tensors)
+        gradients, ctx.gradients = ctx.gradients, None
+        gradients.reverse()  # taken from the end, so that each is let go once it is multiplied
+        return None, None, None, *(gradients.pop() * factor for _ in range(len(gradients)))

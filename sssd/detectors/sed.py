@@ -68,8 +68,9 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         lambda_s: Weight of Eq. 2 until a hook sets another.
         lambda_d: Weight of Eq. 3 until a hook sets another.
         scale_view: ``'strong'`` or ``'weak'``: which view is X in Eq. 2.
-        backward: ``'branch'``, branch by branch: least memory, and X^ goes through backbone and neck a second time;
-            ``'joint'``, all at once, with the activations of all passes alive. The gradients are equal up to rounding.
+        backward: ``'branch'``, branch by branch. ``'lean'``, the same with X^ sent through backbone and neck a second
+            time, for the least memory. ``'joint'``, all at once, with the activations of all passes alive. Gradients
+            are equal up to rounding.
         guidance: Options of :class:`~sssd.detectors.Guidance`, ``dict()`` for its defaults; None is SED alone.
         semi_test_cfg: As in mmdet; ``predict_on`` is ``'teacher'`` by default.
         data_preprocessor: ``MultiBranchDataPreprocessor`` config.
@@ -106,8 +107,8 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         self.semi_test_cfg = dict(predict_on='teacher') if semi_test_cfg is None else semi_test_cfg
         if scale_view not in ('strong', 'weak'):
             raise UserError(f'SED: scale_view is {scale_view!r}; use strong (the default) or weak.')
-        if backward not in ('branch', 'joint'):
-            raise UserError(f'SED: backward is {backward!r}; use branch (the default) or joint.')
+        if backward not in ('branch', 'lean', 'joint'):
+            raise UserError(f'SED: backward is {backward!r}; use branch (the default), lean or joint.')
         self.scale_view, self.backward = scale_view, backward
         self.views: list[View] = build_views(self.student, views)
         self.scale_losses = nn.ModuleDict({view.name: build_loss(scale_loss) for view in self.views})
@@ -257,15 +258,15 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             inputs: Batch (n, 3, H, W).
             samples: Data samples of the batch at full size.
             factor: How much smaller than full size the batch is.
-            gradients: What the pass is cut for, at its features. One of less than full size keeps its input alone and
-                is computed again when its turn comes: it waits while a full one is alive.
+            gradients: What the pass is cut for, at its features. With ``backward='lean'`` one of less than full size
+                keeps its input alone and is computed again when its turn comes: it waits while a full one is alive.
         """
         metas = [
             dict(sample.metainfo, img_shape=tuple(side / factor for side in sample.img_shape[:2])) for sample in samples
         ]
         if gradients is None:
             feats = detector.extract_feat(inputs)
-        elif factor == 1:
+        elif factor == 1 or self.backward != 'lean':
             feats = gradients.cut(detector.extract_feat(inputs))
         else:
             kept = dict(use_reentrant=False, context_fn=partial(contexts, detector))

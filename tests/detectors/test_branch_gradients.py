@@ -11,6 +11,7 @@ from mmengine.optim import OptimWrapper
 from sssd.detectors.branch_gradients import BranchGradients
 from sssd.errors import UserError
 from sssd.hooks import RecomputeHook
+from sssd.losses import sum_of
 from sssd.optim import BFloat16OptimWrapper, Float16OptimWrapper
 
 DETECTORS = {**tiny.DETECTORS, **tiny.OTHERS}
@@ -41,9 +42,9 @@ def trained(kind, backward, steps=3, wrapper=OptimWrapper, batch=None, accumulat
     return before, tiny.state_of(model), [{name: value.detach() for name, value in log.items()} for log in logs]
 
 
-def assert_equal(kind, rtol=1e-4, atol=2e-6, **options):
+def assert_equal(kind, rtol=1e-4, atol=2e-6, way='branch', **options):
     """Branch by branch and all at once lead to the same weights, and log the same."""
-    (_, found, logs), (before, expected, others) = (trained(kind, how, **options) for how in ('branch', 'joint'))
+    (_, found, logs), (before, expected, others) = (trained(kind, how, **options) for how in (way, 'joint'))
     gaps = [(value - before[name]).abs().max() for name, value in expected.items() if name.startswith('student.')]
     assert max(gaps) > 1e-3
     for name, value in expected.items():
@@ -54,9 +55,10 @@ def assert_equal(kind, rtol=1e-4, atol=2e-6, **options):
             torch.testing.assert_close(mine[name], theirs[name], rtol=rtol, atol=1e-5, msg=name)
 
 
+@pytest.mark.parametrize('way', ['branch', 'lean'])
 @pytest.mark.parametrize('kind', sorted(DETECTORS))
-def test_weights_after_three_steps_are_equal(kind):
-    assert_equal(kind)
+def test_weights_after_three_steps_are_equal(kind, way):
+    assert_equal(kind, way=way)
 
 
 @pytest.mark.parametrize('kind', sorted(tiny.DETECTORS))
@@ -86,12 +88,26 @@ def recomputed(model):
         dict(lambda_d=0.0),
         dict(accumulate=2),
         dict(prepare=recomputed),
+        dict(prepare=recomputed, way='lean'),
+        dict(prepare=frozen('backbone', 'neck'), way='lean'),
         dict(prepare=frozen('backbone')),
         dict(prepare=frozen('backbone', 'neck')),
         dict(batch=tiny.make_batch(branches=False)),
         dict(batch=tiny.make_batch(boxes=((), ()))),
     ],
-    ids=['weak', 'distill', 'scale', 'accumulation', 'recomputed', 'backbone', 'heads', 'labels', 'no boxes'],
+    ids=[
+        'weak',
+        'distill',
+        'scale',
+        'accumulation',
+        'recomputed',
+        'both',
+        'lean heads',
+        'backbone',
+        'heads',
+        'labels',
+        'no boxes',
+    ],
 )
 def test_options_of_a_training(options):
     assert_equal('retinanet', **options)
@@ -101,7 +117,7 @@ def test_options_of_a_training(options):
 def test_half_precision(kind, loss_scale):
     """Sums are rounded to half precision in another order."""
     assert_equal(kind, steps=1, rtol=0.05, atol=2e-4, wrapper=BFloat16OptimWrapper)
-    assert_equal(kind, steps=1, rtol=0.02, atol=1e-4, wrapper=Float16OptimWrapper, loss_scale=loss_scale)
+    assert_equal(kind, way='lean', steps=1, rtol=0.02, atol=1e-4, wrapper=Float16OptimWrapper, loss_scale=loss_scale)
 
 
 def test_float16_gradients_are_scaled_before_they_are_computed():
@@ -140,7 +156,7 @@ def test_iterations_that_measure_have_one_backward_pass():
 def test_batch_norm_counts_every_image_once():
     """X^ goes through the backbone twice, and into the running statistics once."""
     states = []
-    for backward in ('branch', 'joint'):
+    for backward in ('lean', 'joint'):
         config = tiny.retinanet()
         config['backbone']['norm_cfg'] = dict(type='BN')
         model = tiny.build_sed(config, backward=backward)
@@ -154,7 +170,7 @@ def test_batch_norm_counts_every_image_once():
 def test_dropout_is_the_same_when_a_pass_is_computed_again():
     """Its masks belong to the pass."""
     states = []
-    for backward in ('branch', 'joint'):
+    for backward in ('lean', 'joint'):
         model = tiny.build_sed(tiny.retinanet(), backward=backward, lambda_d=0.0)
         model.student.backbone.layer4.append(torch.nn.Dropout(0.5))
         torch.manual_seed(0)
@@ -162,6 +178,36 @@ def test_dropout_is_the_same_when_a_pass_is_computed_again():
         states.append(tiny.state_of(model.student))
     for name, value in states[0].items():
         torch.testing.assert_close(value, states[1][name], rtol=1e-4, atol=2e-6, msg=name)
+
+
+def test_what_is_carried_is_differentiated_once():
+    losses = tiny.losses_of(build('retinanet', 'branch'), tiny.make_batch())
+    total = sum_of(losses)
+    total.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="backward='joint' to keep the graph"):
+        total.backward()
+
+
+def peak(model, data):
+    """Most bytes of a step's tensors at once."""
+    with torch.profiler.profile(profile_memory=True) as profiler:
+        sum_of(model.loss(data['inputs'], data['data_samples'])).backward()
+    held = most = 0
+    for event in profiler.profiler.kineto_results.events():
+        if event.name() == '[memory]':
+            held += event.nbytes()
+            most = max(most, held)
+    return most
+
+
+def test_branch_by_branch_needs_less_memory():
+    """Images so large that activations are far more than weights."""
+    peaks = {}
+    for backward in ('joint', 'branch', 'lean'):
+        model = build('retinanet', backward)
+        data = model.data_preprocessor(tiny.make_batch(size=(384, 576), boxes=(tiny.BOXES[0],), unlabelled=1), True)
+        peaks[backward] = peak(model, data)
+    assert peaks['lean'] < peaks['branch'] < 0.75 * peaks['joint']
 
 
 def test_an_unknown_way_is_refused():
