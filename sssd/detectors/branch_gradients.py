@@ -40,10 +40,10 @@ class BranchGradients:
             return
         leaves = [leaf for _, leaves in self.passes for leaf in leaves]
         found = self.grad([loss if self.scale is None else loss * self.scale], [*self.parameters, *leaves])
-        for leaf in reversed(leaves):
-            gradient = found.pop()
+        for leaf, gradient in zip(leaves, found[len(self.parameters) :]):
             if gradient is not None:
                 leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+        del found[len(self.parameters) :]
         self._keep(found)
 
     def finish(self) -> None:
@@ -62,9 +62,21 @@ class BranchGradients:
         return Carried.apply(value.detach(), self.scale, gradients, *parameters)
 
     def grad(self, outputs: list[Tensor], inputs: list[Tensor], gradients: list[Tensor] | None = None) -> list:
-        """Gradients of outputs in inputs, None where there is none; in the precision that the forward pass had."""
+        """Gradients of outputs in inputs, None where there is none; in the precision that the forward pass had.
+
+        Each is an array of its own: autograd may give out one for two inputs, or a number that is repeated.
+        """
         with torch.autocast(outputs[0].device.type, enabled=False):
-            return list(torch.autograd.grad(outputs, inputs, gradients, allow_unused=True))
+            found = torch.autograd.grad(outputs, inputs, gradients, allow_unused=True)
+        seen, own = set(), []
+        for gradient in found:
+            if gradient is not None:
+                storage = gradient.untyped_storage()
+                if storage.data_ptr() in seen or storage.nbytes() != gradient.numel() * gradient.element_size():
+                    gradient = gradient.clone()
+                seen.add(storage.data_ptr())
+            own.append(gradient)
+        return own
 
     def _keep(self, gradients: list[Tensor | None]) -> None:
         """Add to what was found, and let go of each as soon as it is added."""
@@ -72,7 +84,7 @@ class BranchGradients:
             gradient, gradients[place] = gradients[place], None
             if gradient is not None:
                 kept = self.found[place]
-                self.found[place] = gradient if kept is None else kept + gradient
+                self.found[place] = gradient if kept is None else kept.add_(gradient)
 
 
 class Carried(torch.autograd.Function):
@@ -95,5 +107,4 @@ class Carried(torch.autograd.Function):
             )
         factor = grad_output if ctx.scale is None else grad_output / ctx.scale
         gradients, ctx.gradients = ctx.gradients, None
-        gradients.reverse()  # taken from the end, so that each is let go once it is multiplied
-        return None, None, None, *(gradients.pop() * factor for _ in range(len(gradients)))
+        return None, None, None, *(gradient.mul_(factor) for gradient in gradients)

@@ -188,6 +188,18 @@ def test_what_is_carried_is_differentiated_once():
         total.backward()
 
 
+def test_gradients_that_share_an_array_are_added_to_once():
+    """Autograd gives both sides of a sum one array, and one number for all of a tensor that is summed up."""
+    first, second, third = (torch.nn.Parameter(torch.rand(3)) for _ in range(3))
+    gradients = BranchGradients([first, second, third])
+    for factor in (1.0, 2.0):
+        gradients.add(((first + second) * torch.arange(3) * factor).sum() + third.sum())
+    (0.5 * gradients.carried(torch.tensor(7.0))).backward()
+    for value in (first, second):
+        assert torch.equal(value.grad, 1.5 * torch.arange(3))
+    assert torch.equal(third.grad, torch.ones(3))
+
+
 def peak(model, data):
     """Most bytes of a step's tensors at once."""
     with torch.profiler.profile(profile_memory=True) as profiler:
