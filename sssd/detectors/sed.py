@@ -157,7 +157,8 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         """Where the unlabelled branch's gradients are kept; None if its graph is to stay for one backward pass.
 
         It stays in float16 under a wrapper other than :class:`~sssd.optim.Float16OptimWrapper`, which does not tell
-        its loss scale: small gradients would be lost.
+        its loss scale: small gradients would be lost. And with mmdet's own activation checkpointing, of PyTorch's
+        reentrant kind, which knows but that one backward pass.
         """
         device = next(self.parameters()).device.type
         unscaled = self.loss_scale is None and torch.is_autocast_enabled(device)
@@ -166,6 +167,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             or self.measure_gradients
             or not torch.is_grad_enabled()
             or torch.compiler.is_compiling()
+            or any(getattr(part, key, False) for part in self.student.modules() for key in ('with_cp', 'num_cp'))
             or (unscaled and torch.get_autocast_dtype(device) == torch.float16)
         ):
             return None

@@ -153,6 +153,16 @@ def test_iterations_that_measure_have_one_backward_pass():
     assert losses['bbox_loss_distill_bbox'].requires_grad and losses['bbox_loss_scale_cls'].requires_grad
 
 
+def test_mmdet_s_own_checkpointing_has_one_backward_pass():
+    """PyTorch's reentrant kind refuses any other."""
+    config = tiny.retinanet()
+    config['backbone']['with_cp'] = True
+    model = tiny.build_sed(config)
+    assert model.branch_gradients() is None
+    sum_of(tiny.losses_of(model, tiny.make_batch())).backward()
+    assert all(value.grad is not None for value in model.student.parameters())
+
+
 def test_batch_norm_counts_every_image_once():
     """X^ goes through the backbone twice, and into the running statistics once."""
     states = []
