@@ -59,9 +59,18 @@ class Float16OptimWrapper(AmpOptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module):
-        """The context of a training step's forward pass."""
-        with OptimWrapper.optim_context(self, model), half_precision(model, torch.float16):
-            yield
+        """The context of a training step's forward pass; a model that differentiates in it is told the loss scale."""
+        detector = getattr(model, 'module', model)
+        told = hasattr(detector, 'loss_scale')
+        if told:
+            one = torch.ones((), device=next(model.parameters()).device)
+            detector.loss_scale = self.loss_scaler.scale(one)
+        try:
+            with OptimWrapper.optim_context(self, model), half_precision(model, torch.float16):
+                yield
+        finally:
+            if told:
+                detector.loss_scale = None
 
 
 @contextmanager

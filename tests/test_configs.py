@@ -103,7 +103,7 @@ def test_batches_and_data_sets_fit_their_sampler(name):
             == transform(leaves[1].pipeline, 'MultiBranch').branch_field
         )
     elif name not in SEMI:
-        assert len(leaves) == 1 and leaves[0].pipeline[-1].type == 'PackDetInputs'
+        assert len(leaves) == 1 and leaves[0].pipeline[-1].type.split('.')[-1] == 'PackDetInputs'
     else:
         assert len(leaves) == 1 and transform(leaves[0].pipeline, 'MultiBranch').branch_field == ['sup']
 

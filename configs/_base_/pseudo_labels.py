@@ -20,7 +20,7 @@ soft_teacher_cfg = dict(
     min_pseudo_bbox_wh=(1e-2, 1e-2))
 # mmdet projects the teacher's boxes from one view to the other by this matrix; here it is the same for both.
 pseudo_pack = dict(
-    type='PackDetInputs',
+    type='sssd.PackDetInputs',
     meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction',
                'homography_matrix'))
 # mmdet's momentum is 1 - alpha, 0.001 by default; buffers are averaged too, which it leaves out.

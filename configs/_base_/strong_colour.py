@@ -2,6 +2,6 @@
 # other cameras it gave more than that of datasets/toy_semi.py (docs/results.md). What packs an image comes after it.
 strong_colour = [
     dict(type='sssd.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1, prob=0.8),
-    dict(type='mmcv.RandomGrayscale', prob=0.2, keep_channels=True, channel_weights=(0.114, 0.587, 0.299)),
+    dict(type='sssd.RandomGrayscale', prob=0.2),
     dict(type='sssd.GaussianBlur', sigma=(0.1, 1.0), prob=0.5),
 ]

@@ -2,6 +2,8 @@
 
 import copy
 from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -10,14 +12,29 @@ from mmdet.models.utils import rename_loss_dict
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.structures import SampleList
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
+from sssd.detectors.branch_gradients import BranchGradients
 from sssd.detectors.gradient_ratios import MeasuresGradients
 from sssd.detectors.guidance import DISTILL, CarriesGuidance, build_guidance, own_losses
 from sssd.detectors.whole_losses import whole_losses
 from sssd.errors import UserError
+from sssd.hooks.recompute import contexts
 from sssd.losses import probabilities, sum_of, total_of
 from sssd.registry import LOSSES, MODELS
 from sssd.views import Pass, View, build_views
+
+
+class Passes(NamedTuple):
+    """What a step compares: the student's passes over the strong view, X and X^, and the teacher's over X'.
+
+    X is the strong view or the weak one; X and X^ are None where Eq. 2 is off, the teacher's pass where Eq. 3 is.
+    """
+
+    strong: Pass
+    full: Pass | None
+    small: Pass | None
+    weak: Pass | None
 
 
 @MODELS.register_module()
@@ -38,6 +55,11 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
     ``lambda_s``, ``lambda_d`` and ``shift``, with guidance also ``lambda_`` and ``student_grad``, are attributes that
     hooks set (:class:`~sssd.hooks.LambdaScheduleHook`, :class:`~sssd.hooks.ScaleDrawHook`).
 
+    The unlabelled branch is computed first, and by default its backward pass is over before the labelled one begins
+    (``backward='branch'``), so a step needs hardly more memory than a supervised one. What the loss terms say is the
+    same; their gradients are carried by one of the unsupervised ones, whose sum alone can be differentiated. An
+    iteration in which gradient ratios are measured, which take them apart, has one backward pass for all.
+
     Args:
         detector: Config of any mmdet detector; student and teacher are both made from it.
         views: Configs of the prediction views; None takes one for every head of the detector.
@@ -46,6 +68,9 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         lambda_s: Weight of Eq. 2 until a hook sets another.
         lambda_d: Weight of Eq. 3 until a hook sets another.
         scale_view: ``'strong'`` or ``'weak'``: which view is X in Eq. 2.
+        backward: ``'branch'``, branch by branch. ``'lean'``, the same with X^ sent through backbone and neck a second
+            time, for the least memory. ``'joint'``, all at once, with the activations of all passes alive. Gradients
+            are equal up to rounding.
         guidance: Options of :class:`~sssd.detectors.Guidance`, ``dict()`` for its defaults; None is SED alone.
         semi_test_cfg: As in mmdet; ``predict_on`` is ``'teacher'`` by default.
         data_preprocessor: ``MultiBranchDataPreprocessor`` config.
@@ -54,6 +79,9 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
     Raises:
         UserError: If a view or the guidance refuses the detector, or an option is unknown.
     """
+
+    #: What float16's wrapper multiplies losses by, while it does.
+    loss_scale: Tensor | None = None
 
     def __init__(
         self,
@@ -64,6 +92,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         lambda_s: float = 1.0,
         lambda_d: float = 1.0,
         scale_view: str = 'strong',
+        backward: str = 'branch',
         guidance: dict | None = None,
         semi_test_cfg: dict | None = None,
         data_preprocessor: dict | None = None,
@@ -78,7 +107,9 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         self.semi_test_cfg = dict(predict_on='teacher') if semi_test_cfg is None else semi_test_cfg
         if scale_view not in ('strong', 'weak'):
             raise UserError(f'SED: scale_view is {scale_view!r}; use strong (the default) or weak.')
-        self.scale_view = scale_view
+        if backward not in ('branch', 'lean', 'joint'):
+            raise UserError(f'SED: backward is {backward!r}; use branch (the default), lean or joint.')
+        self.scale_view, self.backward = scale_view, backward
         self.views: list[View] = build_views(self.student, views)
         self.scale_losses = nn.ModuleDict({view.name: build_loss(scale_loss) for view in self.views})
         self.distill_losses = nn.ModuleDict({view.name: build_loss(distill_loss) for view in self.views})
@@ -108,15 +139,39 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             are measured, ``scale_grad_ratio``, ``distill_grad_ratio`` and ``guide_grad_ratio`` are relative to the
             student's own losses on the labelled images, with guidance or without.
         """
-        losses = self.supervised_loss(multi_batch_inputs['sup'], multi_batch_data_samples['sup'])
-        supervised, unsupervised, health = sum_of(own_losses(losses, 'sup_')), {}, {}
+        unsupervised, health = {}, {}
         if 'unsup_student' in multi_batch_inputs and (self.lambda_s > 0 or self.lambda_d > 0):
             ratio = len(multi_batch_inputs['unsup_student']) / len(multi_batch_inputs['sup'])
-            unsupervised, health = self.unsupervised_losses(multi_batch_inputs, multi_batch_data_samples)
+            unsupervised, health = self.unsupervised_losses(
+                multi_batch_inputs, multi_batch_data_samples, self.branch_gradients()
+            )
             unsupervised = {name: ratio * term for name, term in unsupervised.items()}
+        losses = self.supervised_loss(multi_batch_inputs['sup'], multi_batch_data_samples['sup'])
+        supervised = sum_of(own_losses(losses, 'sup_'))
+        if unsupervised:
             health['unsup_over_sup'] = total_of(unsupervised) / supervised.detach().clamp(min=1e-6)
         losses.update(unsupervised)
         return {**losses, **health, **self.gradient_ratios(self.student, supervised, self.branches(losses))}
+
+    def branch_gradients(self) -> BranchGradients | None:
+        """Where the unlabelled branch's gradients are kept; None if its graph is to stay for one backward pass.
+
+        It stays in float16 under a wrapper other than :class:`~sssd.optim.Float16OptimWrapper`, which does not tell
+        its loss scale: small gradients would be lost. And with mmdet's own activation checkpointing, of PyTorch's
+        reentrant kind, which knows but that one backward pass.
+        """
+        device = next(self.parameters()).device.type
+        unscaled = self.loss_scale is None and torch.is_autocast_enabled(device)
+        if (
+            self.backward == 'joint'
+            or self.measure_gradients
+            or not torch.is_grad_enabled()
+            or torch.compiler.is_compiling()
+            or any(getattr(part, key, False) for part in self.student.modules() for key in ('with_cp', 'num_cp'))
+            or (unscaled and torch.get_autocast_dtype(device) == torch.float16)
+        ):
+            return None
+        return BranchGradients([value for value in self.parameters() if value.requires_grad], self.loss_scale)
 
     def branches(self, losses: dict) -> dict[str, Tensor | None]:
         """Totals of the terms beside the student's own, for those that have a weight; None where a batch has none."""
@@ -138,30 +193,66 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             losses = self.guidance.loss(self.student, inputs, samples)
         return rename_loss_dict('sup_', losses)
 
-    def unsupervised_losses(self, inputs: dict[str, Tensor], samples: dict[str, SampleList]):
-        """lambda_s L_scale and lambda_d L_distill over all views, and the share of confident teacher rows."""
-        strong = self.run(self.student, inputs['unsup_student'], samples['unsup_student'])
-        losses, health = {}, {}
+    def unsupervised_losses(
+        self, inputs: dict[str, Tensor], samples: dict[str, SampleList], gradients: BranchGradients | None = None
+    ):
+        """lambda_s L_scale and lambda_d L_distill over all views, and the share of confident teacher rows.
+
+        With ``gradients`` the first of the terms carries the gradient of them all, and the graph is gone.
+        """
+        passes, losses, health = self.passes(inputs, samples, gradients), {}, {}
+        for view in self.views:
+            terms = self.view_losses(view, passes, health)
+            if gradients is not None:
+                gradients.add(sum_of(terms))
+                terms = {name: term.detach() for name, term in terms.items()}
+            losses.update(terms)
+            del terms
+        if gradients is not None:
+            del passes
+            gradients.finish()
+            first = next(iter(losses))
+            losses[first] = gradients.carried(losses[first])
+        return losses, health
+
+    def passes(
+        self, inputs: dict[str, Tensor], samples: dict[str, SampleList], gradients: BranchGradients | None = None
+    ) -> Passes:
+        """The passes of a step that have a weight, those of the student cut at their features for ``gradients``."""
+        full = small = weak = None
+        views = dict(strong='unsup_student', weak='unsup_teacher')
+        strong = self.run(self.student, inputs['unsup_student'], samples['unsup_student'], 1, gradients)
         if self.lambda_s > 0:
-            full, batch, branch = strong, inputs['unsup_student'], samples['unsup_student']
+            name, full = views[self.scale_view], strong
             if self.scale_view == 'weak':
-                batch, branch = inputs['unsup_teacher'], samples['unsup_teacher']
-                full = self.run(self.student, batch, branch)
-            small = self.run(self.student, shrink(batch, self.shift), branch, 2**self.shift)
-            for view in self.views:
-                terms = self.scale_losses[view.name].scale(*view.scale_pair(full, small, self.shift))
-                losses.update(named(view, 'scale', self.lambda_s, terms))
+                full = self.run(self.student, inputs[name], samples[name], 1, gradients)
+            small = self.run(self.student, shrink(inputs[name], self.shift), samples[name], 2**self.shift, gradients)
         if self.lambda_d > 0:
             with torch.no_grad():
                 weak = self.run(self.teacher, inputs['unsup_teacher'], samples['unsup_teacher'])
-            for view in self.views:
-                with_grad, target = view.distill_pair(strong, weak)
-                terms = self.distill_losses[view.name].distill(with_grad, target)
-                losses.update(named(view, 'distill', self.lambda_d, terms))
-                health[f'{view.name}_teacher_above_half'] = share_above_half(target)
-        return losses, health
+        return Passes(strong, full, small, weak)
 
-    def run(self, detector: nn.Module, inputs: Tensor, samples: SampleList, factor: int = 1) -> Pass:
+    def view_losses(self, view: View, passes: Passes, health: dict) -> dict[str, Tensor]:
+        """The weighted terms of one view; the share of confident rows of its teacher is put into ``health``."""
+        losses = {}
+        if passes.small is not None:
+            terms = self.scale_losses[view.name].scale(*view.scale_pair(passes.full, passes.small, self.shift))
+            losses.update(named(view, 'scale', self.lambda_s, terms))
+        if passes.weak is not None:
+            with_grad, target = view.distill_pair(passes.strong, passes.weak)
+            terms = self.distill_losses[view.name].distill(with_grad, target)
+            losses.update(named(view, 'distill', self.lambda_d, terms))
+            health[f'{view.name}_teacher_above_half'] = share_above_half(target)
+        return losses
+
+    def run(
+        self,
+        detector: nn.Module,
+        inputs: Tensor,
+        samples: SampleList,
+        factor: int = 1,
+        gradients: BranchGradients | None = None,
+    ) -> Pass:
         """Features of one batch through one detector.
 
         Args:
@@ -169,11 +260,20 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             inputs: Batch (n, 3, H, W).
             samples: Data samples of the batch at full size.
             factor: How much smaller than full size the batch is.
+            gradients: What the pass is cut for, at its features. With ``backward='lean'`` one of less than full size
+                keeps its input alone and is computed again when its turn comes: it waits while a full one is alive.
         """
         metas = [
             dict(sample.metainfo, img_shape=tuple(side / factor for side in sample.img_shape[:2])) for sample in samples
         ]
-        return Pass(detector, detector.extract_feat(inputs), metas, tuple(inputs.shape[-2:]))
+        if gradients is None:
+            feats = detector.extract_feat(inputs)
+        elif factor == 1 or self.backward != 'lean':
+            feats = gradients.cut(detector.extract_feat(inputs))
+        else:
+            kept = dict(use_reentrant=False, context_fn=partial(contexts, detector))
+            feats = gradients.cut(checkpoint(detector.extract_feat, inputs, **kept))
+        return Pass(detector, feats, metas, tuple(inputs.shape[-2:]))
 
 
 def build_loss(config: dict | None) -> nn.Module:

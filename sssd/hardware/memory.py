@@ -4,7 +4,8 @@ Exact, from the built model: parameters and buffers (an EMA teacher's too), grad
 buckets of DistributedDataParallel. Estimated: what autograd keeps between forward and backward pass. It is counted on
 two small images; the part that grows with the pixels is scaled to the config's largest training image. A transformer's
 attention grows with their square: there it is a parabola through three. Of a two-stage detector as many proposals are
-counted as its config lets through, whatever a trained one would suppress. One GiB is added for the CUDA context and the
+counted as its config lets through, whatever a trained one would suppress. An SED with a backward pass branch by branch
+is counted branch by branch, and the largest counts. One GiB is added for the CUDA context and the
 work spaces of convolutions. Not counted: fragmentation, and what lives only within one operation.
 """
 
@@ -22,6 +23,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from sssd.detectors.branch_gradients import BranchGradients
 from sssd.errors import UserError
 
 GIB = 2**30
@@ -119,14 +121,15 @@ def activations(model: nn.Module, counts: list[int], size: tuple[int, int]) -> f
         config.nms.iou_threshold = 1.0  # suppresses nothing: how much that is depends on weights and images
         config.max_per_img = min(limit, PROPOSALS[0])
     sizes = SMALL if hasattr(inner(model), 'forward_transformer') else SMALL[:2]
-    counted = [kept(model, counts, one) for one in sizes]
-    total = extrapolated(counted, sizes, size)
+    counted = [phases(model, counts, one) for one in sizes]
+    totals = [extrapolated(phase, sizes, size) for phase in zip(*counted)]
     if limit <= PROPOSALS[0]:
-        return total
+        return max(totals)
     for config in proposals:
         config.max_per_img = PROPOSALS[1]
-    each = (kept(model, counts, sizes[0]) - counted[0]) / (PROPOSALS[1] - PROPOSALS[0])
-    return total + (limit - PROPOSALS[0]) * each
+    steps = (limit - PROPOSALS[0]) / (PROPOSALS[1] - PROPOSALS[0])
+    more = zip(phases(model, counts, sizes[0]), counted[0])
+    return max(total + steps * (later - first) for total, (later, first) in zip(totals, more))
 
 
 def proposal_configs(model: nn.Module) -> list[ConfigDict]:
@@ -179,8 +182,47 @@ def resizes(node) -> Iterator[dict]:
             yield from resizes(value)
 
 
+class Counting(BranchGradients):
+    """In the place of a backward pass branch by branch: notes what is alive when each of its parts would begin.
+
+    Args:
+        found: Bytes by storage, as they are saved; what a part would free is taken out.
+        phases: Where the sums are put.
+    """
+
+    def __init__(self, found: dict, phases: list[int]) -> None:
+        super().__init__([])
+        self.storages, self.phases, self.before = found, phases, {}
+
+    def cut(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The cut features; what is found by now stays until the passes end."""
+        self.before = dict(self.storages)
+        return super().cut(feats)
+
+    def add(self, loss: Tensor) -> None:
+        """A loss and what it needs, beside the passes."""
+        self.phases.append(sum(self.storages.values()))
+        self._back_to(self.before)
+
+    def finish(self) -> None:
+        """The passes end."""
+        self._back_to({})
+
+    def _back_to(self, found: dict) -> None:
+        self.storages.clear()
+        self.storages.update(found)
+
+
 def kept(model: nn.Module, counts: list[int], size: tuple[int, int]) -> int:
-    """Bytes that autograd keeps for the backward pass of one batch, beside parameters and buffers.
+    """Most bytes that autograd keeps for a backward pass at once; see :func:`phases`."""
+    return max(phases(model, counts, size))
+
+
+def phases(model: nn.Module, counts: list[int], size: tuple[int, int]) -> list[int]:
+    """Bytes that autograd keeps for each backward pass of one batch, beside parameters and buffers.
+
+    It is one pass, but for an SED that goes branch by branch: there it is one for every view, with the student's passes
+    over the unlabelled images, and one for the labelled images.
 
     Args:
         model: A model in training mode.
@@ -188,7 +230,7 @@ def kept(model: nn.Module, counts: list[int], size: tuple[int, int]) -> int:
         size: Height and width.
     """
     own = {value.untyped_storage().data_ptr() for value in [*model.parameters(), *model.buffers()]}
-    found = {}
+    found, counted = {}, []
 
     def count(value: Tensor) -> None:
         """Note a storage and let it go: no backward pass follows. A weak reference tells it from a later one."""
@@ -196,10 +238,17 @@ def kept(model: nn.Module, counts: list[int], size: tuple[int, int]) -> int:
         if storage.data_ptr() not in own:
             found[StorageWeakRef(storage)] = storage.nbytes()
 
+    by_branch = getattr(model, 'branch_gradients', lambda: None)() is not None
+    if by_branch:
+        model.branch_gradients = lambda: Counting(found, counted)
     inputs, samples = random_batch(model, counts, size)
-    with torch.autograd.graph.saved_tensors_hooks(count, lambda nothing: nothing):
-        model.loss(inputs, samples)
-    return sum(found.values())
+    try:
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda nothing: nothing):
+            model.loss(inputs, samples)
+    finally:
+        if by_branch:
+            del model.branch_gradients
+    return [*counted, sum(found.values())]
 
 
 def random_batch(model: nn.Module, counts: list[int], size: tuple[int, int]) -> tuple:

@@ -15,17 +15,28 @@ from sssd.views.dense import DenseView
 class RoIView(View):
     """The second stage of Faster R-CNN on a joint proposal set (Sec. 3.1 and 3.2).
 
-    The proposals of both passes, after NMS and top-k as in training, are concatenated and pooled from both,
-    so that rows pair one to one.
+    The proposals of both passes, after NMS and top-k as in training, are pooled from both, so that rows pair one to
+    one: first those of one pass, image by image, then those of the other. Rows of a pass on its own proposals are
+    made once for both losses.
 
     Args:
         rpn: Name of the dense head that proposes.
+        max_rows: Most rows of an image in a pair, half of them on the best proposals of either pass; None takes all,
+            up to twice ``rpn_proposal.max_per_img``. The supervised loss samples 512.
+
+    Raises:
+        UserError: If ``max_rows`` is no number above 1.
     """
 
     name = 'roi'
 
-    def __init__(self, rpn: str = 'rpn_head') -> None:
-        self.rpn = DenseView(rpn)
+    def __init__(self, rpn: str = 'rpn_head', max_rows: int | None = None) -> None:
+        require(
+            max_rows is None or (isinstance(max_rows, int) and max_rows > 1),
+            f'RoIView: max_rows is {max_rows!r}, but it counts rows, half of them of either pass, and is at least 2; '
+            'leave it out to take all.',
+        )
+        self.rpn, self.max_rows = DenseView(rpn), max_rows
 
     def check(self, detector: nn.Module) -> None:
         """Refuse a second stage that is not one box head on pooled proposals."""
@@ -47,15 +58,19 @@ class RoIView(View):
         )
 
     def distill_pair(self, student: Pass, teacher: Pass) -> Pair:
-        """The student's proposals on X joined with the teacher's on X', pooled from both."""
-        proposals = join(self.propose(student), self.propose(teacher))
-        return self.rows(student, proposals), self.rows(teacher, proposals)
+        """The student's proposals on X and the teacher's on X', pooled from both."""
+        return self._pair(student, teacher, 1)
 
     def scale_pair(self, full: Pass, small: Pass, shift: int) -> Pair:
-        """Proposals of X joined with those of X^ scaled up by 2**shift; scaled down again for X^."""
-        factor = 2**shift
-        proposals = join(self.propose(full), [boxes * factor for boxes in self.propose(small)])
-        return self.rows(full, proposals), self.rows(small, [boxes / factor for boxes in proposals])
+        """Proposals of X and those of X^ scaled up by 2**shift; scaled down again for X^."""
+        return self._pair(full, small, 2**shift)
+
+    def _pair(self, first: Pass, second: Pass, factor: int) -> Pair:
+        """Rows of two passes, the second of which is ``factor`` times smaller."""
+        theirs, mine = self.propose(second), self.propose(first)
+        one = self.own_rows(first), self.rows(first, [boxes * factor for boxes in theirs])
+        other = self.rows(second, [boxes / factor for boxes in mine]), self.own_rows(second)
+        return joined(*one), joined(*other)
 
     @torch.no_grad()
     def propose(self, run: Pass) -> list[Tensor]:
@@ -68,7 +83,12 @@ class RoIView(View):
         results = getattr(detector, self.rpn.head).predict_by_feat(
             *self.rpn.outputs(run), batch_img_metas=run.metas, cfg=config
         )
-        return [result.bboxes for result in results]
+        most = None if self.max_rows is None else self.max_rows // 2
+        return [result.bboxes[:most] for result in results]  # by score, the best first
+
+    def own_rows(self, run: Pass) -> PredictionView:
+        """:meth:`rows` of a pass on its own proposals, made once."""
+        return run.once('rows', lambda: self.rows(run, self.propose(run)))
 
     def rows(self, run: Pass, proposals: list[Tensor]) -> PredictionView:
         """Scores (N, K+1) and boxes (N, K or 1, 4) of all proposals, pooled from this pass's features."""
@@ -79,6 +99,7 @@ class RoIView(View):
         return PredictionView(logits, boxes, logits.new_ones(len(logits), dtype=torch.bool), SOFTMAX)
 
 
-def join(first: list[Tensor], second: list[Tensor]) -> list[Tensor]:
-    """Concatenate two proposal sets image by image."""
-    return [torch.cat(pair) for pair in zip(first, second)]
+def joined(first: PredictionView, second: PredictionView) -> PredictionView:
+    """Two sets of rows of one pass as one."""
+    parts = [torch.cat((getattr(first, name), getattr(second, name))) for name in ('logits', 'boxes', 'valid')]
+    return PredictionView(*parts, first.activation)

@@ -126,5 +126,5 @@ def test_only_the_method_differs_from_sed(kind):
     mine, theirs = (copy.deepcopy(cfg.train_dataloader) for cfg in (ours, sed))
     for branch in (loader.dataset.datasets[1].pipeline[-1] for loader in (mine, theirs)):
         for view in (branch.unsup_teacher, branch.unsup_student):
-            assert view.pop().type == 'PackDetInputs'
+            assert view.pop().type == 'sssd.PackDetInputs'
     assert mine == theirs

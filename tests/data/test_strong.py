@@ -1,8 +1,10 @@
 """Colour augmentation."""
 
 import cv2
+import mmcv
 import numpy as np
 import pytest
+from mmcv.transforms import RandomGrayscale
 
 from sssd.data.strong import ColorJitter, GaussianBlur
 from sssd.errors import UserError
@@ -65,13 +67,13 @@ def test_off_means_unchanged_and_the_input_is_never_written(image):
     before = image.copy()
     same = ColorJitter(**OFF)(dict(img=image))['img']
     assert np.array_equal(same, before)
-    for transform in (ColorJitter(prob=1), GaussianBlur(prob=1)):
+    for transform in (ColorJitter(prob=1), GaussianBlur(prob=1), TRANSFORMS.get('sssd.RandomGrayscale')(prob=1)):
         out = transform(dict(img=image))['img']
         assert out.dtype == np.uint8 and out.shape == image.shape
         assert not np.array_equal(out, before) and np.array_equal(image, before)
 
 
-@pytest.mark.parametrize('kind, prob', [('ColorJitter', 0.8), ('GaussianBlur', 0.5)])
+@pytest.mark.parametrize('kind, prob', [('ColorJitter', 0.8), ('GaussianBlur', 0.5), ('RandomGrayscale', 0.2)])
 def test_probability(image, kind, prob):
     transform = TRANSFORMS.build(dict(type=f'sssd.{kind}', prob=prob))
     changed = [transform(dict(img=image))['img'] is not image for _ in range(400)]
@@ -119,6 +121,7 @@ def test_the_seed_decides(image):
         (dict(type='ColorJitter', contrast=2), 'contrast=2 must lie between 0 and 1'),
         (dict(type='ColorJitter', hue=0.6), 'hue=0.6 must lie between 0 and 0.5'),
         (dict(type='GaussianBlur', prob=-1), 'GaussianBlur: prob=-1'),
+        (dict(type='RandomGrayscale', prob=2), 'RandomGrayscale: prob=2'),
         (dict(type='GaussianBlur', sigma=(2, 1)), r'sigma=\(2, 1\) must be two positive'),
         (dict(type='GaussianBlur', sigma=(0, 1)), r'sigma=\(0, 1\) must be two positive'),
     ],
@@ -126,3 +129,41 @@ def test_the_seed_decides(image):
 def test_mistakes_are_named(config, words):
     with pytest.raises(UserError, match=words):
         TRANSFORMS.get(f'sssd.{config.pop("type")}')(**config)
+
+
+def before(name, image, amount):
+    """ColorJitter's changes as they were made by tables and by mmcv."""
+
+    def scaled(pivot):
+        table = pivot + (1 + amount) * (np.arange(256) - pivot)
+        return np.clip(np.round(table), 0, 255).astype(np.uint8)[image]
+
+    if name == 'brightness':
+        return scaled(0.0)
+    if name == 'contrast':
+        return scaled(cv2.mean(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY))[0])
+    if name == 'saturation':
+        return mmcv.adjust_color(image, 1 + amount, backend='cv2')
+    shifted = cv2.cvtColor(image, cv2.COLOR_BGR2HSV_FULL)
+    shifted[..., 0] += np.uint8(int(amount * 255) % 256)
+    return cv2.cvtColor(shifted, cv2.COLOR_HSV2BGR_FULL)
+
+
+@pytest.mark.parametrize('name', ['brightness', 'contrast', 'saturation', 'hue'])
+def test_changes_are_what_they_were_within_a_grey_level(name):
+    """Of all 8-bit values, at amounts all over the range."""
+    pixels = np.random.default_rng(0).integers(0, 256, (61, 47, 3), dtype=np.uint8)
+    for amount in (-1.0, -0.4, -0.05, 0.0, 0.13, 0.4, 1.0):
+        amount = amount / 2 if name == 'hue' else amount
+        found = getattr(ColorJitter, f'_{name}')(pixels, amount)
+        assert np.abs(found.astype(int) - before(name, pixels, amount)).max() <= 1
+        assert name == 'hue' or amount == 0 or not np.array_equal(found, pixels)
+
+
+def test_grayscale_is_mmcv_s_within_a_grey_level(image):
+    pixels = np.random.default_rng(0).integers(0, 256, (61, 47, 3), dtype=np.uint8)
+    theirs = RandomGrayscale(prob=1.0, keep_channels=True, channel_weights=(0.114, 0.587, 0.299))
+    mine = TRANSFORMS.build(dict(type='sssd.RandomGrayscale', prob=1.0))
+    expected, found = (transform(dict(img=pixels.copy()))['img'] for transform in (theirs, mine))
+    assert found.dtype == np.uint8 and np.abs(found.astype(int) - expected).max() <= 1
+    assert np.ptp(found, axis=2).max() == 0 and np.ptp(found) > 100

@@ -18,7 +18,7 @@ BATCH = tiny.make_batch(unlabelled=4)
 
 def build(name, **options):
     """A model that measures."""
-    model = tiny.build_sed(DETECTORS[name](), **options)
+    model = tiny.build_sed(DETECTORS[name](), backward='joint', **options)  # terms that are differentiated one by one
     model.measure_gradients = True
     return model
 

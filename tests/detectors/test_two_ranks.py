@@ -83,6 +83,18 @@ def test_accumulated_gradients_are_those_of_one_rank_too(case, ranks):
     assert gap < TOLERANCE and largest_gap(ranks[0][key], ranks[1][key]) == 0
 
 
+@pytest.mark.parametrize('case', two_ranks.ACCUMULATED)
+def test_a_search_for_unused_parameters_finds_none(case, ranks):
+    """Those whose gradients are computed before the backward pass of DistributedDataParallel are in its graph."""
+    assert largest_gap(ranks[0]['unused', case], ranks[0]['accumulated', case]) < 1e-7
+    assert largest_gap(ranks[0]['unused', case], ranks[1]['unused', case]) == 0
+
+
+@pytest.mark.parametrize('case', two_ranks.JOINT)
+def test_branch_by_branch_is_all_at_once(case, ranks):
+    assert largest_gap(ranks[0]['joint', case], ranks[0][case]) < 1e-6
+
+
 def test_the_floor_of_a_count_is_that_of_the_whole_batch(ranks):
     for found in ranks:
         torch.testing.assert_close(found['floored'], torch.tensor([0.6, 0.5]))

@@ -13,7 +13,7 @@ from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from sssd.errors import UserError
-from sssd.hardware.memory import GIB, OVERHEAD, estimate, image_size, kept, resizes, unit_of
+from sssd.hardware.memory import GIB, OVERHEAD, estimate, image_size, kept, phases, resizes, unit_of
 
 QUICK = 'quickstart/retinanet_sed.py'
 
@@ -32,6 +32,24 @@ class Toy(nn.Module):
 def test_kept_bytes_are_those_that_autograd_saves():
     height, width = 16, 32
     assert kept(Toy(), [2], (height, width)) == 4 * 2 * height * width * (3 + 8)
+
+
+@pytest.mark.parametrize('kind, views', [('retinanet', 1), ('faster_rcnn', 2)])
+def test_branches_are_counted_apart(kind, views):
+    """The labelled images' part is a supervised step's; no more than that of all at once is ever alive."""
+    found = {}
+    for backward in ('joint', 'branch', 'lean'):
+        model = tiny.build_sed(tiny.DETECTORS[kind](), backward=backward)
+        torch.manual_seed(0)
+        found[backward] = phases(model, [1, 1], (128, 192))
+    (joint,), branch, lean = found.values()
+    torch.manual_seed(0)
+    supervised = kept(tiny.build_sed(tiny.DETECTORS[kind](), backward='joint'), [1], (128, 192))
+    assert len(branch) == len(lean) == views + 1 and branch[-1] == lean[-1]
+    assert branch[-1] == pytest.approx(supervised, rel=0.03)
+    assert max(lean) < max(branch) < 0.8 * joint
+    together = branch[-1] + sum(branch[:-1])
+    assert joint == together if views == 1 else joint < together, 'the passes are counted with every view'
 
 
 def test_the_exact_parts():

@@ -40,6 +40,6 @@ def pipelines(node):
 
 
 def transform(pipeline, kind):
-    """The one transform of this type."""
-    (found,) = [step for step in pipeline if step['type'] == kind]
+    """The one transform of this type, whatever its scope."""
+    (found,) = [step for step in pipeline if step['type'].split('.')[-1] == kind.split('.')[-1]]
     return found

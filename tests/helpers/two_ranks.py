@@ -79,6 +79,8 @@ CASES = dict(
 )
 #: SED, SSSD and both, and every detector.
 ACCUMULATED = ('retinanet', 'retinanet_sssd', 'retinanet_guided', 'fcos', 'faster_rcnn_guided')
+#: What steps with one backward pass for all branches, too.
+JOINT = ('retinanet', 'fcos_guided', 'faster_rcnn', 'detr')
 
 
 #: A second stage divides its losses by the number of sampled proposals of the rank: the same on both ranks only if
@@ -125,12 +127,15 @@ def trained(model):
     }
 
 
-def step(case, rank, world_size, accumulate=1):
+def step(case, rank, world_size, accumulate=1, backward='branch', **distributed):
     """Parameters of student and guidance after one step of SGD with this rank's part of the batch, or of several."""
+    torch.manual_seed(0)
     model = build(case)
+    if hasattr(model, 'student'):
+        model.backward = backward
     wrapper = OptimWrapper(tiny.sgd(model, lr=0.01).optimizer, accumulative_counts=accumulate)
     wrapper.initialize_count_status(model, 0, accumulate)
-    runs = MMDistributedDataParallel(model, broadcast_buffers=False) if world_size > 1 else model
+    runs = MMDistributedDataParallel(model, broadcast_buffers=False, **distributed) if world_size > 1 else model
     options = EVEN_BATCH if case.startswith('faster_rcnn') else BATCH
     for number in range(accumulate):
         batch = batch_for(model, **dict(options, seed=options['seed'] + number))
@@ -212,7 +217,7 @@ def measured(case, lacks, rank, world_size):
     for measure in (False, True):
         torch.manual_seed(0)
         model = build(case) if lacks == 'nothing' else uncounted(case)
-        model.measure_gradients = measure
+        model.measure_gradients, model.backward = measure, 'joint'
         wrapper, rows = tiny.sgd(model, lr=0.01), []
         runs = MMDistributedDataParallel(model, broadcast_buffers=False) if world_size > 1 else model
         options = EVEN_BATCH if case.startswith('faster_rcnn') else BATCH
@@ -243,6 +248,13 @@ def main(rendezvous, rank, world_size, out):
     torch.distributed.init_process_group('gloo', f'file://{rendezvous}', rank=rank, world_size=world_size)
     found = {case: step(case, rank, world_size) for case in CASES}
     found.update({('accumulated', case): step(case, rank, world_size, accumulate=2) for case in ACCUMULATED})
+    found.update({('joint', case): step(case, rank, world_size, backward='joint') for case in JOINT})
+    found.update(
+        {
+            ('unused', case): step(case, rank, world_size, accumulate=2, find_unused_parameters=True)
+            for case in ACCUMULATED
+        }
+    )
     found.update({case: lacking(*case, rank) for case in LACKING})
     found.update({('measured', *case): measured(*case, rank, world_size) for case in MEASURED})
     floored = mean_over_ranks(torch.tensor([0.1 + rank, 0.1]), sync=True, floor=1)

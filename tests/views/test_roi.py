@@ -6,6 +6,7 @@ import torch
 from mmdet.registry import MODELS as MMDET_MODELS
 
 from sssd.detectors.sed import shrink
+from sssd.errors import UserError
 from sssd.losses import SoftLoss
 from sssd.views import Pass, RoIView
 
@@ -45,37 +46,78 @@ def test_proposals_are_those_of_training(passes):
     assert passes.view.propose(run) is proposals
 
 
+@pytest.fixture
+def pooled(passes, monkeypatch):
+    """What is pooled: every pass with the proposals of its images."""
+    calls, rows = [], passes.view.rows
+    monkeypatch.setattr(passes.view, 'rows', lambda run, boxes: calls.append((run, boxes)) or rows(run, boxes))
+    return calls
+
+
+def boxes_of(pooled, run):
+    """The proposals of a pass in the order of its rows: its own are first in X's, last in the other's."""
+    return torch.cat([torch.cat(boxes) for one, boxes in pooled if one is run])
+
+
 @pytest.mark.parametrize('shift', [1, 2])
-def test_scale_pairs_join_both_sets_in_the_pixels_of_each(passes, shift, monkeypatch):
+def test_scale_pairs_join_both_sets_in_the_pixels_of_each(passes, shift, pooled):
     full, small = passes.run(), passes.run(shift)
-    pooled = {}
-    rows = passes.view.rows
-    monkeypatch.setattr(passes.view, 'rows', lambda run, boxes: pooled.update({id(run): boxes}) or rows(run, boxes))
     pair = passes.view.scale_pair(full, small, shift)
     own, other = passes.view.propose(full), passes.view.propose(small)
     assert any(len(a) != len(b) or not torch.equal(a, b * 2**shift) for a, b in zip(own, other))
-    for image in range(2):
-        expected = torch.cat([own[image], other[image] * 2**shift])
-        assert torch.equal(pooled[id(full)][image], expected)
-        assert torch.equal(pooled[id(small)][image] * 2**shift, expected)
-    count = sum(map(len, own)) + sum(map(len, other))
+    expected = torch.cat([*own, *(boxes * 2**shift for boxes in other)])
+    assert torch.equal(boxes_of(pooled, full), expected)
+    assert torch.equal(boxes_of(pooled, small) * 2**shift, expected)
     for side in pair:
-        assert side.logits.shape == (count, tiny.CLASSES + 1) and side.boxes.shape == (count, tiny.CLASSES, 4)
+        assert side.logits.shape == (len(expected), tiny.CLASSES + 1)
+        assert side.boxes.shape == (len(expected), tiny.CLASSES, 4)
         assert side.activation == 'softmax' and side.valid.all()
+    for run, side in ((full, pair[0]), (small, pair[1])):
+        rows = [passes.view.rows(one, boxes).logits for one, boxes in list(pooled) if one is run]
+        torch.testing.assert_close(side.logits, torch.cat(rows))
 
 
-def test_distillation_pools_both_sets_from_both(passes, monkeypatch):
+def test_distillation_pools_both_sets_from_both(passes, pooled):
     teacher = Passes()
     student_run, teacher_run = passes.run(), teacher.run()
-    pooled = []
-    rows = passes.view.rows
-    monkeypatch.setattr(passes.view, 'rows', lambda run, boxes: pooled.append((run, boxes)) or rows(run, boxes))
     passes.view.distill_pair(student_run, teacher_run)
-    first, second = passes.view.propose(student_run), passes.view.propose(teacher_run)
-    expected = [torch.cat(pair) for pair in zip(first, second)]
-    assert [run for run, _ in pooled] == [student_run, teacher_run]
-    for _, boxes in pooled:
-        assert all(torch.equal(a, b) for a, b in zip(boxes, expected))
+    expected = torch.cat([*passes.view.propose(student_run), *passes.view.propose(teacher_run)])
+    assert torch.equal(boxes_of(pooled, student_run), expected) and torch.equal(boxes_of(pooled, teacher_run), expected)
+
+
+def test_rows_on_own_proposals_are_pooled_once_for_both_losses(passes, pooled):
+    strong, small, weak = passes.run(), passes.run(1), passes.run()
+    passes.view.scale_pair(strong, small, 1)
+    passes.view.distill_pair(strong, weak)
+    own = passes.view.propose(strong)
+    assert sum(run is strong for run, _ in pooled) == 3
+    assert sum(run is strong and boxes is own for run, boxes in pooled) == 1
+
+
+@pytest.mark.parametrize('max_rows', [2, 6, 7])
+def test_at_most_so_many_rows_the_best_of_either_pass(passes, max_rows, pooled):
+    runs, all_of_them = (passes.run(), passes.run(1)), [passes.view.propose(passes.run(shift)) for shift in (0, 1)]
+    passes.view.max_rows = max_rows
+    full, small = passes.view.scale_pair(*runs, 1)
+    for run, every in zip(runs, all_of_them):
+        for few, many in zip(passes.view.propose(run), every):
+            assert len(few) == max_rows // 2 < len(many) and torch.equal(few, many[: len(few)])
+    assert len(full.logits) == len(small.logits) == 2 * 2 * (max_rows // 2)
+    assert torch.equal(boxes_of(pooled, runs[0]), 2 * boxes_of(pooled, runs[1]))
+
+
+def test_the_best_proposals_come_first(passes):
+    """What max_rows relies on."""
+    run = passes.run()
+    head, config = passes.detector.rpn_head, passes.detector.train_cfg.rpn_proposal
+    for result in head.predict_by_feat(*passes.view.rpn.outputs(run), batch_img_metas=run.metas, cfg=config):
+        assert len(result) > 5 and bool((result.scores.diff() <= 0).all()) and result.scores[0] > result.scores[-1]
+
+
+@pytest.mark.parametrize('max_rows', [1, 0, 2.5, 'all'])
+def test_a_number_of_rows_that_is_none_is_refused(max_rows):
+    with pytest.raises(UserError, match='RoIView: max_rows is .* at least 2'):
+        RoIView(max_rows=max_rows)
 
 
 def test_rows_are_the_heads_answer_for_each_proposal(passes):

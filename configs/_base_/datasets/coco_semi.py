@@ -7,17 +7,17 @@ fold = '{{$FOLD:1}}'
 percent = 10
 branch_field = ['sup', 'unsup_teacher', 'unsup_student']
 meta_keys = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
-pack = dict(type='PackDetInputs', meta_keys=meta_keys)
+pack = dict(type='sssd.PackDetInputs', meta_keys=meta_keys)
 
 # Drawn before the branches part, so that weak and strong view share resize and flip.
 weak_geometry = [
     dict(type='RandomResize', scale=[(1333, 640), (1333, 800)], keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='sssd.RandomFlip', prob=0.5),
 ]
 # The paper names these four and leaves their strengths to an appendix; the strengths are ours.
 strong_pipeline = [
     dict(type='sssd.ColorJitter', prob=0.8),
-    dict(type='mmcv.RandomGrayscale', prob=0.2, keep_channels=True, channel_weights=(0.114, 0.587, 0.299)),
+    dict(type='sssd.RandomGrayscale', prob=0.2),
     dict(type='sssd.GaussianBlur', prob=0.5),
     dict(type='CutOut', n_holes=(1, 5), cutout_ratio=[(0.05, 0.05), (0.1, 0.1), (0.2, 0.2)], fill_in=(104, 116, 124)),
     pack,

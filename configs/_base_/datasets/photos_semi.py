@@ -4,15 +4,15 @@
 _base_ = './toy_semi.py'
 scale = (320, 320)
 # mmdet's pseudo-labels are projected from one view to the other by the matrix, which here is the same for both.
-pack = dict(type='PackDetInputs', meta_keys=(*_base_.meta_keys, 'homography_matrix'))
+pack = dict(type='sssd.PackDetInputs', meta_keys=(*_base_.meta_keys, 'homography_matrix'))
 jitter = (0.7, 1.3)
 resize = [
     dict(type='RandomResize', scale=scale, ratio_range=jitter, keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='sssd.RandomFlip', prob=0.5),
 ]
 strong = [
     dict(type='sssd.ColorJitter', brightness=0.4, contrast=0.4, saturation=0.4, hue=0.05, prob=0.8),
-    dict(type='mmcv.RandomGrayscale', prob=0.2, keep_channels=True, channel_weights=(0.114, 0.587, 0.299)),
+    dict(type='sssd.RandomGrayscale', prob=0.2),
     dict(type='sssd.GaussianBlur', sigma=(0.1, 1.0), prob=0.3),
     pack,
 ]

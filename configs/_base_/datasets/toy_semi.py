@@ -11,10 +11,10 @@ sup_transforms = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations', with_bbox=True),
     dict(type='RandomResize', scale=scale, ratio_range=jitter, keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='sssd.RandomFlip', prob=0.5),
     dict(type='FilterAnnotations', min_gt_bbox_wh=(1e-2, 1e-2), keep_empty=False),
 ]
-pack = dict(type='PackDetInputs', meta_keys=meta_keys)
+pack = dict(type='sssd.PackDetInputs', meta_keys=meta_keys)
 sup_pipeline = sup_transforms + [dict(type='MultiBranch', branch_field=branch_field, sup=pack)]
 # For runs on labels alone, whose batches have one branch.
 sup_only_pipeline = sup_transforms + [dict(type='MultiBranch', branch_field=['sup'], sup=pack)]
@@ -29,7 +29,7 @@ unsup_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadEmptyAnnotations'),
     dict(type='RandomResize', scale=scale, ratio_range=jitter, keep_ratio=True),
-    dict(type='RandomFlip', prob=0.5),
+    dict(type='sssd.RandomFlip', prob=0.5),
     dict(
         type='MultiBranch',
         branch_field=branch_field,

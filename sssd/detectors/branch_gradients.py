@@ -1,0 +1,110 @@
+"""Gradients of one branch of a loss after the other, so that no two branches' activations are alive at once."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+class BranchGradients:
+    """The gradient of losses that are computed, differentiated and let go one by one, carried by one scalar.
+
+    A pass through a detector is cut at its features (:meth:`cut`): what comes after them is differentiated loss by loss
+    (:meth:`add`) up to the cut, and the passes themselves at last, one by one (:meth:`finish`). No hook of a parameter
+    runs meanwhile. :meth:`carried` gives the sum of all gradients to whatever differentiates the total loss: to the
+    training it looks as if the branches were in its graph. So it is scaled, accumulated, clipped and, under
+    DistributedDataParallel, reduced together with the rest, once.
+
+    Args:
+        parameters: Those that train.
+        scale: Losses are multiplied by it here and gradients divided in the end: the loss scale of float16.
+    """
+
+    def __init__(self, parameters: Sequence[nn.Parameter], scale: Tensor | None = None) -> None:
+        self.parameters, self.scale = list(parameters), scale
+        self.found: list[Tensor | None] = [None] * len(self.parameters)
+        self.passes: list[tuple[list[Tensor], list[Tensor]]] = []
+
+    def cut(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The same features without their graph, which waits for their gradients."""
+        leaves = tuple(level.detach().requires_grad_(level.requires_grad) for level in feats)
+        inner = [(level, leaf) for level, leaf in zip(feats, leaves) if level.requires_grad]
+        if inner:
+            self.passes.append(tuple(map(list, zip(*inner))))
+        return leaves
+
+    def add(self, loss: Tensor) -> None:
+        """Differentiate a scalar down to the cuts; its graph is freed."""
+        if not loss.requires_grad:
+            return
+        leaves = [leaf for _, leaves in self.passes for leaf in leaves]
+        found = self.grad([loss if self.scale is None else loss * self.scale], [*self.parameters, *leaves])
+        for leaf, gradient in zip(leaves, found[len(self.parameters) :]):
+            if gradient is not None:
+                leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
+        del found[len(self.parameters) :]
+        self._keep(found)
+
+    def finish(self) -> None:
+        """Differentiate the passes from their cuts on, the first one first; each one's graph is freed."""
+        while self.passes:
+            pairs = [(level, leaf.grad) for level, leaf in zip(*self.passes.pop(0)) if leaf.grad is not None]
+            if pairs:
+                outputs, gradients = map(list, zip(*pairs))
+                self._keep(self.grad(outputs, self.parameters, gradients))
+
+    def carried(self, value: Tensor) -> Tensor:
+        """A scalar of this value whose gradient in the parameters is the sum of what was found."""
+        parameters = [value for value, gradient in zip(self.parameters, self.found) if gradient is not None]
+        gradients = [gradient for gradient in self.found if gradient is not None]
+        self.found = [None] * len(self.parameters)
+        return Carried.apply(value.detach(), self.scale, gradients, *parameters)
+
+    def grad(self, outputs: list[Tensor], inputs: list[Tensor], gradients: list[Tensor] | None = None) -> list:
+        """Gradients of outputs in inputs, None where there is none; in the precision that the forward pass had.
+
+        Each is an array of its own: autograd may give out one for two inputs, or a number that is repeated.
+        """
+        with torch.autocast(outputs[0].device.type, enabled=False):
+            found = torch.autograd.grad(outputs, inputs, gradients, allow_unused=True)
+        seen, own = set(), []
+        for gradient in found:
+            if gradient is not None:
+                storage = gradient.untyped_storage()
+                if storage.data_ptr() in seen or storage.nbytes() != gradient.numel() * gradient.element_size():
+                    gradient = gradient.clone()
+                seen.add(storage.data_ptr())
+            own.append(gradient)
+        return own
+
+    def _keep(self, gradients: list[Tensor | None]) -> None:
+        """Add to what was found, and let go of each as soon as it is added."""
+        for place in range(len(gradients)):
+            gradient, gradients[place] = gradients[place], None
+            if gradient is not None:
+                kept = self.found[place]
+                self.found[place] = gradient if kept is None else kept.add_(gradient)
+
+
+class Carried(torch.autograd.Function):
+    """A scalar with gradients that are known; it can be differentiated once, and holds them until then."""
+
+    @staticmethod
+    def forward(ctx, value: Tensor, scale: Tensor | None, gradients: list[Tensor], *parameters: nn.Parameter):
+        """The value; ``gradients`` are those of ``scale`` times it in the parameters."""
+        ctx.scale, ctx.gradients = scale, gradients
+        return value.clone()
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad_output: Tensor) -> tuple:
+        """The gradients, times what the total loss is multiplied by."""
+        if ctx.gradients is None:
+            raise RuntimeError(
+                "SED with backward='branch' can be differentiated once, as if its graph were freed; "
+                "set backward='joint' to keep the graph."
+            )
+        factor = grad_output if ctx.scale is None else grad_output / ctx.scale
+        gradients, ctx.gradients = ctx.gradients, None
+        return None, None, None, *(gradient.mul_(factor) for gradient in gradients)

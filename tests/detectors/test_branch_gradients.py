@@ -1,0 +1,237 @@
+"""SED's backward pass branch by branch, against the one of all branches at once."""
+
+import copy
+from types import SimpleNamespace
+
+import pytest
+import tiny
+import torch
+from mmengine.optim import OptimWrapper
+
+from sssd.detectors.branch_gradients import BranchGradients
+from sssd.errors import UserError
+from sssd.hooks import RecomputeHook
+from sssd.losses import sum_of
+from sssd.optim import BFloat16OptimWrapper, Float16OptimWrapper
+
+DETECTORS = {**tiny.DETECTORS, **tiny.OTHERS}
+
+
+def build(kind, backward, **options):
+    """Student and teacher of different weights."""
+    model = tiny.build_sed(DETECTORS[kind](), backward=backward, **options)
+    torch.manual_seed(7)
+    for value in model.teacher.parameters():
+        value.data.add_(0.05 * value.abs().mean() * torch.randn_like(value))
+    return model
+
+
+def trained(kind, backward, steps=3, wrapper=OptimWrapper, batch=None, accumulate=1, prepare=None, **options):
+    """Weights before and after some steps, and their losses; what is sampled at random is the same every time."""
+    more = {name: options.pop(name) for name in ('loss_scale',) if name in options}
+    model = build(kind, backward, **options)
+    if prepare:
+        prepare(model)
+    before = tiny.state_of(model)
+    optimizer = torch.optim.SGD([value for value in model.parameters() if value.requires_grad], lr=0.02, momentum=0.9)
+    runs = wrapper(optimizer=optimizer, accumulative_counts=accumulate, clip_grad=dict(max_norm=5.0), **more)
+    runs.initialize_count_status(model, 0, steps)
+    torch.manual_seed(3)
+    batches = [copy.deepcopy(batch or tiny.make_batch(seed=step, unlabelled=3)) for step in range(steps)]
+    logs = [model.train_step(one, runs) for one in batches]
+    return before, tiny.state_of(model), [{name: value.detach() for name, value in log.items()} for log in logs]
+
+
+def assert_equal(kind, rtol=1e-4, atol=2e-6, way='branch', **options):
+    """Branch by branch and all at once lead to the same weights, and log the same."""
+    (_, found, logs), (before, expected, others) = (trained(kind, how, **options) for how in (way, 'joint'))
+    gaps = [(value - before[name]).abs().max() for name, value in expected.items() if name.startswith('student.')]
+    assert max(gaps) > 1e-3
+    for name, value in expected.items():
+        torch.testing.assert_close(found[name], value, rtol=rtol, atol=atol, msg=name)
+    for mine, theirs in zip(logs, others):
+        assert list(mine) == list(theirs)
+        for name in theirs:
+            torch.testing.assert_close(mine[name], theirs[name], rtol=rtol, atol=1e-5, msg=name)
+
+
+@pytest.mark.parametrize('way', ['branch', 'lean'])
+@pytest.mark.parametrize('kind', sorted(DETECTORS))
+def test_weights_after_three_steps_are_equal(kind, way):
+    assert_equal(kind, way=way)
+
+
+@pytest.mark.parametrize('kind', sorted(tiny.DETECTORS))
+def test_with_guidance(kind):
+    assert_equal(kind, guidance=dict(lambda_=2.0))
+
+
+def frozen(*parts):
+    """Something that freezes parts of a student."""
+
+    def prepare(model):
+        for value in (value for part in parts for value in getattr(model.student, part).parameters()):
+            value.requires_grad = False
+
+    return prepare
+
+
+def recomputed(model):
+    RecomputeHook().before_train(SimpleNamespace(model=model))
+
+
+@pytest.mark.parametrize(
+    'options',
+    [
+        dict(scale_view='weak'),
+        dict(lambda_s=0.0),
+        dict(lambda_d=0.0),
+        dict(accumulate=2),
+        dict(prepare=recomputed),
+        dict(prepare=recomputed, way='lean'),
+        dict(prepare=frozen('backbone', 'neck'), way='lean'),
+        dict(prepare=frozen('backbone')),
+        dict(prepare=frozen('backbone', 'neck')),
+        dict(batch=tiny.make_batch(branches=False)),
+        dict(batch=tiny.make_batch(boxes=((), ()))),
+    ],
+    ids=[
+        'weak',
+        'distill',
+        'scale',
+        'accumulation',
+        'recomputed',
+        'both',
+        'lean heads',
+        'backbone',
+        'heads',
+        'labels',
+        'no boxes',
+    ],
+)
+def test_options_of_a_training(options):
+    assert_equal('retinanet', **options)
+
+
+@pytest.mark.parametrize('kind, loss_scale', [('retinanet', 2.0**10), ('faster_rcnn', 2.0**10), ('detr', 16.0)])
+def test_half_precision(kind, loss_scale):
+    """Sums are rounded to half precision in another order."""
+    assert_equal(kind, steps=1, rtol=0.05, atol=2e-4, wrapper=BFloat16OptimWrapper)
+    assert_equal(kind, way='lean', steps=1, rtol=0.02, atol=1e-4, wrapper=Float16OptimWrapper, loss_scale=loss_scale)
+
+
+def test_float16_gradients_are_scaled_before_they_are_computed():
+    """A loss so small that most gradients are 0 in float16, unless they are scaled; without a scale nothing is cut."""
+    model = build('retinanet', 'branch', lambda_s=1e-6, lambda_d=1e-6)
+    data = model.data_preprocessor(tiny.make_batch(), True)
+
+    def gradient(by_branch):
+        model.zero_grad()
+        losses, _ = model.unsupervised_losses(data['inputs'], data['data_samples'], by_branch)
+        sum(losses.values()).backward()
+        return torch.cat([value.grad.flatten() for value in model.student.neck.parameters()])
+
+    expected = gradient(None)
+    scaled = Float16OptimWrapper(optimizer=tiny.sgd(model).optimizer, loss_scale=2.0**20)
+    with scaled.optim_context(model):
+        assert model.loss_scale == 2**20
+        found = gradient(model.branch_gradients())
+    assert model.loss_scale is None
+    assert torch.cosine_similarity(found, expected, dim=0) > 0.99
+    with torch.autocast('cpu', torch.float16):
+        assert model.branch_gradients() is None
+        lost = gradient(BranchGradients(list(model.student.parameters())))
+    assert torch.cosine_similarity(lost, expected, dim=0) < 0.9
+
+
+def test_iterations_that_measure_have_one_backward_pass():
+    model = build('retinanet', 'branch')
+    assert model.branch_gradients() is not None
+    model.measure_gradients = True
+    losses = tiny.losses_of(model, tiny.make_batch())
+    assert model.branch_gradients() is None and losses['distill_grad_ratio'] > 0
+    assert losses['bbox_loss_distill_bbox'].requires_grad and losses['bbox_loss_scale_cls'].requires_grad
+
+
+def test_mmdet_s_own_checkpointing_has_one_backward_pass():
+    """PyTorch's reentrant kind refuses any other."""
+    config = tiny.retinanet()
+    config['backbone']['with_cp'] = True
+    model = tiny.build_sed(config)
+    assert model.branch_gradients() is None
+    sum_of(tiny.losses_of(model, tiny.make_batch())).backward()
+    assert all(value.grad is not None for value in model.student.parameters())
+
+
+def test_batch_norm_counts_every_image_once():
+    """X^ goes through the backbone twice, and into the running statistics once."""
+    states = []
+    for backward in ('lean', 'joint'):
+        config = tiny.retinanet()
+        config['backbone']['norm_cfg'] = dict(type='BN')
+        model = tiny.build_sed(config, backward=backward)
+        model.train_step(tiny.make_batch(), tiny.sgd(model, lr=0.0))
+        states.append({name: value for name, value in tiny.state_of(model.student).items() if 'running' in name})
+    assert states[0]
+    for name, value in states[0].items():
+        torch.testing.assert_close(value, states[1][name], msg=name)
+
+
+def test_dropout_is_the_same_when_a_pass_is_computed_again():
+    """Its masks belong to the pass."""
+    states = []
+    for backward in ('lean', 'joint'):
+        model = tiny.build_sed(tiny.retinanet(), backward=backward, lambda_d=0.0)
+        model.student.backbone.layer4.append(torch.nn.Dropout(0.5))
+        torch.manual_seed(0)
+        model.train_step(tiny.make_batch(), tiny.sgd(model))
+        states.append(tiny.state_of(model.student))
+    for name, value in states[0].items():
+        torch.testing.assert_close(value, states[1][name], rtol=1e-4, atol=2e-6, msg=name)
+
+
+def test_what_is_carried_is_differentiated_once():
+    losses = tiny.losses_of(build('retinanet', 'branch'), tiny.make_batch())
+    total = sum_of(losses)
+    total.backward(retain_graph=True)
+    with pytest.raises(RuntimeError, match="backward='joint' to keep the graph"):
+        total.backward()
+
+
+def test_gradients_that_share_an_array_are_added_to_once():
+    """Autograd gives both sides of a sum one array, and one number for all of a tensor that is summed up."""
+    first, second, third = (torch.nn.Parameter(torch.rand(3)) for _ in range(3))
+    gradients = BranchGradients([first, second, third])
+    for factor in (1.0, 2.0):
+        gradients.add(((first + second) * torch.arange(3) * factor).sum() + third.sum())
+    (0.5 * gradients.carried(torch.tensor(7.0))).backward()
+    for value in (first, second):
+        assert torch.equal(value.grad, 1.5 * torch.arange(3))
+    assert torch.equal(third.grad, torch.ones(3))
+
+
+def peak(model, data):
+    """Most bytes of a step's tensors at once."""
+    with torch.profiler.profile(profile_memory=True) as profiler:
+        sum_of(model.loss(data['inputs'], data['data_samples'])).backward()
+    held = most = 0
+    for event in profiler.profiler.kineto_results.events():
+        if event.name() == '[memory]':
+            held += event.nbytes()
+            most = max(most, held)
+    return most
+
+
+def test_branch_by_branch_needs_less_memory():
+    """Images so large that activations are far more than weights."""
+    peaks = {}
+    for backward in ('joint', 'branch', 'lean'):
+        model = build('retinanet', backward)
+        data = model.data_preprocessor(tiny.make_batch(size=(384, 576), boxes=(tiny.BOXES[0],), unlabelled=1), True)
+        peaks[backward] = peak(model, data)
+    assert peaks['lean'] < peaks['branch'] < 0.75 * peaks['joint']
+
+
+def test_an_unknown_way_is_refused():
+    with pytest.raises(UserError, match="SED: backward is 'both'; use branch"):
+        tiny.build_sed(tiny.retinanet(), backward='both')
