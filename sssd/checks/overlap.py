@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sssd.checks.findings import Findings, number_of
+from sssd.checks.findings import Findings, either, number_of
 from sssd.checks.headers import Header
 from sssd.progress import tracked
 
@@ -71,7 +71,8 @@ def _compare(findings: Findings, first: Source, second: Source, why: str, conten
         findings.warning(
             'same-file',
             first.name,
-            f'{number_of(len(same), "image")} of {second.name} are also in {first.name}, such as {same[0]}, {why}.',
+            f'{number_of(len(same), "image")} of {second.name} {either(len(same), "is", "are")} also in {first.name}, such as {same[0]}, '
+            f'{why}.',
             len(same),
             same,
         )
@@ -83,7 +84,8 @@ def _compare(findings: Findings, first: Source, second: Source, why: str, conten
         findings.warning(
             'same-content',
             first.name,
-            f'{number_of(len(copies), "image")} of {second.name} are copies of images of {first.name}, such as '
+            f'{number_of(len(copies), "image")} of {second.name} {either(len(copies), "is a copy of an image", "are copies of images")} '
+            f'of {first.name}, such as '
             f'{path} of {other}, {why}.',
             len(copies),
             [path for path, _ in copies],
@@ -130,7 +132,7 @@ def _tell_copies(findings: Findings, source: Source, contents: dict[str, bytes])
         findings.note(
             'copies',
             source.name,
-            f'{number_of(extra, "image")} of {source.name} are copies of others of it, such as {twice[0][1]} of '
+            f'{number_of(extra, "image")} of {source.name} {either(extra, "is a copy of another one", "are copies of others")} of it, such as {twice[0][1]} of '
             f'{twice[0][0]}.',
             extra,
             [paths[1] for paths in twice],
