@@ -99,8 +99,8 @@ def _check_outside(findings: Findings, table: Table, where: np.ndarray) -> None:
     fits = (raw[:, 2:] > raw[:, :2]).all(axis=1) & (_beyond(raw, sizes) <= slack)
     if table.form == 'COCO' and len(raw) > 1 and fits.mean() >= CORNERS and outside.mean() >= 0.1:
         what = (
-            '[reaches|reach] far outside of [its image|their images] ({ids}), and none would if all were x1, y1, x2, y2, '
-            'as they seem to be: COCO has x, y, width, height, so write x2 - x1 and y2 - y1.'
+            '[reaches|reach] far outside of [its image|their images] ({ids}), and none would if all were x1, y1, x2, '
+            'y2, as they seem to be: COCO has x, y, width, height, so write x2 - x1 and y2 - y1.'
         )
         _tell(findings, table, 'corners', places, what, 'error')
         return

@@ -69,5 +69,5 @@ def _check_images(run: Run, key: str, dataset: dict, table: Table, folder: str, 
         least=(rules or {}).get('min_size', 0),
     )
     headers = look_at(run.findings, images, run.thorough, run.headers)
-    run.sources.append(Source(run.role_of(key, labelled), table.path, paths, headers))
+    run.sources.append(Source(run.role_of(key, labelled), table.path, paths, headers, folder or '.'))
     return check_sizes(run.findings, table, paths, headers, images.turns, labelled)

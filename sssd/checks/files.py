@@ -117,7 +117,8 @@ def _tell_names(findings: Findings, images: Images) -> None:
         findings.warning(
             'file-name',
             images.source,
-            f'{number_of(len(odd), "image")} of {images.source} {either(len(odd), "has", "have")} a name that is no UTF-8, '
+            f'{number_of(len(odd), "image")} of {images.source} {either(len(odd), "has", "have")} a name that is no '
+            'UTF-8, '
             f'such as {odd[0]}, which many tools cannot read or print: rename {either(len(odd), "it", "them")}.',
             len(odd),
             odd,

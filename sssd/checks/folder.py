@@ -51,7 +51,8 @@ def check_folder(findings: Findings, key: str, folder: str, thorough: bool = Tru
         findings.warning(
             'folder-like-image',
             folder,
-            f'{number_of(len(odd), "folder")} below {folder} {either(len(odd), "has", "have")} the name of an image, such '
+            f'{number_of(len(odd), "folder")} below {folder} {either(len(odd), "has", "have")} the name of an image, '
+            'such '
             f'as {odd[0]}: the images in it are taken; rename it if they are not meant.',
             len(odd),
             odd,
@@ -84,7 +85,8 @@ def tell_special(findings: Findings, folder: str, special: dict[str, str], liste
             findings.warning(
                 'file-name' if reason == NO_TEXT else 'passed-over',
                 folder,
-                f'{number_of(len(paths), "file")} below {folder} {either(len(paths), "is", "are")} passed over, such as {paths[0]}, which is no '
+                f'{number_of(len(paths), "file")} below {folder} {either(len(paths), "is", "are")} passed over, such '
+                f'as {paths[0]}, which is no '
                 f'file but {reason}: rename, mend or remove {either(len(paths), "it", "them")}.'.replace(
                     f'is no file but {NO_TEXT}', f'has {NO_TEXT}'
                 ),
@@ -168,7 +170,8 @@ def _tell_links(findings: Findings, folder: str, linked: list[str]) -> None:
     findings.note(
         'symlinks',
         folder,
-        f'{number_of(len(linked), "image")} below {folder} {either(len(linked), "is a link", "are links")}: {some(linked)}.',
+        f'{number_of(len(linked), "image")} below {folder} {either(len(linked), "is a link", "are links")}: '
+        f'{some(linked)}.',
         len(linked),
         linked,
     )
@@ -178,7 +181,8 @@ def _tell_links(findings: Findings, folder: str, linked: list[str]) -> None:
         findings.warning(
             'linked-twice',
             folder,
-            f'{number_of(twice, "link")} below {folder} {either(twice, "leads", "lead")} to a file that another one leads '
+            f'{number_of(twice, "link")} below {folder} {either(twice, "leads", "lead")} to a file that another one '
+            'leads '
             'to: it counts twice.',
             twice,
         )

@@ -72,8 +72,10 @@ def _check_unique(findings: Findings, path: str, name: str, ids: list) -> None:
     findings.error(
         'duplicate-id',
         path,
-        f'{path}: {number_of(len(twice), "id")} of {name!r} {either(len(twice), "stands", "stand")} for several entries '
-        f'({some(twice)}; {number_of(lost, "entry")} too many), and {why[name]}; number them anew where files were put together.',
+        f'{path}: {number_of(len(twice), "id")} of {name!r} {either(len(twice), "stands", "stand")} for several '
+        'entries '
+        f'({some(twice)}; {number_of(lost, "entry")} too many), and {why[name]}; number them anew where files were '
+        'put together.',
         lost,
         twice,
     )

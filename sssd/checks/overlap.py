@@ -27,12 +27,14 @@ class Source:
         name: The annotation file or the folder, for sentences.
         paths: The images.
         headers: What was looked at of them.
+        folder: The folder that they lie in or below; empty if it is not known.
     """
 
     role: str
     name: str
     paths: Sequence[str]
     headers: dict[str, Header] = field(default_factory=dict)
+    folder: str = ''
 
 
 def check_overlap(findings: Findings, sources: list[Source], thorough: bool = False) -> set[str]:
@@ -71,7 +73,8 @@ def _compare(findings: Findings, first: Source, second: Source, why: str, conten
         findings.warning(
             'same-file',
             first.name,
-            f'{number_of(len(same), "image")} of {second.name} {either(len(same), "is", "are")} also in {first.name}, such as {same[0]}, '
+            f'{number_of(len(same), "image")} of {second.name} {either(len(same), "is", "are")} also in {first.name}, '
+            f'such as {same[0]}, '
             f'{why}.',
             len(same),
             same,
@@ -84,7 +87,8 @@ def _compare(findings: Findings, first: Source, second: Source, why: str, conten
         findings.warning(
             'same-content',
             first.name,
-            f'{number_of(len(copies), "image")} of {second.name} {either(len(copies), "is a copy of an image", "are copies of images")} '
+            f'{number_of(len(copies), "image")} of {second.name} '
+            f'{either(len(copies), "is a copy of an image", "are copies of images")} '
             f'of {first.name}, such as '
             f'{path} of {other}, {why}.',
             len(copies),
@@ -132,7 +136,8 @@ def _tell_copies(findings: Findings, source: Source, contents: dict[str, bytes])
         findings.note(
             'copies',
             source.name,
-            f'{number_of(extra, "image")} of {source.name} {either(extra, "is a copy of another one", "are copies of others")} of it, such as {twice[0][1]} of '
+            f'{number_of(extra, "image")} of {source.name} '
+            f'{either(extra, "is a copy of another one", "are copies of others")} of it, such as {twice[0][1]} of '
             f'{twice[0][0]}.',
             extra,
             [paths[1] for paths in twice],

@@ -44,7 +44,8 @@ def check_sizes(
             _level(len(others), len(sizes), labelled),
             'size',
             table.path,
-            f'{table.path}: width and height of {part_of(len(others), len(sizes), "image")} looked at are not those of the '
+            f'{table.path}: width and height of {part_of(len(others), len(sizes), "image")} looked at are not those '
+            'of the '
             f'file, such as {said[0]:g} x {said[1]:g} for {paths[first]}, which is {found[0]} x {found[1]}: boxes '
             'belong to another size, so export them anew for these files, or put the files there that they were '
             'drawn on.',

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sssd.checks.findings import Findings, number_of, some
+from sssd.checks.findings import Findings, either, number_of, some
 from sssd.checks.table import Table
 from sssd.errors import shorten
 
@@ -180,22 +180,24 @@ def tell_usage(
     total, used = len(table.boxes), int(usage.boxes.sum())
     if trained and used < total:
         why = '; '.join(f'{count} {REASONS[name]}' for name, count in usage.reasons.items())
-        text = f'{key} trains on {used} of the {total} boxes of {table.path}; left out are {why}.'
+        text = f'{key} trains on {used} of the {total} boxes of {table.path}; left out: {why}.'
         findings.note('boxes-unused', table.path, text, total - used)
     if usage.dropped:
         why = '; '.join(f'{count} {reason}' for reason, count in usage.dropped.items())
         findings.note(
             'images-unused',
             table.path,
-            f'{key} uses {len(usage.images)} of the {len(table.image_ids)} images of {table.path}; left out are {why}.',
+            f'{key} uses {len(usage.images)} of the {len(table.image_ids)} images of {table.path}; left out: {why}.',
             sum(usage.dropped.values()),
         )
     if trained and usage.without_box:
         findings.note(
             'images-without-box',
             table.path,
-            f'{usage.without_box} of the {len(usage.images)} images that {key} uses have no box to train on: they are '
-            'background, or passed over where the pipeline has FilterAnnotations with keep_empty=False.',
+            f'{usage.without_box} of the {len(usage.images)} images that {key} uses '
+            f'{either(usage.without_box, "has", "have")} no box to train on: '
+            f'{either(usage.without_box, "it is", "they are")} background, or passed over where the pipeline has '
+            'FilterAnnotations with keep_empty=False.',
             usage.without_box,
         )
     if labelled:
@@ -209,11 +211,12 @@ def _tell_classes(
     counts = np.bincount(table.category[usage.boxes], minlength=len(table.classes))
     empty = [name for name, count in zip(table.classes, counts) if name in classes and not count]
     if empty:
-        what = 'cannot be learned' if trained else 'is in no AP'
+        what = 'cannot be learned' if trained else f'{either(len(empty), "is", "are")} in no AP'
         findings.warning(
             'class-without-box',
             table.path,
-            f'{table.path} of {key} has no box of {number_of(len(empty), "class")} ({some(empty)}): it {what}.',
+            f'{table.path} of {key} has no box of {number_of(len(empty), "class")} ({some(empty)}): '
+            f'{either(len(empty), "it", "they")} {what}.',
             len(empty),
             empty,
         )

@@ -57,7 +57,7 @@ def check_xml(
         least=0 if dataset.get('test_mode') else rules.get('min_size', 0),
     )
     headers = look_at(run.findings, asked, run.thorough, run.headers)
-    run.sources.append(Source(run.role_of(key, labelled), ann_file, there, headers))
+    run.sources.append(Source(run.role_of(key, labelled), ann_file, there, headers, images))
     told = tracked(looked_at, 'labels', len(looked_at)) if run.thorough else looked_at
     found = read_voc(ann_file, told, labels, classes, rules.get('bbox_min_size'))
     _tell_faults(run, key, dataset, ann_file, found)
