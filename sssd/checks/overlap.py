@@ -103,7 +103,7 @@ def _same_files(first: Source, second: Source) -> list[str]:
     inodes = {header.identity for header in first.headers.values() if not header.trouble}
     return [
         path
-        for path, absolute in zip(second.paths, _absolute(second.paths))
+        for path, absolute in zip(second.paths, absolute(second.paths))
         if absolute in known
         or ((header := second.headers.get(path)) is not None and not header.trouble and header.identity in inodes)
     ]
@@ -112,11 +112,11 @@ def _same_files(first: Source, second: Source) -> list[str]:
 def _shared_names(first: Sequence[str], second: Sequence[str]) -> set[str]:
     """Absolute paths that both have; one of them may be a million long, so only the other one is kept."""
     short, long = sorted((first, second), key=len)
-    known = set(_absolute(short))
-    return {path for path in _absolute(long) if path in known}
+    known = set(absolute(short))
+    return {path for path in absolute(long) if path in known}
 
 
-def _absolute(paths: Sequence[str]) -> Iterator[str]:
+def absolute(paths: Sequence[str]) -> Iterator[str]:
     """Absolute paths; the costly way is gone for those alone that have dots or several slashes."""
     here = os.getcwd()
     for path in paths:

@@ -1,9 +1,10 @@
 """Do images lie beside those of an annotation file that nothing names?"""
 
 import os
+from collections.abc import Iterator
 
 from sssd.checks.findings import Findings, either, part_of, shown
-from sssd.checks.overlap import Source
+from sssd.checks.overlap import Source, absolute
 from sssd.data.image_folder import EXTENSIONS
 
 
@@ -14,10 +15,15 @@ def check_unnamed(findings: Findings, sources: list[Source]) -> None:
         findings: Where to.
         sources: All that the config has.
     """
-    known = {os.path.realpath(path) for source in sources for path in source.paths}
+    known = {path for source in sources for path in absolute(source.paths)}
+    known |= {header.identity for source in sources for header in source.headers.values()}
     for folder, name in _folders(sources).items():
-        images = list(_images_below(folder))
-        unnamed = [path for path in images if os.path.realpath(path) not in known]
+        images = dict(_images_below(folder))
+        unnamed = [
+            path
+            for (path, identity), full in zip(images.items(), absolute(list(images)))
+            if identity not in known and full not in known
+        ]
         if unnamed:
             count = len(unnamed)
             findings.note(
@@ -45,10 +51,20 @@ def _folders(sources: list[Source]) -> dict[str, str]:
     }
 
 
-def _images_below(folder: str):
-    """Paths of what has the name of an image; hidden files and folders are passed over, links to folders too."""
-    for parent, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        for name in sorted(files):
-            if name.lower().endswith(EXTENSIONS) and not name.startswith('.'):
-                yield os.path.join(parent, name)
+def _images_below(folder: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    """Path and (device, inode) of files with the name of an image; hidden ones and links to folders are passed over."""
+    waiting = [folder]
+    while waiting:
+        parent = waiting.pop()
+        try:
+            device, entries = os.stat(parent).st_dev, sorted(os.scandir(parent), key=lambda entry: entry.name)
+        except OSError:  # told by whatever looks for images in it
+            continue
+        for entry in entries:
+            if entry.name.startswith('.'):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif entry.name.lower().endswith(EXTENSIONS) and entry.is_file():
+                state = entry.stat() if entry.is_symlink() else None
+                yield entry.path, (state.st_dev, state.st_ino) if state else (device, entry.inode())
