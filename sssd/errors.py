@@ -34,6 +34,25 @@ def shorten(names: Sequence[str], limit: int = 6) -> str:
     return f'{shown}, ... ({len(names)})' if len(names) > limit else shown or 'none'
 
 
+def refuse_all(what: str, sentences: Sequence[str], limit: int = 20) -> None:
+    """Raise all mistakes at once; nothing without any.
+
+    Args:
+        what: What has them, for the first line: a file.
+        sentences: A sentence on each.
+        limit: So many are told, and how many there are more.
+
+    Raises:
+        UserError: The one sentence, or a list of them.
+    """
+    if len(sentences) == 1:
+        raise UserError(sentences[0])
+    if sentences:
+        told = [f'{number}. {sentence}' for number, sentence in enumerate(sentences[:limit], 1)]
+        told += [f'and {len(sentences) - limit} more'] * (len(sentences) > limit)
+        raise UserError('\n  '.join([f'{what} has {len(sentences)} mistakes:', *told]))
+
+
 def run_cli(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[str] | None = None) -> int:
     """Run a command and turn a :class:`UserError` into one printed sentence.
 

@@ -12,8 +12,7 @@ from sssd.checks.run import Run
 from sssd.checks.sizes import check_sizes
 from sssd.checks.sources import decodes_by_opencv, scales_deep, turns_by_exif
 from sssd.checks.table import Table
-from sssd.checks.usage import Usage, tell_usage, usage_of
-from sssd.errors import shorten
+from sssd.checks.usage import tell_use, usage_of
 
 
 def check_coco(
@@ -49,29 +48,10 @@ def check_coco(
     usage = usage_of(table, classes, dataset)
     boxes = int(usage.boxes.sum())
     if agree:
-        _tell(run, key, dataset, table, usage, classes, labelled)
+        tell_use(run.findings, key, dataset, table, usage, classes, labelled)
     run.findings.lines.append(
         f'{key}: {len(usage.images)} images, {boxes} boxes, {len(classes)} classes, of {ann_file}'
     )
-
-
-def _tell(
-    run: Run, key: str, dataset: dict, table: Table, usage: Usage, classes: Sequence[str], labelled: bool
-) -> None:
-    """What is used, or that nothing is."""
-    empty = any('filter_empty_gt' in reason for reason in usage.dropped)
-    if not len(usage.images) and not (labelled and empty):
-        run.findings.error(
-            'nothing-left',
-            key,
-            f'{table.path} of {key} has no image left after filter_cfg; check the file and filter_cfg.',
-        )
-    elif labelled and not usage.boxes.any():
-        run.findings.error(
-            'no-box', key, f'{table.path} of {key} has no box of the classes {shorten(classes)}; give a labelled file.'
-        )
-    else:
-        tell_usage(run.findings, table, key, usage, classes, labelled and not dataset.get('test_mode'), labelled)
 
 
 def _check_images(run: Run, key: str, dataset: dict, table: Table, folder: str, labelled: bool):
@@ -89,5 +69,5 @@ def _check_images(run: Run, key: str, dataset: dict, table: Table, folder: str, 
         least=(rules or {}).get('min_size', 0),
     )
     headers = look_at(run.findings, images, run.thorough, run.headers)
-    run.sources.append(Source(run.role_of(key, labelled), table.path, paths, headers))
+    run.sources.append(Source(run.role_of(key, labelled), table.path, paths, headers, folder or '.'))
     return check_sizes(run.findings, table, paths, headers, images.turns, labelled)

@@ -30,6 +30,7 @@ from sssd.checks.sources import (
     scales_deep,
     turns_by_exif,
 )
+from sssd.checks.unnamed import check_unnamed
 from sssd.checks.xml import check_xml
 from sssd.data.image_folder import ImageFolder, list_images, pick_listed
 from sssd.errors import UserError
@@ -88,6 +89,8 @@ def _examine(run: Run, cfg, parts: Sequence[str]) -> Run:
             known[f'{part}_dataloader'] = classes
     check_parts_agree(run.findings, known)
     run.shared = check_overlap(run.findings, run.sources, run.thorough)
+    if run.thorough and len(run.sources) == run.sets:
+        check_unnamed(run.findings, run.sources)
     return run
 
 
@@ -97,6 +100,7 @@ def _check_loader(run: Run, cfg, part: str, loader: dict) -> Sequence[str] | Non
     evaluator = cfg.get(f'{part}_evaluator')
     mixed = check_sampler(run.findings, where, loader)
     sets = list(leaves(f'{where}.dataset', loader['dataset']))
+    run.sets += len(sets)
     labelled = labelled_keys(sets, f'{where}.dataset.datasets[0]' if mixed else None)
     if formats_only(evaluator):
         labelled = set()
@@ -202,7 +206,7 @@ def _check_image_folder(run: Run, key: str, dataset: dict, folder: str) -> None:
             run.findings.note(
                 'images-unused',
                 folder,
-                f'{key} uses {used} of the {len(paths)} images of {folder}; left out are {len(small)} smaller than '
+                f'{key} uses {used} of the {len(paths)} images of {folder}; left out: {len(small)} smaller than '
                 f'{least} pixels (filter_cfg.min_size), {len(paths) - used - len(small)} broken (skip_broken).',
                 len(paths) - used,
             )

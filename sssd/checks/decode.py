@@ -6,7 +6,7 @@ from collections import defaultdict
 
 from sssd.checks.alike import alike
 from sssd.checks.files import LARGE
-from sssd.checks.findings import number_of
+from sssd.checks.findings import either, number_of
 from sssd.checks.guarded import Decoded, decode
 from sssd.checks.overlap import PAIRS
 from sssd.checks.run import Run
@@ -71,7 +71,8 @@ def _tell_alike(run: Run, fingerprints: dict[str, int]) -> None:
                 run.findings.note(
                     'alike',
                     first.name,
-                    f'{number_of(len(pairs), "image")} of {second.name} look like images of {first.name}, such as '
+                    f'{number_of(len(pairs), "image")} of {second.name} {either(len(pairs), "looks", "look")} like '
+                    f'images of {first.name}, such as '
                     f'{other} like {path}: see whether they are of one scene, such as frames of one video.',
                     len(pairs),
                     [other for _, other in pairs],

@@ -4,7 +4,7 @@ import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
-from sssd.checks.findings import Findings, number_of, some
+from sssd.checks.findings import Findings, either, number_of, part_of, some
 from sssd.checks.folder import is_text
 from sssd.checks.headers import Header, read_header
 from sssd.data.image_folder import EXTENSIONS
@@ -89,7 +89,8 @@ def _tell_missing(findings: Findings, images: Images, headers: dict[str, Header]
         findings.error(
             'missing',
             images.source,
-            f'{len(missing)} of {len(headers)} images looked for of {images.source} are missing, such as {missing[0]}'
+            f'{part_of(len(missing), len(headers), "image")} looked for of {images.source} '
+            f'{either(len(missing), "is", "are")} missing, such as {missing[0]}'
             f'{", a link to a file that does not exist" if dangling else ""}; {remedy}.',
             len(missing),
             missing,
@@ -116,8 +117,9 @@ def _tell_names(findings: Findings, images: Images) -> None:
         findings.warning(
             'file-name',
             images.source,
-            f'{number_of(len(odd), "image")} of {images.source} have a name that is no UTF-8, such as {odd[0]}, '
-            'which many tools cannot read or print: rename them.',
+            f'{number_of(len(odd), "image")} of {images.source} {either(len(odd), "has", "have")} a name that is no '
+            'UTF-8, '
+            f'such as {odd[0]}, which many tools cannot read or print: rename {either(len(odd), "it", "them")}.',
             len(odd),
             odd,
         )
@@ -173,7 +175,8 @@ def _tell_modes(findings: Findings, images: Images, headers: dict[str, Header]) 
         findings.warning(
             'deep',
             images.source,
-            f'{len(deep)} of {len(headers)} images looked at of {images.source} have 16 bits, such as {deep[0]}, of '
+            f'{part_of(len(deep), len(headers), "image")} looked at of {images.source} '
+            f'{either(len(deep), "has", "have")} 16 bits, such as {deep[0]}, of '
             'which mmcv keeps the upper 8: 10 or 12 bits in such a file become almost black; load them with '
             "type='sssd.LoadImage' "
             'in place of LoadImageFromFile, which scales them.',
@@ -194,7 +197,7 @@ def _tell_modes(findings: Findings, images: Images, headers: dict[str, Header]) 
         findings.note(
             'mode',
             images.source,
-            f'{number_of(len(odd), "image")} of {images.source} are {what}: {some(odd)}.',
+            f'{number_of(len(odd), "image")} of {images.source} {either(len(odd), "is", "are")} {what}: {some(odd)}.',
             len(odd),
             odd,
         )

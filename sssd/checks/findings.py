@@ -120,4 +120,18 @@ def some(items: Sequence, limit: int = 3) -> str:
 
 def number_of(count: int, word: str) -> str:
     """``1 image``, ``2 images``."""
-    return f'{count} {word}' if count == 1 else f'{count} {word}es' if word.endswith('x') else f'{count} {word}s'
+    if count == 1:
+        return f'1 {word}'
+    return (
+        f'{count} {word[:-1]}ies' if word.endswith('y') else f'{count} {word}{"es" * word.endswith(("x", "ss")) or "s"}'
+    )
+
+
+def part_of(count: int, total: int, word: str) -> str:
+    """``1 of 3 images``, ``1 of 1 image``."""
+    return f'{count} of {number_of(total, word)}'
+
+
+def either(count: int, one: str, many: str) -> str:
+    """The form of a word that goes with a number: ``is`` or ``are``."""
+    return one if count == 1 else many

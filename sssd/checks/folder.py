@@ -5,7 +5,7 @@ import stat
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 
-from sssd.checks.findings import Findings, number_of, some
+from sssd.checks.findings import Findings, either, number_of, some
 from sssd.data.image_folder import EXTENSIONS
 
 #: So many entries are looked at before a training; the doctor looks at all.
@@ -51,8 +51,9 @@ def check_folder(findings: Findings, key: str, folder: str, thorough: bool = Tru
         findings.warning(
             'folder-like-image',
             folder,
-            f'{number_of(len(odd), "folder")} below {folder} have the name of an image, such as {odd[0]}: the images '
-            'in them are taken; rename them if they are not meant.',
+            f'{number_of(len(odd), "folder")} below {folder} {either(len(odd), "has", "have")} the name of an image, '
+            'such '
+            f'as {odd[0]}: the images in it are taken; rename it if they are not meant.',
             len(odd),
             odd,
         )
@@ -84,8 +85,9 @@ def tell_special(findings: Findings, folder: str, special: dict[str, str], liste
             findings.warning(
                 'file-name' if reason == NO_TEXT else 'passed-over',
                 folder,
-                f'{number_of(len(paths), "file")} below {folder} are passed over, such as {paths[0]}, which is no '
-                f'file but {reason}: rename, mend or remove them.'.replace(
+                f'{number_of(len(paths), "file")} below {folder} {either(len(paths), "is", "are")} passed over, such '
+                f'as {paths[0]}, which is no '
+                f'file but {reason}: rename, mend or remove {either(len(paths), "it", "them")}.'.replace(
                     f'is no file but {NO_TEXT}', f'has {NO_TEXT}'
                 ),
                 len(paths),
@@ -154,7 +156,8 @@ def _tell_passed_over(findings: Findings, key: str, folder: str, passed_over: di
         'warning' if likely else 'note',
         'passed-over',
         folder,
-        f'{number_of(total, "file")} below {folder} of {key} are passed over, as their names are not those of images '
+        f'{number_of(total, "file")} below {folder} of {key} {either(total, "is", "are")} passed over, as '
+        f'{either(total, "its name is not that of an image", "their names are not those of images")} '
         f'({kinds}; such as {example}): images among them have to be converted or renamed.',
         total,
         [example],
@@ -167,7 +170,8 @@ def _tell_links(findings: Findings, folder: str, linked: list[str]) -> None:
     findings.note(
         'symlinks',
         folder,
-        f'{number_of(len(linked), "image")} below {folder} are links: {some(linked)}.',
+        f'{number_of(len(linked), "image")} below {folder} {either(len(linked), "is a link", "are links")}: '
+        f'{some(linked)}.',
         len(linked),
         linked,
     )
@@ -177,7 +181,9 @@ def _tell_links(findings: Findings, folder: str, linked: list[str]) -> None:
         findings.warning(
             'linked-twice',
             folder,
-            f'{twice} links below {folder} lead to a file that another one leads to: it counts twice.',
+            f'{number_of(twice, "link")} below {folder} {either(twice, "leads", "lead")} to a file that another one '
+            'leads '
+            'to: it counts twice.',
             twice,
         )
 

@@ -4,7 +4,7 @@ from collections import Counter
 
 import numpy as np
 
-from sssd.checks.findings import Findings, level_of, number_of, some
+from sssd.checks.findings import Findings, either, level_of, number_of, part_of, some
 from sssd.checks.table import Table
 
 
@@ -72,8 +72,10 @@ def _check_unique(findings: Findings, path: str, name: str, ids: list) -> None:
     findings.error(
         'duplicate-id',
         path,
-        f'{path}: {number_of(len(twice), "id")} of {name!r} stand for several entries ({some(twice)}; {lost} entries '
-        f'too many), and {why[name]}; number them anew where files were put together.',
+        f'{path}: {number_of(len(twice), "id")} of {name!r} {either(len(twice), "stands", "stand")} for several '
+        'entries '
+        f'({some(twice)}; {number_of(lost, "entry")} too many), and {why[name]}; number them anew where files were '
+        'put together.',
         lost,
         twice,
     )
@@ -87,7 +89,8 @@ def _check_names(findings: Findings, table: Table, labelled: bool) -> None:
             'error' if labelled else 'warning',
             'duplicate-file',
             table.path,
-            f"{table.path}: {number_of(len(twice), 'file_name')} of 'images' stand for several entries "
+            f"{table.path}: {number_of(len(twice), 'file_name')} of 'images' "
+            f'{either(len(twice), "stands", "stand")} for several entries '
             f'({some(twice)}): {what}; join the entries of one file.',
             len(table.names) - len(set(table.names)),
             twice,
@@ -114,13 +117,13 @@ def _check_known(
     theirs, ours = {type(each) for each in absent}, {type(each) for each in known}
     text = f'write both as whole numbers (one is {absent[0]!r}, the other {known[0]!r})' if known else ''
     if not known or not ({str} in (theirs, ours) and theirs != ours):
-        text = f'add what is missing to {name!r}, or take these annotations out'
+        text = f'add what is missing to {name!r}, or take {either(count, "this annotation", "these annotations")} out'
     findings.add(
         level_of(count, len(ids)),
         f'unknown-{field.removesuffix("_id")}',
         path,
-        f'{path}: {count} of {len(ids)} annotations have the {field} of no entry of {name!r} ({some(absent)}), and '
-        f'are left out without a word; {text}.',
+        f'{path}: {part_of(count, len(ids), "annotation")} {either(count, "has", "have")} the {field} of no entry of '
+        f'{name!r} ({some(absent)}), and {either(count, "is", "are")} left out without a word; {text}.',
         count,
         absent,
     )

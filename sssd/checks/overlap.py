@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from sssd.checks.findings import Findings, number_of
+from sssd.checks.findings import Findings, either, number_of
 from sssd.checks.headers import Header
 from sssd.progress import tracked
 
@@ -27,12 +27,14 @@ class Source:
         name: The annotation file or the folder, for sentences.
         paths: The images.
         headers: What was looked at of them.
+        folder: The folder that they lie in or below; empty if it is not known.
     """
 
     role: str
     name: str
     paths: Sequence[str]
     headers: dict[str, Header] = field(default_factory=dict)
+    folder: str = ''
 
 
 def check_overlap(findings: Findings, sources: list[Source], thorough: bool = False) -> set[str]:
@@ -71,7 +73,9 @@ def _compare(findings: Findings, first: Source, second: Source, why: str, conten
         findings.warning(
             'same-file',
             first.name,
-            f'{number_of(len(same), "image")} of {second.name} are also in {first.name}, such as {same[0]}, {why}.',
+            f'{number_of(len(same), "image")} of {second.name} {either(len(same), "is", "are")} also in {first.name}, '
+            f'such as {same[0]}, '
+            f'{why}.',
             len(same),
             same,
         )
@@ -83,7 +87,9 @@ def _compare(findings: Findings, first: Source, second: Source, why: str, conten
         findings.warning(
             'same-content',
             first.name,
-            f'{number_of(len(copies), "image")} of {second.name} are copies of images of {first.name}, such as '
+            f'{number_of(len(copies), "image")} of {second.name} '
+            f'{either(len(copies), "is a copy of an image", "are copies of images")} '
+            f'of {first.name}, such as '
             f'{path} of {other}, {why}.',
             len(copies),
             [path for path, _ in copies],
@@ -97,7 +103,7 @@ def _same_files(first: Source, second: Source) -> list[str]:
     inodes = {header.identity for header in first.headers.values() if not header.trouble}
     return [
         path
-        for path, absolute in zip(second.paths, _absolute(second.paths))
+        for path, absolute in zip(second.paths, absolute(second.paths))
         if absolute in known
         or ((header := second.headers.get(path)) is not None and not header.trouble and header.identity in inodes)
     ]
@@ -106,11 +112,11 @@ def _same_files(first: Source, second: Source) -> list[str]:
 def _shared_names(first: Sequence[str], second: Sequence[str]) -> set[str]:
     """Absolute paths that both have; one of them may be a million long, so only the other one is kept."""
     short, long = sorted((first, second), key=len)
-    known = set(_absolute(short))
-    return {path for path in _absolute(long) if path in known}
+    known = set(absolute(short))
+    return {path for path in absolute(long) if path in known}
 
 
-def _absolute(paths: Sequence[str]) -> Iterator[str]:
+def absolute(paths: Sequence[str]) -> Iterator[str]:
     """Absolute paths; the costly way is gone for those alone that have dots or several slashes."""
     here = os.getcwd()
     for path in paths:
@@ -130,7 +136,8 @@ def _tell_copies(findings: Findings, source: Source, contents: dict[str, bytes])
         findings.note(
             'copies',
             source.name,
-            f'{number_of(extra, "image")} of {source.name} are copies of others of it, such as {twice[0][1]} of '
+            f'{number_of(extra, "image")} of {source.name} '
+            f'{either(extra, "is a copy of another one", "are copies of others")} of it, such as {twice[0][1]} of '
             f'{twice[0][0]}.',
             extra,
             [paths[1] for paths in twice],

@@ -18,6 +18,7 @@ class Run:
         files: Annotation files that were read.
         headers: Headers of images that were looked at, by their paths.
         sources: The images of all data sets.
+        sets: How many data sets the config has; not all of them may be sources.
         shared: Images that sources of different roles share, which are told.
     """
 
@@ -26,6 +27,7 @@ class Run:
     files: Files = None
     headers: dict[str, Header] = field(default_factory=dict)
     sources: list[Source] = field(default_factory=list)
+    sets: int = 0
     shared: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from sssd.checks.findings import Findings, level_of
+from sssd.checks.findings import Findings, either, level_of, part_of
 from sssd.checks.headers import Header
 from sssd.checks.table import Table
 
@@ -44,7 +44,8 @@ def check_sizes(
             _level(len(others), len(sizes), labelled),
             'size',
             table.path,
-            f'{table.path}: width and height of {len(others)} of {len(sizes)} images looked at are not those of the '
+            f'{table.path}: width and height of {part_of(len(others), len(sizes), "image")} looked at are not those '
+            'of the '
             f'file, such as {said[0]:g} x {said[1]:g} for {paths[first]}, which is {found[0]} x {found[1]}: boxes '
             'belong to another size, so export them anew for these files, or put the files there that they were '
             'drawn on.',
@@ -68,7 +69,7 @@ def _level(count: int, total: int, labelled: bool) -> str:
 
 def _tell_turned(findings: Findings, table: Table, turned: list[int], paths: list[str], level: str, total: int) -> None:
     """Tell of photos that the loader turns and the file does not, or the other way round."""
-    first = turned[0]
+    first, count = turned[0], len(turned)
     said = table.sizes[first]
     fits = _boxes_fit(table, turned)
     if fits == 'turned':
@@ -82,8 +83,9 @@ def _tell_turned(findings: Findings, table: Table, turned: list[int], paths: lis
         level,
         'exif',
         table.path,
-        f'{table.path}: {len(turned)} of {total} images looked at have an EXIF tag by which the loader turns them, '
-        f'but width and height in the file are unturned, such as {said[0]:g} x {said[1]:g} for {paths[first]}: boxes '
+        f'{table.path}: {part_of(count, total, "image")} looked at {either(count, "has", "have")} an EXIF tag by '
+        f'which the loader turns {either(count, "it", "them")}, but width and height in the file are unturned, '
+        f'such as {said[0]:g} x {said[1]:g} for {paths[first]}: boxes '
         f'are cut or dropped; {remedy}.',
         len(turned),
         [table.names[place] for place in turned],

@@ -1,4 +1,4 @@
-"""A COCO file as arrays, in which a question to a million boxes takes a moment."""
+"""Labels as arrays, in which a question to a million boxes takes a moment."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,7 +13,7 @@ SIDES = ('width', 'height')
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """The content of a COCO file; entries that have a fault of form are left out.
+    """The content of a COCO file, or of the XML files of VOC; entries that have a fault of form are left out.
 
     Attributes:
         path: The file.
@@ -31,6 +31,8 @@ class Table:
         ignored: (N,) whether ``ignore`` is set, an addition of mmdet's.
         category_ids: Ids of the categories, in the file's order.
         classes: Their names.
+        encoding: What the file's text is in.
+        form: ``'COCO'`` or ``'VOC'``.
     """
 
     path: str
@@ -49,6 +51,7 @@ class Table:
     category_ids: list
     classes: list[str]
     encoding: str = 'utf-8'
+    form: str = 'COCO'
 
     @cached_property
     def place_of(self) -> dict:

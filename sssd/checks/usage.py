@@ -1,14 +1,15 @@
-"""What training uses of a labelled file, and why not the rest: the rules of mmdet's CocoDataset, on arrays."""
+"""What training uses of a labelled file, and why not the rest: the rules of mmdet's data sets, on arrays."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from sssd.checks.findings import Findings, number_of, some
+from sssd.checks.findings import Findings, either, number_of, some
 from sssd.checks.table import Table
+from sssd.errors import shorten
 
-#: Why mmdet leaves a box out, in the order in which it asks; see CocoDataset.parse_data_info.
+#: Why mmdet leaves a box out, in the order in which it asks; see CocoDataset.parse_data_info and XMLDataset.
 REASONS = dict(
     image='whose image is not in the file',
     ignore="with 'ignore' set",
@@ -17,6 +18,8 @@ REASONS = dict(
     tiny='less than a pixel wide or high',
     category='whose class is not among those of the config',
     crowd='of crowds, which no detector is trained on',
+    difficult='marked as difficult',
+    short='with a side below filter_cfg.bbox_min_size',
     filter='whose image is left out',
 )
 
@@ -41,7 +44,7 @@ class Usage:
 
 
 def usage_of(table: Table, classes: Sequence[str], dataset: dict) -> Usage:
-    """What a ``CocoDataset`` over a file has.
+    """What a ``CocoDataset`` over a file has, or an ``XMLDataset`` over a table of VOC's form.
 
     Args:
         table: The file.
@@ -49,7 +52,7 @@ def usage_of(table: Table, classes: Sequence[str], dataset: dict) -> Usage:
         dataset: The data set's config: its ``filter_cfg``, ``test_mode`` and ``indices``.
     """
     wanted = np.array([name in set(classes) for name in table.classes] + [False])[table.category]
-    boxes, reasons = _boxes(table, wanted)
+    boxes, reasons = _sieved(len(table.boxes), (_of_voc if table.form == 'VOC' else _of_coco)(table, wanted))
     images, dropped = _images(table, wanted, dataset)
     _leave_out(table, images, boxes, reasons)
     has_box = np.zeros(len(table.image_ids) + 1, bool)
@@ -57,12 +60,13 @@ def usage_of(table: Table, classes: Sequence[str], dataset: dict) -> Usage:
     return Usage(boxes, reasons, images, dropped, int((~has_box[images]).sum()))
 
 
-def _boxes(table: Table, wanted: np.ndarray) -> tuple[np.ndarray, dict[str, int]]:
+def _of_coco(table: Table, wanted: np.ndarray) -> dict[str, np.ndarray]:
+    """Where each reason holds."""
     corner, side = table.boxes[:, :2], table.boxes[:, 2:]
     sizes = np.concatenate([table.sizes, np.zeros((1, 2))])[table.image]
     with np.errstate(invalid='ignore'):
         inside = np.minimum(corner + side, sizes) - np.maximum(corner, 0)
-        left_out = dict(
+        return dict(
             image=table.image < 0,
             ignore=table.ignored,
             outside=(np.maximum(0, inside) == 0).any(axis=1),
@@ -71,11 +75,20 @@ def _boxes(table: Table, wanted: np.ndarray) -> tuple[np.ndarray, dict[str, int]
             category=~wanted,
             crowd=table.crowd,
         )
-    used, reasons = np.ones(len(table.boxes), bool), {}
+
+
+def _of_voc(table: Table, wanted: np.ndarray) -> dict[str, np.ndarray]:
+    """Likewise; XMLDataset looks at no box but for ``bbox_min_size``."""
+    return dict(category=~wanted, difficult=table.crowd, short=table.ignored)
+
+
+def _sieved(count: int, left_out: dict[str, np.ndarray]) -> tuple[np.ndarray, dict[str, int]]:
+    """What no reason holds for, and how many each one takes that none before it took."""
+    used, reasons = np.ones(count, bool), {}
     for name, where in left_out.items():
         reasons[name] = int((used & where).sum())
         used &= ~where
-    return used, {name: count for name, count in reasons.items() if count}
+    return used, {name: number for name, number in reasons.items() if number}
 
 
 def _leave_out(table: Table, images: np.ndarray, boxes: np.ndarray, reasons: dict[str, int]) -> None:
@@ -121,6 +134,35 @@ def _picked(images: np.ndarray, indices, dropped: dict) -> np.ndarray:
     return kept
 
 
+def tell_use(
+    findings: Findings, key: str, dataset: dict, table: Table, usage: Usage, classes: Sequence[str], labelled: bool
+) -> None:
+    """Tell what is used, or that nothing is.
+
+    Args:
+        findings: Where to.
+        key: The data set's key in the config.
+        dataset: Its config.
+        table: The file.
+        usage: What is used.
+        classes: Names of the classes in the config.
+        labelled: Whether its labels are used at all.
+    """
+    empty = any('filter_empty_gt' in reason for reason in usage.dropped)
+    if not len(usage.images) and not (labelled and empty):
+        findings.error(
+            'nothing-left',
+            key,
+            f'{table.path} of {key} has no image left after filter_cfg; check the file and filter_cfg.',
+        )
+    elif labelled and not usage.boxes.any():
+        findings.error(
+            'no-box', key, f'{table.path} of {key} has no box of the classes {shorten(classes)}; give a labelled file.'
+        )
+    else:
+        tell_usage(findings, table, key, usage, classes, labelled and not dataset.get('test_mode'), labelled)
+
+
 def tell_usage(
     findings: Findings, table: Table, key: str, usage: Usage, classes: Sequence[str], trained: bool, labelled: bool
 ) -> None:
@@ -138,22 +180,24 @@ def tell_usage(
     total, used = len(table.boxes), int(usage.boxes.sum())
     if trained and used < total:
         why = '; '.join(f'{count} {REASONS[name]}' for name, count in usage.reasons.items())
-        text = f'{key} trains on {used} of the {total} boxes of {table.path}; left out are {why}.'
+        text = f'{key} trains on {used} of the {total} boxes of {table.path}; left out: {why}.'
         findings.note('boxes-unused', table.path, text, total - used)
     if usage.dropped:
         why = '; '.join(f'{count} {reason}' for reason, count in usage.dropped.items())
         findings.note(
             'images-unused',
             table.path,
-            f'{key} uses {len(usage.images)} of the {len(table.image_ids)} images of {table.path}; left out are {why}.',
+            f'{key} uses {len(usage.images)} of the {len(table.image_ids)} images of {table.path}; left out: {why}.',
             sum(usage.dropped.values()),
         )
     if trained and usage.without_box:
         findings.note(
             'images-without-box',
             table.path,
-            f'{usage.without_box} of the {len(usage.images)} images that {key} uses have no box to train on: they are '
-            'background, or passed over where the pipeline has FilterAnnotations with keep_empty=False.',
+            f'{usage.without_box} of the {len(usage.images)} images that {key} uses '
+            f'{either(usage.without_box, "has", "have")} no box to train on: '
+            f'{either(usage.without_box, "it is", "they are")} background, or passed over where the pipeline has '
+            'FilterAnnotations with keep_empty=False.',
             usage.without_box,
         )
     if labelled:
@@ -167,11 +211,12 @@ def _tell_classes(
     counts = np.bincount(table.category[usage.boxes], minlength=len(table.classes))
     empty = [name for name, count in zip(table.classes, counts) if name in classes and not count]
     if empty:
-        what = 'cannot be learned' if trained else 'is in no AP'
+        what = 'cannot be learned' if trained else f'{either(len(empty), "is", "are")} in no AP'
         findings.warning(
             'class-without-box',
             table.path,
-            f'{table.path} of {key} has no box of {number_of(len(empty), "class")} ({some(empty)}): it {what}.',
+            f'{table.path} of {key} has no box of {number_of(len(empty), "class")} ({some(empty)}): '
+            f'{either(len(empty), "it", "they")} {what}.',
             len(empty),
             empty,
         )

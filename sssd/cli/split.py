@@ -7,9 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from sssd.cli._parser import parse
-from sssd.datasets.coco import read_named
 from sssd.datasets.forms import saying_where
-from sssd.datasets.json_io import write_json
+from sssd.datasets.json_io import read_coco, write_json
 from sssd.datasets.labels import Labels, read_labels
 from sssd.datasets.splits import make_splits
 from sssd.datasets.stratified import split_validation
@@ -52,7 +51,7 @@ def labels_of(args: argparse.Namespace) -> Labels | None:
     if path.suffix.lower() == '.json' or not path.exists():
         if args.val is None and args.images is None:
             return None
-        coco = read_named(path)
+        coco = read_coco(path)
         return Labels(coco, args.images or '', 'COCO', str(path), str(path))
     labels = read_labels(path, args.images)
     if args.out_dir is None and labels.file is None:

@@ -13,12 +13,6 @@ _PART = re.compile(rf'(?:^|[^a-z])({"|".join(PARTS)})(?=[^a-z]|$)')
 #: COCO's own files that hold no boxes to train with.
 _OTHER = ('captions_', 'person_keypoints_', 'image_info_', 'panoptic_', 'stuff_')
 _LOOKED_FOR = 20
-#: Ids that are text are for the checks before training to tell.
-_KINDS = dict(
-    images=dict(id=(int, float, str), file_name=str),
-    annotations=dict(image_id=(int, float, str), category_id=(int, float, str)),
-    categories=dict(id=(int, float, str), name=str),
-)
 
 
 def find_coco(path: Path, images: str | None) -> Readers:
@@ -70,7 +64,7 @@ def read(path: Path, images: str | None = None, annotations: bool = True) -> Lab
     Raises:
         UserError: If the file is none, or its images are nowhere.
     """
-    coco, notes = read_named(path, annotations), []
+    coco, notes = read_coco(path, annotations), []
     names = [image['file_name'] for image in coco['images']]
     info = coco.get('info') if isinstance(coco.get('info'), dict) else {}
     folder = images or _folder_of(path, names, info.get(IMAGES))
@@ -84,25 +78,6 @@ def read(path: Path, images: str | None = None, annotations: bool = True) -> Lab
         turned = [dict(image, file_name=image['file_name'].replace('\\', '/')) for image in coco['images']]
         coco = dict(coco, images=turned)
     return Labels(coco, folder, 'COCO', str(path), None if notes else str(path), tuple(notes))
-
-
-def read_named(path: Path, annotations: bool = True) -> dict:
-    """A COCO file whose ids can be looked up, and whose names are text.
-
-    Raises:
-        UserError: If it is none, naming the first entry in which one is something else.
-    """
-    coco = read_coco(path, annotations=annotations)
-    for entries, kinds in _KINDS.items():
-        for position, entry in enumerate(coco.get(entries) or []):
-            for key, kind in kinds.items():
-                if not isinstance(entry[key], kind) or isinstance(entry[key], bool):
-                    what = 'text' if kind is str else 'a number'
-                    raise UserError(
-                        f'{path}: {key!r} of entry {position} of {entries!r} is {str(entry[key])[:40]!r}, but has '
-                        f'to be {what}: correct it.'
-                    )
-    return coco
 
 
 def _supercategories(coco: dict) -> list[dict]:

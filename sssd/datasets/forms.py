@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sssd.errors import UserError
+from sssd.errors import UserError, refuse_all
 
 #: The names of the parts of a data set, and how exports call them.
 PARTS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
@@ -77,6 +77,33 @@ class Builder:
         """The content of a COCO file."""
         categories = [dict(id=number, name=name) for number, name in enumerate(self.categories, 1)]
         return dict(images=self.images, annotations=self.annotations, categories=categories)
+
+
+class Mistakes:
+    """Gathers mistakes, so that all are told at once.
+
+    Args:
+        what: What has them, for the sentence.
+    """
+
+    def __init__(self, what: str | Path) -> None:
+        self.what, self.sentences = what, []
+
+    def kept(self, read: Callable, *args):
+        """What ``read`` gives; None, with the mistake kept, where it raises a :class:`UserError`."""
+        try:
+            return read(*args)
+        except UserError as error:
+            self.sentences.append(str(error))
+            return None
+
+    def refuse(self) -> None:
+        """Tell all that were made.
+
+        Raises:
+            UserError: If there is one.
+        """
+        refuse_all(str(self.what), self.sentences)
 
 
 def saying_where(coco: dict, images: str, path: str | Path) -> dict:

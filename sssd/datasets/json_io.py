@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sssd.datasets.coco_form import faults_of
-from sssd.errors import UserError
+from sssd.errors import UserError, refuse_all
 
 
 def write_json(path: str | Path, content: dict) -> None:
@@ -37,11 +37,10 @@ def read_coco(
 
     Raises:
         UserError: If the file is missing, is no JSON, or lacks one of these lists or their ids, or a bbox or another
-            number is none; for the first such entry.
+            number is none; for all such entries.
     """
     coco = parse_json(path, read_bytes(path))
-    for fault in faults_of(path, coco, annotations, image_fields):
-        raise UserError(fault.sentence)
+    refuse_all(str(path), [fault.sentence for fault in faults_of(path, coco, annotations, image_fields)])
     return coco
 
 

@@ -8,7 +8,7 @@ import os
 import re
 from pathlib import Path
 
-from sssd.datasets.forms import PARTS, WHOLE, Builder, Labels, Readers, number_of, read_text, several
+from sssd.datasets.forms import PARTS, WHOLE, Builder, Labels, Mistakes, Readers, number_of, read_text, several
 from sssd.datasets.xml_safe import line_of, parse_xml
 from sssd.errors import UserError
 from sssd.images import EXTENSIONS, image_size, natural_key
@@ -66,14 +66,21 @@ def _read(source: Path, folder: Path, images: str | None, listed: Path | None = 
     found = {os.path.splitext(name)[0]: folder / name for name in os.listdir(folder) if name.lower().endswith('.xml')}
     names = sorted(found, key=natural_key) if listed is None else _names_of(listed, folder)
     paths = {name: found.get(name, folder / f'{name}.xml') for name in names}
-    roots = {name: _root(path) for name, path in paths.items()}
-    things = {name: [_thing(each, paths[name]) for each in root.iterfind('object')] for name, root in roots.items()}
+    mistakes = Mistakes(source)
+    roots = {name: mistakes.kept(_root, path) for name, path in paths.items()}
+    things = {
+        name: [mistakes.kept(_thing, each, paths[name]) for each in root.iterfind('object')]
+        for name, root in roots.items()
+        if root is not None
+    }
+    sizes = {name: mistakes.kept(_size, root, paths[name]) for name, root in roots.items() if root is not None}
+    mistakes.refuse()
     place = _images_of(folder, images)
     files = _Images(place)
     shift = int(_counts_from_one(things))
     built, measured = Builder(sorted({kind for each in things.values() for kind, _, _ in each})), 0
     for name, root in roots.items():
-        image, size = files.of(name, root, paths[name]), _size(root, paths[name])
+        image, size = files.of(name, root, paths[name]), sizes[name]
         measured += size is None
         built.add_image(image, *(size or image_size(os.path.join(place, image))))
         for kind, (x1, y1, x2, y2), difficult in things[name]:

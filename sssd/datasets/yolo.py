@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from sssd.datasets.forms import PARTS, WHOLE, Builder, Labels, Readers, number_of, read_text, several
+from sssd.datasets.forms import PARTS, WHOLE, Builder, Labels, Mistakes, Readers, number_of, read_text, several
 from sssd.errors import UserError
 from sssd.images import image_size
 from sssd.listing import list_folder
@@ -172,18 +172,20 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
         raise UserError(f'{source}: there is no image in {", ".join(map(str, places))}: check the path.')
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
     built, missing, twice, outlines = Builder(list(names)), 0, 0, 0
+    mistakes = Mistakes(source)
     for path in paths:
-        width, height = image_size(path)
+        width, height = mistakes.kept(image_size, path) or (0, 0)
         built.add_image(Path(os.path.relpath(path, root)).as_posix(), width, height)
         file = next((file for file in (label_path(path), Path(path).with_suffix('.txt')) if file.is_file()), None)
         if file is None:
             missing += 1
             continue
-        rows = list(_rows(file, len(names), keypoints))
+        rows = mistakes.kept(_rows, file, len(names), keypoints, mistakes) or []
         twice += len(rows) - len(set(rows))
         for number, (x1, y1, x2, y2), is_outline in dict.fromkeys(rows):
             outlines += is_outline
             built.add_box(names[number], (x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height))
+    mistakes.refuse()
     if missing == len(paths):
         raise UserError(
             f'{source}: none of the {several(missing, "image")} of {root} has a label file; {label_path(paths[0])} was '
@@ -224,32 +226,35 @@ def label_path(image: str) -> Path:
     return Path(*parts).with_suffix('.txt')
 
 
-def _rows(path: Path, classes: int, keypoints: bool) -> Iterator[tuple[int, tuple, bool]]:
-    """Class, corners from 0 to 1, and whether it was an outline, of each line of a label file."""
-    for number, line in enumerate(read_text(path).splitlines(), 1):
-        words = line.split()
-        if not words:
-            continue
-        where = f'{path}, line {number}'
-        if len(words) < 5 or (len(words) != 5 and not keypoints and (len(words) == 6 or len(words) % 2 == 0)):
-            hint = '; a sixth may be the score of a prediction' if len(words) == 6 else ''
-            raise UserError(
-                f'{where}: it has {several(len(words), "number")}, but a label is a class and x, y, width, height, or '
-                f'a class and the corners of an outline{hint}: correct the label.'
-            )
-        kind, *values = (number_of(word, where, 'a value') for word in words)
-        if kind != int(kind) or not 0 <= kind < classes:
-            raise UserError(f'{where}: the class is {words[0]}, but the data set has 0 to {classes - 1}: correct one.')
-        is_outline = len(values) != 4 and not keypoints
-        used = values if is_outline else values[:4]
-        if min(used) < -TOLERANCE or max(used) > 1 + TOLERANCE:
-            raise UserError(
-                f'{where}: {max(used, key=lambda value: abs(value - 0.5)):g} is not from 0 to 1: coordinates are '
-                'shares of the width and height of the image, so correct the label.'
-            )
-        if is_outline:
-            corners = (min(used[::2]), min(used[1::2]), max(used[::2]), max(used[1::2]))
-        else:
-            x, y, width, height = used
-            corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
-        yield int(kind), corners, is_outline
+def _rows(path: Path, classes: int, keypoints: bool, mistakes: Mistakes) -> list[tuple[int, tuple, bool]]:
+    """Class, corners from 0 to 1, and whether it was an outline, of each line of a label file without a mistake."""
+    lines = ((number, line.split()) for number, line in enumerate(read_text(path).splitlines(), 1))
+    rows = (
+        mistakes.kept(_row, f'{path}, line {number}', words, classes, keypoints) for number, words in lines if words
+    )
+    return [row for row in rows if row is not None]
+
+
+def _row(where: str, words: list[str], classes: int, keypoints: bool) -> tuple[int, tuple, bool]:
+    if len(words) < 5 or (len(words) != 5 and not keypoints and (len(words) == 6 or len(words) % 2 == 0)):
+        hint = '; a sixth may be the score of a prediction' if len(words) == 6 else ''
+        raise UserError(
+            f'{where}: it has {several(len(words), "number")}, but a label is a class and x, y, width, height, or '
+            f'a class and the corners of an outline{hint}: correct the label.'
+        )
+    kind, *values = (number_of(word, where, 'a value') for word in words)
+    if kind != int(kind) or not 0 <= kind < classes:
+        raise UserError(f'{where}: the class is {words[0]}, but the data set has 0 to {classes - 1}: correct one.')
+    is_outline = len(values) != 4 and not keypoints
+    used = values if is_outline else values[:4]
+    if min(used) < -TOLERANCE or max(used) > 1 + TOLERANCE:
+        raise UserError(
+            f'{where}: {max(used, key=lambda value: abs(value - 0.5)):g} is not from 0 to 1: coordinates are '
+            'shares of the width and height of the image, so correct the label.'
+        )
+    if is_outline:
+        corners = (min(used[::2]), min(used[1::2]), max(used[::2]), max(used[1::2]))
+    else:
+        x, y, width, height = used
+        corners = (x - width / 2, y - height / 2, x + width / 2, y + height / 2)
+    return int(kind), corners, is_outline

@@ -171,7 +171,7 @@ def test_a_filter_that_leaves_nothing(cfg):
 
 def test_images_missing_on_disk(cfg, tiny_coco):
     (tiny_coco.img_dir / '0003.png').unlink()
-    fails(cfg, '1 of 6 images looked for of .*annotations.json are missing, such as .*images/0003.png')
+    fails(cfg, '1 of 6 images looked for of .*annotations.json is missing, such as .*images/0003.png')
 
 
 @pytest.mark.parametrize('content', [b'', b'no image at all'])

@@ -28,8 +28,7 @@ def test_ids_that_repeat(sets, part, name):
     found = sets.findings()['duplicate-id']
     assert found.level == 'error' and found.count == 1 and found.examples == (1,)
     assert (
-        found.where == str(sets.file(part))
-        and f"1 id of '{name}' stand for several entries (1; 1 entries" in found.text
+        found.where == str(sets.file(part)) and f"1 id of '{name}' stands for several entries (1; 1 entry" in found.text
     )
 
 
@@ -98,4 +97,4 @@ def test_annotations_of_what_is_not_there(sets, key, kind):
     sets.edit(lambda coco: coco['annotations'][3].update({key: 77}))
     found = sets.findings()[kind]
     assert (found.level, found.count, found.examples) == ('error', 1, (77,))
-    assert f'1 of 12 annotations have the {key} of no entry' in found.text
+    assert f'1 of 12 annotations has the {key} of no entry' in found.text

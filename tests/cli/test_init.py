@@ -189,7 +189,7 @@ def test_configs_that_are_there_stay(mine, capsys):
 def test_a_mistake_in_the_data_leaves_no_config_behind(mine, capsys):
     (mine / 'train/0001.png').unlink()
     assert main(arguments()) == 2
-    assert '1 of 6 images looked for of data/mine/train.json are missing' in capsys.readouterr().err
+    assert '1 of 6 images looked for of data/mine/train.json is missing' in capsys.readouterr().err
     assert not list(mine.parents[1].glob('configs/mine/*.py'))
 
 

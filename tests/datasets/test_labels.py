@@ -388,3 +388,28 @@ def test_no_label_at_all_is_no_set_of_empty_images(train, val):
     shutil.rmtree('yolo/labels/train')
     with pytest.raises(UserError, match=r'none of the 6 images of .* has a label file; .*labels/train/0000\.txt was'):
         read_labels('yolo')
+
+
+def test_all_mistakes_of_a_set_are_told_at_once(train, tmp_path):
+    """In every form: as many as there are, each with its place."""
+    coco = label_forms.write_voc(train, 'voc')
+    first, second = sorted(Path('voc/Annotations').iterdir())[:2]
+    first.write_text(first.read_text().replace('<xmin>', '<xmin>x', 1))
+    second.write_text('<annotation>')
+    label_forms.write_yolo_part(train, Path('yolo/images'), Path('yolo/labels'), NAMES)
+    Path('yolo/data.yaml').write_text('train: images\nnames: [disc, bar]\n')
+    Path('yolo/labels/0000.txt').write_text('7 0.5 0.5 0.1 0.1\n0 0.5 0.5 0.1 0.1\n0 0.5\n')
+    coco['annotations'][0]['bbox'] = 3
+    del coco['images'][1]['width']
+    train.ann_file.write_text(json.dumps(coco))
+    for path, words in (
+        (train.ann_file, ["has no 'width'", 'the bbox of entry 0']),
+        ('voc', [f'{second.name}, line 1: it is no XML', "<xmin> is 'x"]),
+        ('yolo/data.yaml', ['0000.txt, line 1: the class is 7', '0000.txt, line 3: it has 2 numbers']),
+    ):
+        with pytest.raises(UserError) as told:
+            read_labels(path)
+        begin, *lines = str(told.value).splitlines()
+        assert begin.startswith(str(path)) and begin.endswith(' has 2 mistakes:') and len(lines) == 2
+        for number, (word, line) in enumerate(zip(words, lines), 1):
+            assert line.startswith(f'  {number}. ') and word in line
