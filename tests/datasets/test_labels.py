@@ -230,10 +230,10 @@ def test_a_coco_file_finds_its_images(train):
 @pytest.mark.parametrize(
     'entries, key, value, what',
     [
-        ('images', 'file_name', None, 'text'),
-        ('images', 'id', [], 'a number'),
-        ('annotations', 'category_id', {}, 'a number'),
-        ('categories', 'name', None, 'text'),
+        ('images', 'file_name', None, 'the name of a file'),
+        ('images', 'id', [], 'a whole number'),
+        ('annotations', 'category_id', {}, 'a whole number'),
+        ('categories', 'name', None, 'a text'),
     ],
 )
 def test_ids_and_names_of_no_use_are_told(train, entries, key, value, what):
