@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator, Sequence
 
-from sssd.checks.findings import Findings
+from sssd.checks.findings import Findings, number_of
 from sssd.checks.reading import text_lines
 from sssd.checks.sources import class_of
 from sssd.checks.table import Table
@@ -82,7 +82,7 @@ def check_num_classes(findings: Findings, model: dict, classes: Sequence[str]) -
             findings.error(
                 'num-classes',
                 key,
-                f'{key}.num_classes={number} does not fit the {len(classes)} classes '
+                f'{key}.num_classes={number} does not fit the {number_of(len(classes), "class")} '
                 f'of the data ({shorten(classes)}); set it to {len(classes)}.',
             )
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from sssd.checks.boxes import check_boxes
 from sssd.checks.classes import check_names
 from sssd.checks.files import Images, look_at
+from sssd.checks.findings import number_of
 from sssd.checks.ids import check_ids
 from sssd.checks.overlap import Source
 from sssd.checks.run import Run
@@ -50,7 +51,8 @@ def check_coco(
     if agree:
         tell_use(run.findings, key, dataset, table, usage, classes, labelled)
     run.findings.lines.append(
-        f'{key}: {len(usage.images)} images, {boxes} boxes, {len(classes)} classes, of {ann_file}'
+        f'{key}: {number_of(len(usage.images), "image")}, {number_of(boxes, "box")}, '
+        f'{number_of(len(classes), "class")}, of {ann_file}'
     )
 
 

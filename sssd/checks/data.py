@@ -14,7 +14,7 @@ from sssd.checks.classes import check_num_classes, check_parts_agree, check_same
 from sssd.checks.coco import check_coco
 from sssd.checks.evaluator import check_evaluator, formats_only
 from sssd.checks.files import Images, look_at
-from sssd.checks.findings import Findings, shown
+from sssd.checks.findings import Findings, number_of, shown
 from sssd.checks.folder import PIPE, check_folder, tell_special
 from sssd.checks.labels import check_labels_loaded
 from sssd.checks.overlap import Source, check_overlap
@@ -216,7 +216,7 @@ def _check_image_folder(run: Run, key: str, dataset: dict, folder: str) -> None:
             key,
             f'{folder} of {key} has no image left after filter_cfg and skip_broken; check the folder and filter_cfg.',
         )
-    run.findings.lines.append(f'{key}: {used} images, unlabelled, of {folder}')
+    run.findings.lines.append(f'{key}: {number_of(used, "image")}, unlabelled, of {folder}')
 
 
 def check_files(ann_file: str, folder: str, names: list[str], remedy: str = 'check data_prefix') -> None:

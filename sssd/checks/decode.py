@@ -29,7 +29,9 @@ def decode_all(run: Run, workers: int | None = None, timeout: float = 30.0) -> N
     done.sort(key=lambda result: order[result.path])
     _tell_troubles(run, done)
     _tell_alike(run, {result.path: result.fingerprint for result in done if result.fingerprint is not None})
-    run.findings.lines.append(f'{len(done)} images decoded, {sum(result.fatal for result in done)} of them failed')
+    run.findings.lines.append(
+        f'{number_of(len(done), "image")} decoded, {sum(result.fatal for result in done)} of them failed'
+    )
 
 
 def _is_tried(path: str, header) -> bool:

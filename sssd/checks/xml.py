@@ -183,8 +183,9 @@ def _tell_objects(
     elif others:
         _tell_others(run, key, ann_file, found, classes)
     run.findings.lines.append(
-        f'{key}: {len(names)} images of {ann_file}; in the {len(found.table.names)} looked at {boxes} boxes of '
-        f'{len(classes)} classes, {difficult} of them difficult, and {others} of other classes, which are left out'
+        f'{key}: {number_of(len(names), "image")} of {ann_file}; in the {len(found.table.names)} looked at '
+        f'{number_of(boxes, "box")} of {number_of(len(classes), "class")}, {difficult} of them difficult, and '
+        f'{others} of other classes, which are left out'
     )
     return has_box or not labelled
 

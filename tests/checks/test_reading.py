@@ -46,7 +46,7 @@ def told(sets, file):
         try:
             call()
         except UserError as error:
-            assert '\n' not in str(error) or str(error).startswith('the data have')
+            assert '\n' not in str(error) or ' mistakes:\n  1. ' in str(error)
     for finding in findings.of('error'):
         assert '\n' not in finding.text and finding.text.endswith(('.', '`.')), finding.text
     return findings

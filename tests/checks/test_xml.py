@@ -69,6 +69,7 @@ def voc(tmp_path):
 def test_a_sound_set(voc):
     found = voc.findings()
     warned = found.pop('class-without-box')
+    found.pop('same-content', None)  # the images without an object are alike
     assert warned.level == 'warning' and warned.examples == ('car',), 'all of them are difficult'
     assert {each.level for each in found.values()} == {'note'}
     assert "1 box is of classes that metainfo.classes does not name ('cat')" in found['other-classes'].text
@@ -77,7 +78,7 @@ def test_a_sound_set(voc):
 
 
 @pytest.mark.parametrize('rules', [None, dict(filter_empty_gt=True), dict(min_size=32), dict(bbox_min_size=32)])
-@pytest.mark.parametrize('indices, test_mode', [(None, False), (3, False), ([0, 2], False), (None, True)])
+@pytest.mark.parametrize('indices, test_mode', [(None, False), (3, False), ([0, 1], False), (None, True)])
 def test_the_numbers_are_those_of_the_data_set(voc, rules, indices, test_mode):
     if test_mode and rules and 'bbox_min_size' in rules:
         rules = None
