@@ -21,6 +21,8 @@ COMMANDS = (
     'analyze',
     'views',
     'extract',
+    'export',
+    'predict',
     'prepare',
     'split',
     'features',
