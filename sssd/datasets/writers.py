@@ -21,7 +21,7 @@ from sssd.datasets.json_io import write_json
 from sssd.datasets.yolo import label_path
 from sssd.errors import UserError, shorten
 
-#: Names of the form -> what it is called in a sentence, in the order of the commands' help.
+#: Names of the forms.
 FORMS = ('coco', 'yolo', 'voc', 'labelstudio')
 COCO_FILE, YOLO_FILE, TASKS_FILE, LABELING_FILE = 'labels.json', 'data.yaml', 'tasks.json', 'labeling_config.xml'
 #: Where Label Studio serves files of its own machine, relative to its LOCAL_FILES_DOCUMENT_ROOT.
@@ -158,11 +158,7 @@ def _region(thing: Mapping, name: str, image: Mapping) -> dict:
         original_width=width,
         original_height=height,
         image_rotation=0,
-        value={
-            **{key: round(100 * share, 6) for key, share in sides.items()},
-            'rotation': 0,
-            'rectanglelabels': [name],
-        },
+        value=dict(percent, rotation=0, rectanglelabels=[name]),
     )
     return dict(region, score=thing['score']) if 'score' in thing else region
 

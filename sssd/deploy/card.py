@@ -38,6 +38,7 @@ def model_card(
     name, backbone = model['type'], (model.get('backbone') or {}).get('type', 'backbone')
     source = commit()
     code = f'{source["commit"] or "unknown"}{" with changes" if source["dirty"] else ""}'
+    step = 'iteration unknown' if iteration is None else f'iteration {iteration}'
     lines = [
         f'# {name} ({backbone}), {len(classes)} class{"es" * (len(classes) != 1)}',
         '',
@@ -47,7 +48,7 @@ def model_card(
         '| | |',
         '|---|---|',
         f'| classes | {", ".join(classes)} |',
-        f'| taken from | `{checkpoint}`, {f"iteration {iteration}" if iteration is not None else "iteration unknown"} |',
+        f'| taken from | `{checkpoint}`, {step} |',
         f'| part | {why} |',
         f'| trained until | {_time(trained)} |',
         f'| exported | {now()} |',
@@ -64,7 +65,7 @@ def model_card(
         '',
         '## Use and licence',
         '',
-        'Scores are as good as the images are like those of the training; look at some of yours before relying on them.',
+        'Scores are as good as the images are like those of the training: look at some of yours before relying on it.',
         '',
         f'No licence is stated for these weights: they come from the images above{_starts(training)}, whose licences '
         'decide what may be done with them. The code that trained them is under Apache 2.0.',

@@ -48,8 +48,8 @@ def better_part(found: dict[str, list[dict]], iteration: int | None) -> Choice:
             after = '' if step == iteration else ', the newest evaluation before the checkpoint'
             return Choice(
                 part,
-                f'the {part}: at iteration {step}{after}, {measure} of the teacher was {teacher:.1f} and of the student '
-                f'{student:.1f} on the validation images',
+                f'the {part}: at iteration {step}{after}, {measure} of the teacher was {teacher:.1f} and of the '
+                f'student {student:.1f} on the validation images',
             )
     return Choice(
         'teacher',

@@ -1,4 +1,4 @@
-"""The config of a detector alone: what mmdet needs to build it, feed it and evaluate it, and nothing of its training."""
+"""The config of a detector alone: what mmdet needs to build, feed and evaluate it, and nothing of its training."""
 
 import copy
 from collections.abc import Mapping, Sequence

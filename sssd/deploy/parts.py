@@ -1,4 +1,4 @@
-"""The plain detector inside a checkpoint and inside a config: teacher or student of a pair, or one without its guide."""
+"""The plain detector in a checkpoint and in a config: teacher or student of a pair, or one without its guide."""
 
 import copy
 import math
