@@ -150,6 +150,7 @@ def _region(thing: Mapping, name: str, image: Mapping) -> dict:
     x, y, w, h = thing['bbox']
     width, height = image['width'], image['height']
     sides = dict(x=x / width, y=y / height, width=w / width, height=h / height)
+    percent = {key: round(100 * share, 6) for key, share in sides.items()}
     region = dict(
         id=f'box{thing["id"]}',
         type='rectanglelabels',
