@@ -74,10 +74,8 @@ def test_a_folder_is_pre_annotated(detector, images, form, capsys):
 
 def test_a_config_with_a_checkpoint_finds_the_same(detector, shipped_job, images, capsys):
     checkpoint = shipped_job.work_dir / f'iter_{shipped.ITERATIONS}.pth'
-    part = ['--device', 'cpu', '--threshold', '0.05']
-    assert (
-        predict.main([str(shipped_job.config), str(images), '--checkpoint', str(checkpoint), '--out', 'a', *part]) == 0
-    )
+    config, part = str(shipped_job.config), ['--device', 'cpu', '--threshold', '0.05']
+    assert predict.main([config, str(images), '--checkpoint', str(checkpoint), '--out', 'a', *part]) == 0
     taken = 'student' if 'took the student' in capsys.readouterr().out else 'teacher'
     export.main([str(checkpoint), 'same', '--part', taken])
     assert predict.main(['same', str(images), '--out', 'b', *part]) == 0
