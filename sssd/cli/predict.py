@@ -43,7 +43,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     Raises:
         UserError: Naming the argument.
     """
-    check_numbers(args)
+    check_numbers(argparse.Namespace(batch_size=args.batch_size, device=args.device))  # `images` are files here
     if not 0 <= args.threshold <= 1:
         raise UserError(f'--threshold is {args.threshold:g}, but scores go from 0 to 1.')
     if os.path.isdir(args.model) and args.checkpoint:

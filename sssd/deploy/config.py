@@ -137,9 +137,10 @@ def text_of(values: Mapping[str, Any], head: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """The same without MMEngine's types of dicts."""
+    """The same without MMEngine's types of dicts, and ``type`` first, as people write it: dumps sort the keys."""
     if isinstance(value, Mapping):
-        return {key: _plain(inner) for key, inner in value.items()}
+        keys = sorted(value, key=lambda key: key != 'type')
+        return {key: _plain(value[key]) for key in keys}
     if isinstance(value, (list, tuple)):
         return type(value)(map(_plain, value))
     return value
