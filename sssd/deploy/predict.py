@@ -104,7 +104,8 @@ def detect(inferencer: DetInferencer, paths: Sequence[str], batch_size: int = 1)
             except (OSError, ValueError, AssertionError, AttributeError, TypeError, cv2.error) as error:
                 told[path] = Found(path, None, _reason(path, error))
         if packed:
-            samples = inferencer.forward(inferencer.collate_fn(packed))
+            _, data = inferencer.collate_fn(packed)
+            samples = inferencer.forward(data)
             told.update((path, Found(path, sample)) for (path, _), sample in zip(packed, samples))
         yield from (told[path] for path in paths[start : start + batch_size])
 
