@@ -90,6 +90,7 @@ def _data(training: Mapping) -> list[str]:
             file, images = leaf.get('ann_file') or '', next(iter(prefix.values()), '')
             told = [f'`{os.path.join(root, place)}`' if place else 'none' for place in (file, images or root)]
             rows.append(f'| {use} | {leaf.get("type", "unknown")} | {told[0]} | {told[1]} |')
+    rows = list(dict.fromkeys(rows))
     return rows if len(rows) > 2 else ['The config of the training does not tell.']
 
 

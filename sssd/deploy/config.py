@@ -115,12 +115,13 @@ def build_plain(values: dict[str, Any]) -> nn.Module:
     """
     init_default_scope('mmdet')
     bare = {key: value for key, value in values['model'].items() if key != 'train_cfg'}
-    try:
-        model = MODELS.build(ConfigDict(copy.deepcopy(bare)))
-        values['model'] = bare
+    for tried in (bare, dict(bare, train_cfg=None)):  # two-stage detectors want to be told that there is none
+        try:
+            model = MODELS.build(ConfigDict(copy.deepcopy(tried)))
+        except Exception:  # a detector that asks for its train_cfg keeps it
+            continue
+        values['model'] = tried
         return model
-    except Exception:  # a detector that asks for its train_cfg keeps it
-        pass
     try:
         return MODELS.build(ConfigDict(copy.deepcopy(values['model'])))
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError, ImportError) as error:
