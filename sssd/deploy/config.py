@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmdet.registry import MODELS
+from mmdet.registry import DATASETS, MODELS
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import init_default_scope
 from torch import nn
@@ -54,6 +54,8 @@ def classes_of(cfg: Config, meta: Mapping) -> tuple[str, ...]:
     told = meta.get('dataset_meta') or {}
     data = (cfg.get('test_dataloader') or cfg.get('val_dataloader') or {}).get('dataset') or {}
     classes = told.get('classes') or told.get('CLASSES') or (data.get('metainfo') or {}).get('classes')
+    if not classes and data.get('type'):  # those of COCO and VOC are the data set's own
+        classes = (getattr(DATASETS.get(data['type']), 'METAINFO', None) or {}).get('classes')
     if isinstance(classes, str):
         classes = (classes,)
     if not classes:

@@ -7,14 +7,17 @@ import sys
 
 import pytest
 import shipped
+import tiny
 import torch
 from mmdet.apis import inference_detector, init_detector
 from mmengine.config import Config
 
 from sssd.cli import export
 from sssd.deploy.choose import better_part, read_history
+from sssd.deploy.config import classes_of
 from sssd.deploy.literals import read_literals, write_literals
 from sssd.errors import UserError
+from sssd.registry import MODELS
 
 #: What plain mmdet makes of an exported folder, in a process where sssd cannot be imported.
 PLAIN = """
@@ -142,6 +145,36 @@ def test_a_guided_and_a_plain_detector_are_exported(trained, trained_guided, tmp
         assert 'sssd' not in (tmp_path / name / 'config.py').read_text()
     with pytest.raises(UserError, match='is not the detector of the config'):
         export.main([str(trained.checkpoint), str(tmp_path / 'other'), '--config', str(other(trained, tmp_path))])
+
+
+@pytest.mark.parametrize('name', ['faster_rcnn', 'fcos', 'detr', 'c4'])
+def test_every_kind_of_detector_finds_the_same(make_job, tmp_path, tiny_coco, name):
+    """Also without the settings of its training, which the written config leaves out."""
+    detector = {**tiny.DETECTORS, **tiny.OTHERS}[name]()
+    detector['test_cfg'].get('rcnn', detector['test_cfg'])['score_thr'] = 0.0
+    text = Config(dict(model=tiny.sed_config(detector))).pretty_text
+    job = make_job(extra=text.replace(f'num_classes={tiny.CLASSES}', 'num_classes=2'))
+    cfg = Config.fromfile(job.config)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    torch.save(dict(meta={}, state_dict=model.state_dict()), tmp_path / 'pair.pth')
+    assert export.main([str(tmp_path / 'pair.pth'), str(tmp_path / 'out'), '--config', str(job.config)]) == 0
+    written = read_literals((tmp_path / 'out/config.py').read_text(), 'config')
+    assert written['model'].get('train_cfg') is None
+    image = str(tiny_coco.img_dir / '0000.png')
+    plain = init_detector(str(tmp_path / 'out/config.py'), str(tmp_path / 'out/model.pth'), device='cpu')
+    pair = init_detector(cfg, str(tmp_path / 'pair.pth'), device='cpu', cfg_options={})
+    found, expected = (inference_detector(each, image).pred_instances for each in (plain, pair))
+    assert len(expected) > 0
+    for key in ('bboxes', 'scores', 'labels'):
+        torch.testing.assert_close(found[key], expected[key])
+
+
+def test_classes_of_coco_are_known_without_being_told():
+    cfg = Config(dict(test_dataloader=dict(dataset=dict(type='CocoDataset'))))
+    assert len(classes_of(cfg, {})) == 80 and classes_of(cfg, dict(dataset_meta=dict(classes=['a']))) == ('a',)
+    with pytest.raises(UserError, match='names the classes'):
+        classes_of(Config(dict(model=dict())), {})
 
 
 def other(job, folder):
