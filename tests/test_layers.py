@@ -10,6 +10,7 @@ FLOORS = (
     {'cli'},
     {'studies'},
     {'calibration'},
+    {'deploy'},
     {'report'},
     {'figures'},
     {'checks'},

@@ -22,6 +22,8 @@ COMMANDS = (
     'analyze',
     'views',
     'extract',
+    'export',
+    'predict',
     'prepare',
     'split',
     'features',

@@ -4,7 +4,6 @@ import argparse
 import contextlib
 import copy
 import io
-import math
 import os
 from collections.abc import Mapping
 
@@ -18,7 +17,7 @@ from sssd.checkpoints.loading import read_checkpoint
 from sssd.checks.checkpoint import compare, weights_of
 from sssd.checks.data import check_data
 from sssd.cli._config import first_line, require_file
-from sssd.cli.extract import extract, is_guided
+from sssd.deploy.parts import extract, is_guided, plain_config
 from sssd.errors import UserError
 from sssd.registry import MODELS
 
@@ -82,26 +81,11 @@ def require_model(cfg: Config) -> None:
         raise UserError(f'{cfg.filename} has no model: name a config that can be trained.')
 
 
-def plain_config(cfg: Config, shift: int = 0) -> dict:
-    """Config of the one detector inside a model, with the data preprocessor of its training.
-
-    Padding is to a multiple that leaves whole cells in an image of 1/2**shift: what a semi-supervised model's
-    preprocessor has is kept, since it was chosen for that, and that of a detector alone is raised by 2**shift.
-    """
-    outer = cfg.model.get('data_preprocessor') or {}
-    detector = copy.deepcopy(dict(cfg.model.get('detector', cfg.model)))
-    paired = outer.get('data_preprocessor')
-    preprocessor = copy.deepcopy(dict(paired or detector.get('data_preprocessor') or outer))
-    divisor = preprocessor.get('pad_size_divisor', 1)
-    preprocessor['pad_size_divisor'] = math.lcm(divisor, 2**shift) if paired else divisor * 2**shift
-    return dict(detector, data_preprocessor=preprocessor)
-
-
 def build_detector(cfg: Config, device: str = 'cpu', shift: int = 0) -> nn.Module:
     """The detector of a config in evaluation mode, with weights as they are made."""
     init_default_scope(cfg.get('default_scope', 'mmdet'))
     require_model(cfg)
-    return build_model(cfg, plain_config(cfg, shift)).to(device).eval()
+    return build_model(cfg, plain_config(cfg.model, shift)).to(device).eval()
 
 
 def read_weights(checkpoint: str) -> Mapping[str, torch.Tensor]:

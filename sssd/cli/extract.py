@@ -1,42 +1,20 @@
 """Take the plain detector out of a checkpoint: teacher or student of a pair, or a detector without its guide."""
 
 import argparse
-from collections import OrderedDict
 from collections.abc import Sequence
 
 from sssd.checkpoints.loading import read_checkpoint, trusting
 from sssd.checkpoints.saving import write_checkpoint
-from sssd.checks.checkpoint import GUIDED, weights_of
+from sssd.checks.checkpoint import weights_of
 from sssd.cli._config import require_file
 from sssd.cli._parser import parse
+from sssd.deploy.parts import plain_part
 from sssd.errors import UserError
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``sssd extract``."""
     return parse('extract', argv)
-
-
-def extract(weights: OrderedDict, part: str) -> OrderedDict:
-    """The weights under ``part.``, their keys without it."""
-    prefix = part + '.'
-    return OrderedDict((key[len(prefix) :], value) for key, value in weights.items() if key.startswith(prefix))
-
-
-def is_guided(weights: OrderedDict) -> bool:
-    """Whether weights are those of a guided detector: every key is of the detector or of its label side."""
-    return any(key.startswith(GUIDED[0]) for key in weights) and all(key.startswith(GUIDED) for key in weights)
-
-
-def plain_part(weights: OrderedDict, part: str | None = None) -> tuple[str, OrderedDict]:
-    """The name of a part and its weights, those of one plain detector: no label side is in them.
-
-    Args:
-        weights: Weights of the whole checkpoint.
-        part: ``'teacher'``, ``'student'`` or ``'detector'``; None takes the detector of a guided one, else the teacher.
-    """
-    part = part or ('detector' if is_guided(weights) else 'teacher')
-    return part, extract(weights, part)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

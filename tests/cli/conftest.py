@@ -9,6 +9,7 @@ from pathlib import Path
 
 import elastic
 import pytest
+import shipped
 import torch
 
 CONFIG = """
@@ -255,3 +256,13 @@ def assert_same_weights():
         assert all(torch.equal(value, second[name]) for name, value in first.items())
 
     return compare
+
+
+@pytest.fixture(scope='session')
+def shipped_job(tmp_path_factory, make_tiny_coco, repo_root, forked_python):
+    """A training of SED with two validations of teacher and student; once for all tests."""
+    folder = tmp_path_factory.mktemp('shipped')
+    job = write_job(folder, make_tiny_coco(folder / 'coco'), extra=shipped.SED)
+    done = run_command(forked_python, '-m', 'sssd', 'train', job.config, '--work-dir', job.work_dir, cwd=repo_root)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return job

@@ -1,0 +1,110 @@
+"""Detect objects in images, and write them as labels for an editor."""
+
+import argparse
+import contextlib
+import io
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from mmdet.apis import DetInferencer
+
+from sssd.checkpoints.loading import trusting
+from sssd.cli._config import config_of, require_file
+from sssd.cli._parser import parse
+from sssd.cli._subject import check_numbers, with_device
+from sssd.datasets.forms import several
+from sssd.datasets.writers import write_labels
+from sssd.deploy.export import export, refuse_full
+from sssd.deploy.predict import Collected, detect, draw, images_of, load_exported, root_of, version_of
+from sssd.errors import UserError
+from sssd.progress import tracked
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Write the labels; returns the exit status."""
+    args = with_device(parse('predict', argv))
+    check_arguments(args)
+    paths = images_of(args.images)
+    root = root_of(paths)
+    with trusting(args.trust_checkpoint), exported(args) as folder:
+        inferencer, version = load_exported(folder, args.device), version_of(folder)
+    coco, broken = collect(inferencer, paths, root, args)
+    files = write_labels(args.to, coco, root, args.out, args.image_url, version)
+    report(args, coco, broken, files)
+    return 0
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Refuse arguments that cannot be meant.
+
+    Raises:
+        UserError: Naming the argument.
+    """
+    check_numbers(argparse.Namespace(batch_size=args.batch_size, device=args.device))  # `images` are files here
+    if not 0 <= args.threshold <= 1:
+        raise UserError(f'--threshold is {args.threshold:g}, but scores go from 0 to 1.')
+    if os.path.isdir(args.model) and args.checkpoint:
+        raise UserError(f'{args.model} is a folder with weights of its own: leave --checkpoint out, or name a config.')
+    if not os.path.isdir(args.model) and not args.checkpoint:
+        raise UserError(
+            f'{args.model} is no folder that `sssd export` wrote: name one, or a config together with --checkpoint.'
+        )
+    out = Path(args.out).resolve()
+    for place in args.images:
+        if os.path.isdir(place) and out.is_relative_to(Path(place).resolve()):
+            raise UserError(f'--out {args.out} lies in the folder of images {place}: name one outside of it.')
+    refuse_full(args.out)
+
+
+@contextlib.contextmanager
+def exported(args: argparse.Namespace) -> Iterator[str]:
+    """The folder of the detector, made for the moment where a config and a checkpoint are given."""
+    if not args.checkpoint:
+        yield args.model
+        return
+    require_file(args.checkpoint, 'checkpoint')
+    cfg = config_of(args.model)
+    with tempfile.TemporaryDirectory() as place:
+        folder = os.path.join(place, Path(args.checkpoint).stem)
+        with contextlib.redirect_stdout(io.StringIO()):
+            choice = export(args.checkpoint, folder, cfg)
+        print(f'took {choice.why}')
+        yield folder
+
+
+def collect(
+    inferencer: DetInferencer, paths: Sequence[str], root: str, args: argparse.Namespace
+) -> tuple[dict, list[str]]:
+    """The content of a COCO file, and the images that were passed over, which are named at once."""
+    collected = Collected(inferencer.model.dataset_meta['classes'], root, args.threshold)
+    broken = []
+    for found in tracked(detect(inferencer, paths, args.batch_size), 'detecting', len(paths)):
+        if found.sample is None:
+            broken.append(found.path)
+            print(f'passed over {found.path}: {found.trouble}', file=sys.stderr)
+            continue
+        collected.add(found.path, found.sample)
+        if args.draw:
+            draw(inferencer, found, Path(args.out, 'drawn', os.path.relpath(found.path, root)), args.threshold)
+    if len(broken) == len(paths):
+        raise UserError(f'none of the {several(len(paths), "image")} could be read: check the files.')
+    return collected.coco(), broken
+
+
+def report(args: argparse.Namespace, coco: dict, broken: Sequence[str], files: Sequence[Path]) -> None:
+    """Say what was written."""
+    count = len(coco['annotations'])
+    boxes = f'{count} box{"es" * (count != 1)}'
+    with_boxes = len({thing['image_id'] for thing in coco['annotations']})
+    print(
+        f'{several(len(coco["images"]), "image")}, {with_boxes} of them with {boxes} of a score of {args.threshold:g} '
+        f'or more; {several(len(broken), "image")} passed over'
+    )
+    print(f'wrote {", ".join(map(str, files))}')
+    if args.draw:
+        print(f'drew {args.out}/drawn')
+    if args.to == 'labelstudio':
+        print(f'labeling interface of the project (in {files[1]}):\n{files[1].read_text("utf-8").rstrip()}')

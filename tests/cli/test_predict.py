@@ -1,0 +1,108 @@
+"""``sssd predict``: labels of a folder of images for an editor; broken images are named and passed over."""
+
+import json
+import shutil
+
+import pytest
+import shipped
+from mmdet.apis import DetInferencer
+from PIL import Image
+from pycocotools.coco import COCO
+
+from sssd.cli import export, predict
+from sssd.datasets.labels import read_labels
+from sssd.errors import UserError
+
+
+@pytest.fixture(scope='module')
+def detector(shipped_job, tmp_path_factory):
+    """An exported folder."""
+    folder = tmp_path_factory.mktemp('exported') / 'detector'
+    export.main([str(shipped_job.work_dir / f'iter_{shipped.ITERATIONS}.pth'), str(folder), '--part', 'student'])
+    return folder
+
+
+@pytest.fixture
+def images(make_tiny_coco, tmp_path, monkeypatch):
+    """A folder of four images, one of them deep, an empty file and one that is cut off."""
+    monkeypatch.chdir(tmp_path)
+    folder = make_tiny_coco(tmp_path / 'new', num_images=4, seed=5).img_dir
+    (folder / 'deep').mkdir()
+    (folder / '0003.png').rename(folder / 'deep' / '0003.png')
+    (folder / 'empty.jpg').touch()
+    (folder / 'text.png').write_text('no image')
+    (folder / 'notes.txt').write_text('no image either')
+    return folder
+
+
+def state(folder):
+    """What lies in a folder, byte by byte."""
+    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(folder.rglob('*'))}
+
+
+@pytest.mark.parametrize('form', ['coco', 'yolo', 'voc', 'labelstudio'])
+def test_a_folder_is_pre_annotated(detector, images, form, capsys):
+    before = state(images)
+    words = [str(detector), str(images), '--to', form, '--threshold', '0.05', '--out', 'out', '--batch-size', '3']
+    assert predict.main([*words, '--device', 'cpu', *(['--draw'] if form == 'coco' else [])]) == 0
+    said = capsys.readouterr()
+    assert f'passed over {images}/empty.jpg: the file is empty' in said.err
+    assert f'passed over {images}/text.png: it cannot be decoded' in said.err
+    assert said.out.startswith('4 images, ') and '; 2 images passed over' in said.out
+    assert state(images) == before
+    found = DetInferencer(str(detector / 'config.py'), str(detector / 'model.pth'), device='cpu', show_progress=False)(
+        str(images / '0000.png')
+    )['predictions'][0]
+    scores = [round(score, 4) for score in found['scores'] if score >= 0.05]
+    assert scores  # of a detector that finds nothing, nothing could be seen
+    if form == 'labelstudio':
+        task = json.loads((images.parents[1] / 'out/tasks.json').read_text())[0]
+        assert [region['score'] for region in task['predictions'][0]['result']] == scores
+        assert task['predictions'][0]['model_version'] == 'detector, student, iteration 80'
+        assert '<Label value="disc" />' in said.out
+        return
+    labels = read_labels('out')
+    assert {image['file_name'].rsplit('/')[-1] for image in labels.coco['images']} == {f'000{i}.png' for i in range(4)}
+    first = next(image for image in labels.coco['images'] if image['file_name'].endswith('0000.png'))
+    assert sum(thing['image_id'] == first['id'] for thing in labels.coco['annotations']) == len(scores)
+    if form == 'coco':
+        own = [thing for thing in COCO('out/labels.json').anns.values() if thing['image_id'] == first['id']]
+        assert [thing['score'] for thing in own] == scores
+        with Image.open('out/drawn/deep/0003.png') as drawn:
+            assert drawn.size == (72, 96)
+
+
+def test_a_config_with_a_checkpoint_finds_the_same(detector, shipped_job, images, capsys):
+    checkpoint = shipped_job.work_dir / f'iter_{shipped.ITERATIONS}.pth'
+    config, part = str(shipped_job.config), ['--device', 'cpu', '--threshold', '0.05']
+    assert predict.main([config, str(images), '--checkpoint', str(checkpoint), '--out', 'a', *part]) == 0
+    taken = 'student' if 'took the student' in capsys.readouterr().out else 'teacher'
+    export.main([str(checkpoint), 'same', '--part', taken])
+    assert predict.main(['same', str(images), '--out', 'b', *part]) == 0
+    one, other = (json.loads(open(f'{name}/labels.json').read()) for name in 'ab')
+    assert one == other and one['annotations']
+
+
+def test_mistakes_are_told(detector, images, tmp_path):
+    for words, said in (
+        ([str(detector), 'nowhere'], 'nowhere is no file and no folder'),
+        (['nowhere.py', str(images)], 'no folder that `sssd export` wrote'),
+        ([str(images), str(images)], 'has no config.py and no model.pth'),
+        ([str(detector), str(images), '--out', str(images / 'out')], 'lies in the folder of images'),
+        ([str(detector), str(images), '--threshold', '30'], '--threshold is 30'),
+        ([str(detector), str(images), '--checkpoint', 'x.pth'], 'leave --checkpoint out'),
+        ([str(detector), str(images), '--out', 'new'], 'new is not empty'),
+        ([str(detector), str(images / 'empty.jpg')], 'none of the 1 image could be read'),
+    ):
+        with pytest.raises(UserError, match=said):
+            predict.main([*words, '--device', 'cpu'])
+    assert not (images / 'out').exists()
+
+
+def test_a_config_that_would_run_code_is_refused(detector, images, tmp_path):
+    shutil.copytree(detector, 'harmful')
+    with open('harmful/config.py', 'a') as file:
+        file.write('open("was_run", "w")\n')
+    with pytest.raises(UserError, match='is not run'):
+        predict.main(['harmful', str(images), '--device', 'cpu'])
+    assert not (tmp_path / 'was_run').exists()

@@ -1,0 +1,31 @@
+"""A tiny SED that was trained and validated, for what is exported of it."""
+
+#: Appended to the config of tests/cli/conftest.py: SED, validated as teacher and student after the last iteration.
+SED = """
+norm = dict(type='GN', num_groups=4, requires_grad=True)
+model['backbone'].update(norm_cfg=norm, norm_eval=False, init_cfg=dict(type='Kaiming', layer='Conv2d'))
+model['bbox_head']['init_cfg'] = dict(type='Normal', layer='Conv2d', std=0.01)
+preprocessor = dict(type='MultiBranchDataPreprocessor', data_preprocessor=model.pop('data_preprocessor'))
+model = dict(type='sssd.SED', detector=model, data_preprocessor=preprocessor)
+branches = ['sup', 'unsup_teacher', 'unsup_student']
+pack = dict(type='PackDetInputs', meta_keys=('img_id', 'img_shape', 'ori_shape'))
+labelled = dict(data, pipeline=load + resize + [dict(type='MultiBranch', branch_field=branches, sup=pack)])
+unlabelled = dict(data, pipeline=[load[0], dict(type='LoadEmptyAnnotations')] + resize + [
+    dict(type='MultiBranch', branch_field=branches, unsup_teacher=[pack], unsup_student=[pack])])
+train_dataloader = dict(
+    batch_size=4, num_workers=0, sampler=dict(type='sssd.MixedSourceSampler', batch_size=4, source_ratio=[3, 1]),
+    dataset=dict(type='ConcatDataset', datasets=[labelled, unlabelled]))
+test_dataloader['dataset']['pipeline'] = [
+    dict(type='sssd.LoadImage'), *resize, dict(type='PackDetInputs', meta_keys=meta_keys)]
+val_dataloader = test_dataloader
+val_evaluator = test_evaluator
+val_cfg = dict(type='TeacherStudentValLoop')
+custom_hooks = [
+    dict(type='sssd.LambdaScheduleHook', burn_in=0, lambda_s=0.1, lambda_d=0.1), dict(type='sssd.ScaleDrawHook'),
+    dict(type='sssd.EMATeacherHook', alpha=0.9)]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=80, val_interval=40)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=0.005))
+default_hooks['checkpoint'].update(interval=40)
+default_hooks['logger'].update(interval=20, log_metric_by_epoch=False)
+"""
+ITERATIONS = 80
