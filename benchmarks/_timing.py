@@ -108,7 +108,7 @@ def agreed(case: Case) -> dict[str, float]:
     compared = names[1:] if case.compared is None else case.compared
     expected, found = case.calls[names[0]](), {}
     # What is 0 but for rounding, such as the gradient of a bias before a norm, is compared with the largest tensor.
-    least = 1e-5 * max((value.norm().item() for value in expected.values()), default=0.0)
+    least = 1e-5 * max((value.double().norm().item() for value in expected.values()), default=0.0)
     for name in compared:
         result = case.calls[name]()
         if result.keys() != expected.keys():

@@ -122,7 +122,7 @@ class WorkerStart:
 
     def _end(self, number: int, frame) -> None:
         if self.leaving[0]:
-            os._exit(128 + number)
+            os._exit(0)  # as PyTorch's own; for any other status the parent would raise
 
 
 @contextmanager
