@@ -28,11 +28,12 @@ KEYS = dict(
     ),
     test_cfg=(
         'type', 'nms_pre', 'min_bbox_size', 'score_thr', 'nms', 'max_per_img', 'rpn', 'rcnn', 'mask_thr_binary',
-        'max_epochs', 'max_iters', 'iou_threshold',
+        'max_epochs', 'max_iters', 'iou_threshold', 'max_per_image',
     ),
     train_cfg=(
         'type', 'assigner', 'sampler', 'allowed_border', 'pos_weight', 'debug', 'rpn', 'rpn_proposal', 'rcnn',
         'max_epochs', 'max_iters', 'val_interval', 'val_begin', 'by_epoch', 'dynamic_intervals',
+        'ga_assigner', 'ga_sampler', 'center_ratio', 'ignore_ratio', 'reg_assigner', 'cls_assigner',
     ),
 )  # fmt: skip
 WEIGHTS = re.compile(r'\blambda_[sd]?\b|\bstudent_grad\b')
@@ -93,6 +94,9 @@ def check_parts(cfg: Mapping, name: str) -> None:
         if cfg.get(key) is not None and not isinstance(cfg[key], (list, tuple)):
             raise UserError(f'{name}: {key} is no list: put it into brackets.')
     wrapper, loader = cfg['optim_wrapper'], cfg['train_dataloader']
+    for key, part in (('optim_wrapper', wrapper), ('train_dataloader', loader)):
+        if not isinstance(part, Mapping):
+            raise UserError(f'{name}: {key} is {part!r}, but must be a dict to train with.')
     if 'optimizer' not in wrapper and 'constructor' not in wrapper:
         raise UserError(f"{name}: optim_wrapper has no optimizer: add optimizer=dict(type='SGD', lr=...).")
     kind = (wrapper.get('optimizer') or {}).get('type')

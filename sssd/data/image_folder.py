@@ -171,6 +171,8 @@ def measured_once(folder: str) -> Listing:
             listing = measure(folder)
         except UserError as error:
             met = str(error)
+        except Exception as error:  # the others wait for this process, whatever it met
+            met = f'{folder} cannot be looked through ({error!r}): check the folder and the disk.'
     told = all_gather_object((met, listing.about['fingerprint'] if listing is not None and listing.file else None))
     met = [sentence for sentence, _ in told if sentence]
     if met:

@@ -1,7 +1,7 @@
 """Signs of a training that has gone wrong, told while something can be done."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from logging import WARNING
 from typing import Any
 
@@ -266,7 +266,8 @@ class HealthHook(Hook):
             LocalError: Naming the first of them.
         """
         if self.actions['non_finite'] != OFF:
-            name = first_not_finite(checkpoint.get('state_dict', {}))
+            buffers = {name for name, _ in unwrap(runner.model).named_buffers()}
+            name = first_not_finite(checkpoint.get('state_dict', {}), buffers)
             if name is not None:
                 raise LocalError(
                     f'no checkpoint is written, as the weight {name} is not finite: {REMEDY}, and go on from '
@@ -302,15 +303,18 @@ def said_of_loss(values: Mapping[str, Tensor]) -> str:
 
 
 def not_finite(model: nn.Module) -> str | None:
-    """The name of a weight that is NaN or infinite, if any is."""
-    return first_not_finite(model.state_dict())
+    """The name of a weight that is NaN or infinite, or of a buffer that is NaN: some hold infinity on purpose."""
+    return first_not_finite(model.state_dict(), {name for name, _ in model.named_buffers()})
 
 
-def first_not_finite(state: Mapping[str, Tensor]) -> str | None:
-    """The first name whose values are not all finite."""
-    return next(
-        (name for name, value in state.items() if value.is_floating_point() and not value.isfinite().all()), None
-    )
+def first_not_finite(state: Mapping[str, Any], buffers: Collection[str] = ()) -> str | None:
+    """The first name whose values are not all finite; of ``buffers`` those that are NaN."""
+    for name, value in state.items():
+        if isinstance(value, Tensor) and value.is_floating_point():
+            good = ~value.isnan() if name in buffers else value.isfinite()
+            if not bool(good.all()):
+                return name
+    return None
 
 
 def parts_of(batch: Any, branch: str = '') -> Iterator[tuple[str, Tensor, Any]]:

@@ -11,7 +11,7 @@ from logging import WARNING
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import get_world_size
+from mmengine.dist import broadcast_object_list, get_world_size
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.logging import print_log
 
@@ -79,7 +79,7 @@ class StopOnSignalHook(Hook):
             self._end(runner, self.signal, validating=True)
 
     def _agree(self, runner) -> int:
-        """The largest signal that any process had before the last step; asked for without waiting for the device."""
+        """The largest signal that any process had before the last step."""
         if self.pending is not None:
             work, flag = self.pending
             work.wait()
@@ -135,7 +135,8 @@ def shielded_workers(runner):
 
     def build_shielded(*args, **kwargs):
         loader = build(*args, **kwargs)
-        if getattr(loader, 'num_workers', 0) and multiprocessing.get_start_method() == 'fork':
+        context = getattr(loader, 'multiprocessing_context', None) or multiprocessing
+        if getattr(loader, 'num_workers', 0) and context.get_start_method() == 'fork':
             loader.worker_init_fn = WorkerStart(loader.worker_init_fn, leaving)
         return loader
 
@@ -156,7 +157,10 @@ def save_now(runner, done: int) -> str | None:
     if hook is None or hook.by_epoch:
         return None
     name = hook.filename_tmpl.format(done)
-    if not hook.file_backend.isfile(hook.file_backend.join_path(hook.out_dir, name)):
+    there = [hook.file_backend.isfile(hook.file_backend.join_path(hook.out_dir, name))]
+    if get_world_size() > 1:  # saving is for all of them or for none, and the first one writes
+        broadcast_object_list(there)
+    if not there[0]:
         hook._save_checkpoint_with_step(runner, done, meta=dict(epoch=runner.epoch, iter=done))
     return name
 

@@ -48,8 +48,8 @@ def scan(folder: str) -> Scan:
 
     Links to files and folders are followed; a folder that several ways lead to, a loop of links too, counts once.
     Hidden files and folders are left out. Nothing is opened: fifos, sockets and devices named like images are only
-    counted. A folder named like an image is looked into like any other. What has
-    a name that is not UTF-8, which OpenCV ends over, is passed over, be it a file or a folder.
+    counted. A folder named like an image is looked into like any other. What has a name that is not UTF-8, which OpenCV
+    ends over, is passed over, be it a file or a folder.
 
     Raises:
         UserError: If the folder itself does not exist or may not be read.

@@ -83,7 +83,7 @@ def test_small_images_of_a_folder_are_counted(sets):
     sets.findings()
     built = DATASETS.build(sets.unlabelled)
     assert len(built) == 1
-    assert sets.run.findings.lines[1].startswith(f'train_dataloader.dataset.datasets[1]: {len(built)} images')
+    assert sets.run.findings.lines[1].startswith(f'train_dataloader.dataset.datasets[1]: {len(built)} image, ')
 
 
 def test_a_folder_of_which_nothing_is_left(sets):

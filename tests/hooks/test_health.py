@@ -144,7 +144,10 @@ def test_an_optimizer_that_never_steps_is_named(tmp_path, warnings):
 
 
 def test_no_checkpoint_is_written_of_weights_that_are_not_finite():
-    hook, runner = HealthHook(), type('R', (), dict(work_dir='runs'))()
+    model = torch.nn.Module()
+    model.register_buffer('c', torch.tensor(float('inf')))  # on purpose
+    hook, runner = HealthHook(actions=dict(explosion='off')), type('R', (), dict(work_dir='runs', model=model))()
+    hook.before_save_checkpoint(runner, dict(state_dict=dict(a=torch.ones(2), c=torch.tensor(float('inf')), d='extra')))
     with pytest.raises(LocalError, match='the weight b is not finite.*runs'):
         hook.before_save_checkpoint(runner, dict(state_dict=dict(a=torch.ones(2), b=torch.tensor([1.0, float('inf')]))))
 
