@@ -23,7 +23,7 @@ import _timing as timing
 import torch
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.structures import DetDataSample, SampleList
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
@@ -31,6 +31,7 @@ from torch import Tensor, nn
 
 from sssd.errors import run_cli
 from sssd.losses import sum_of
+from sssd.places import brought
 from sssd.registry import MODELS
 
 CONFIGS = dict(
@@ -40,19 +41,8 @@ CONFIGS = dict(
 )
 #: COCO's images have 7.3 boxes on average.
 BOXES = 7
-#: mmdet's settings of both, in its configs of SoftTeacher.
-SEMI_TRAIN = dict(
-    freeze_teacher=True,
-    sup_weight=1.0,
-    unsup_weight=4.0,
-    pseudo_label_initial_score_thr=0.5,
-    rpn_pseudo_thr=0.9,
-    cls_pseudo_thr=0.9,
-    reg_pseudo_thr=0.02,
-    jitter_times=10,
-    jitter_scale=0.06,
-    min_pseudo_bbox_wh=(1e-2, 1e-2),
-)
+#: mmdet's settings of both.
+SEMI_TRAIN = Config.fromfile(brought('_base_/pseudo_labels.py')).soft_teacher_cfg
 
 
 def parse_args(argv: Sequence[str] | None = None):
@@ -106,7 +96,7 @@ def mmdet_semi(config: Mapping, pseudo: InstanceData) -> nn.Module:
         dict(
             type='SoftTeacher' if two_stage else 'SemiBaseDetector',
             detector=detector,
-            semi_train_cfg=ConfigDict(SEMI_TRAIN),
+            semi_train_cfg=SEMI_TRAIN,
             semi_test_cfg=dict(predict_on='teacher'),
             data_preprocessor=dict(
                 type='mmdet.MultiBranchDataPreprocessor', data_preprocessor=dict(type='mmdet.DetDataPreprocessor')

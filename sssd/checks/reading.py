@@ -121,6 +121,7 @@ def _keys_twice(content: bytes) -> Counter:
     twice = Counter()
 
     def gather(pairs):
+        """An object as a dict, its repeated keys counted."""
         counts = Counter(key for key, _ in pairs)
         if len(counts) < len(pairs):
             twice.update(key for key, count in counts.items() if count > 1)

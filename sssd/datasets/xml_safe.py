@@ -29,6 +29,7 @@ def parse_xml(path: str | Path) -> Element:
         )
 
     def begin(tag, attributes):
+        """Begin an element that knows its line, unless it lies too deep."""
         nonlocal depth
         depth += 1
         if depth > MAX_DEPTH:

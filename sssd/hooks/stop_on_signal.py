@@ -134,6 +134,7 @@ def shielded_workers(runner):
     build, leaving = runner.build_dataloader, mmap.mmap(-1, 1)
 
     def build_shielded(*args, **kwargs):
+        """The loader; its workers, if they are forked, begin by :class:`WorkerStart`."""
         loader = build(*args, **kwargs)
         context = getattr(loader, 'multiprocessing_context', None) or multiprocessing
         if getattr(loader, 'num_workers', 0) and context.get_start_method() == 'fork':

@@ -37,7 +37,7 @@ def stubs(tmp_path, monkeypatch, forked_python):
         test_command=[forked_python, str(STUB_TEST)],
     )
     monkeypatch.setattr(runner.StudyRunner.__init__, '__kwdefaults__', defaults)
-    monkeypatch.setattr('sssd.cli.study.check_data', lambda cfg: [])  # stubs have none
+    monkeypatch.setattr('sssd.cli.study.check_data', lambda cfg: [])  # these runs read no data
 
 
 def ablate(*words):
