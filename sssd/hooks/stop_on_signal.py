@@ -20,6 +20,33 @@ from sssd.registry import HOOKS
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 #: Seconds within which a signal that comes again is the same one: a terminal and a launcher both send it.
 SAME = 0.3
+#: Whether this process's handlers are ours: what is forked meanwhile gets others.
+_taken = False
+
+
+def _hold() -> None:
+    """Before a fork: Python forgets a signal that reaches the new process before it is set up, so none may."""
+    if _taken:
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+
+
+def _release() -> None:
+    """After a fork, in the process that forked."""
+    if _taken:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+def _release_child() -> None:
+    """After a fork, in the new process: SIGTERM ends it, as multiprocessing's pools rely on; SIGINT is its parent's."""
+    global _taken
+    if _taken:
+        _taken = False
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+
+
+os.register_at_fork(before=_hold, after_in_parent=_release, after_in_child=_release_child)
 
 
 class Stopped(SystemExit):
@@ -40,26 +67,26 @@ class StopOnSignalHook(Hook):
     priority = 'LOWEST'  # after whatever else happens in the iteration, CheckpointHook included
 
     def __init__(self) -> None:
-        self.signal, self.came, self.owner = 0, 0.0, os.getpid()
+        self.signal, self.came = 0, 0.0
         self.before, self.agreed, self.pending = {}, None, None
 
     def before_run(self, runner) -> None:
         """Take the signals over, where this is the main thread."""
+        global _taken
         if threading.current_thread() is threading.main_thread():
+            _taken = True
             self.before = {number: signal.signal(number, self._note) for number in SIGNALS}
 
     def after_run(self, runner) -> None:
         """Give the signals back."""
+        global _taken
+        _taken = _taken and not self.before
         for number, handler in self.before.items():
             signal.signal(number, handler)
         self.before = {}
 
     def _note(self, number: int, frame) -> None:
-        """The signals' handler, in this process and in what is forked from it."""
-        if os.getpid() != self.owner:  # what was forked without :func:`shielded_workers`
-            if number == signal.SIGTERM:
-                os._exit(128 + number)
-            return
+        """The signals' handler."""
         now = time.monotonic()
         if self.signal and now - self.came > SAME:
             end_at_once(128 + number)
@@ -147,6 +174,9 @@ def shielded_workers(runner):
     finally:
         leaving[0] = 1
         runner.build_dataloader = build
+        for hook in runner.hooks:
+            if isinstance(hook, StopOnSignalHook):  # where training ended by an exception
+                hook.after_run(runner)
 
 
 def save_now(runner, done: int) -> str | None:
