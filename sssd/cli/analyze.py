@@ -14,6 +14,7 @@ from sssd.cli._parser import parse
 from sssd.cli._report import Report
 from sssd.errors import UserError
 from sssd.figures import gradients, object_sizes, passes, pseudo_labels, score_distance, valid_range
+from sssd.figures.style import SCALE_LOSS, plain
 from sssd.progress import tracked
 from sssd.views import build_views
 
@@ -89,8 +90,9 @@ def run_score_distance(args: argparse.Namespace, cfg, report: Report) -> None:
     view = passes.dense_view(runs.views)
     result = score_distance.score_distances(runs, view, args.shift, args.bins, args.measure)
     result.update(part=runs.part, view=view.name, shift=args.shift, measure=args.measure)
-    title = f'Score distance between X and X^ (s = {args.shift}), {view.name}, {runs.part}, {result["images"]} images'
-    report.write(result, score_distance.draw_score_distances(result, title))
+    title = rf'Scores of an image at two sizes: $X$ and $\hat{{X}}$, $1/2^s$ of it, $s = {args.shift}$'
+    about = about_of(args, f'{view.name} view', runs.part, f'{result["images"]} images')
+    report.write(result, score_distance.draw_score_distances(result, title, about))
 
 
 def run_pseudo_labels(args: argparse.Namespace, cfg, report: Report) -> None:
@@ -100,8 +102,9 @@ def run_pseudo_labels(args: argparse.Namespace, cfg, report: Report) -> None:
     images = [image for found in pseudo_labels.detections(detector, batches) for image in found]
     result = pseudo_labels.recall_precision(images, len(batches.dataset.metainfo['classes']))
     result.update(part=part)
-    title = f'Pseudo-labels, {part}, {result["images"]} images, {result["objects"]} objects'
-    report.write(result, pseudo_labels.draw_recall_precision(result, title))
+    about = about_of(args, part, f'{result["images"]} images', f'{result["objects"]} objects')
+    title = 'Hard pseudo-labels against the score that they have to reach'
+    report.write(result, pseudo_labels.draw_recall_precision(result, title, about))
 
 
 def run_gradients(args: argparse.Namespace, cfg, report: Report) -> None:
@@ -109,8 +112,9 @@ def run_gradients(args: argparse.Namespace, cfg, report: Report) -> None:
     runs = Runs(args, cfg)
     result = gradients.gradient_shares(runs, runs.views, args.shift, args.bins)
     result.update(part=runs.part, shift=args.shift)
-    title = f'Gradient of the scale loss (s = {args.shift}), {runs.part}, {result["images"]} images'
-    report.write(result, gradients.draw_gradient_shares(result, title))
+    title = f'Where the gradient of {SCALE_LOSS} comes from, by score distance $g$ ($s = {args.shift}$)'
+    about = about_of(args, runs.part, f'{result["images"]} images', f'$M = {args.bins}$ bins')
+    report.write(result, gradients.draw_gradient_shares(result, title, about))
 
 
 def run_object_sizes(args: argparse.Namespace, cfg, report: Report) -> None:
@@ -133,8 +137,15 @@ def run_object_sizes(args: argparse.Namespace, cfg, report: Report) -> None:
         low_quality=args.low_quality,
         pos_iou=getattr(assigner, 'pos_iou_thr', None),
     )
-    title = f'Sizes of {len(pixels)} objects, and those that {type(head).__name__} can be assigned'
-    report.write(result, object_sizes.draw_sizes(result, pixels, title))
+    title = r'Sizes of objects, and those that can be foreground in both $X$ and $\hat{X}$, $1/2^s$ of it'
+    about = about_of(args, type(head).__name__, f'{len(pixels)} objects')
+    report.write(result, object_sizes.draw_sizes(result, pixels, title, about))
+
+
+def about_of(args: argparse.Namespace, *parts: str) -> str:
+    """The line below a figure's title: config, checkpoint if any, and what else is told."""
+    files = [Path(name).name for name in (args.config, getattr(args, 'checkpoint', None)) if name]
+    return plain(', '.join(files)) + ', ' + ', '.join(parts)
 
 
 #: What runs each analysis of the command line.

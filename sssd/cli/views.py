@@ -7,6 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.backend_bases import FigureCanvasBase
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -24,7 +25,7 @@ from sssd.cli._subject import check_numbers, read_weights, require_model, with_d
 from sssd.detectors import SED
 from sssd.errors import UserError
 from sssd.figures.passes import dense_view
-from sssd.figures.style import plt
+from sssd.figures.style import plain, plt
 from sssd.figures.training_views import choose_alike, training_views, unlabelled_batch, unlabelled_part
 from sssd.figures.training_views_figure import draw_training_views
 
@@ -40,8 +41,7 @@ def check_out(out: Path) -> None:
     Raises:
         UserError: Naming it.
     """
-    kinds = sorted(plt.figure().canvas.get_supported_filetypes())
-    plt.close()
+    kinds = sorted(FigureCanvasBase.get_supported_filetypes())
     if out.suffix[1:].lower() not in kinds or out.is_dir():
         raise UserError(f'--out {out} is no name of a picture: let it end in .png, or in one of {", ".join(kinds)}.')
     require_folder(str(out.parent))
@@ -97,7 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     what = Path(args.checkpoint).name if args.checkpoint else 'random weights'
     loss = model.scale_losses[view.name]
     loss = f'{type(loss).__name__}, {type(loss.reweight).__name__}'
-    figure = draw_training_views(images, f'{Path(args.config).name}, {what}; {view.name}, s = {args.shift}, {loss}')
+    about = f'{plain(Path(args.config).name)}, {plain(what)}; {view.name} view, $s = {args.shift}$, {loss}'
+    figure = draw_training_views(images, 'What training sees of unlabelled images', about)
     figure.savefig(out)
     plt.close(figure)
     print(f'wrote {out}')

@@ -7,7 +7,17 @@ import torch
 from torch import Tensor
 
 from sssd.figures.passes import ScalePasses
-from sssd.figures.style import colour, plt, styled
+from sssd.figures.style import (
+    DISTANCE,
+    colour,
+    heading,
+    legend_below,
+    logarithmic,
+    new_figure,
+    share_ticks,
+    styled,
+    used_range,
+)
 from sssd.losses.distances import kl_divergence, score_distance
 from sssd.losses.reweight import Reweight
 from sssd.registry import LOSSES
@@ -15,6 +25,8 @@ from sssd.views import PredictionView, View
 
 #: The re-weightings of Table 10 by their names in the registry: Vanilla, OHEM, Focal, ours.
 REWEIGHTS = dict(Mean='mean (vanilla)', OHEM='OHEM', Focal='focal', Histogram='histogram (Eq. 5)')
+#: What the usual views look at, as a panel's title says it.
+PARTS = dict(bbox='Dense head', rpn='RPN', roi='Second stage', query='Queries')
 
 
 def gradient_shares(
@@ -101,29 +113,35 @@ def _summary(rows: np.ndarray, sums: dict[str, np.ndarray], batches: int) -> dic
     return dict(edges=edges, rows=rows.tolist(), reweight=weighted)
 
 
-def draw_gradient_shares(result: dict, title: str):
+def draw_gradient_shares(result: dict, title: str, about: str = ''):
     """The figure of :func:`gradient_shares`: for each view the rows and the shares of the gradient by g."""
     views = result['views']
     with styled():
-        figure, grid = plt.subplots(len(views), 2, figsize=(8.4, 3.2 * len(views)), squeeze=False, layout='constrained')
-        for (name, found), (left, right) in zip(views.items(), grid):
-            edges = np.array(found['edges'])
-            left.stairs(np.array(found['rows']), edges, color=colour(6))
-            last = edges[1:][np.array(found['rows']) > 0].max(initial=edges[1])
-            left.set_yscale('log')
-            left.set(title=f'{name}: average sample', xlabel='g', ylabel='rows per image', xlim=(0, last))
-            for place, (reweight, values) in enumerate(found['reweight'].items()):
-                if values['share'] is not None:
-                    right.plot(
-                        (edges[1:] + edges[:-1]) / 2,
-                        values['share'],
-                        marker='.',
-                        color=colour(place),
-                        label=REWEIGHTS.get(reweight, reweight),
-                    )
-            right.set(title=f'{name}: gradient', xlabel='g', ylabel='share of the gradient', xlim=(0, last))
-            right.set_ylim(bottom=0)
-            if right.lines:
-                right.legend(fontsize=8)
-        figure.suptitle(title)
+        figure = new_figure(0.6 + 3.6 * len(views))
+        handles = {}
+        for row, (name, found) in zip(figure.subplots(len(views), 2, squeeze=False), views.items()):
+            handles.update((line.get_label(), line) for line in _draw_view(*row, name, found))
+        legend_below(figure, list(handles.values()))
+        heading(figure, title, about)
     return figure
+
+
+def _draw_view(left, right, name: str, found: dict) -> list:
+    """The two panels of one view; gives back the lines of the right one."""
+    edges, rows = np.array(found['edges']), np.array(found['rows'])
+    last, part = used_range(rows, edges), PARTS.get(name, name)
+    left.stairs(rows, edges, color=colour(6), linewidth=2.4)
+    if rows.max(initial=0) > 0:
+        logarithmic(left.yaxis, rows[rows > 0].min() / 1.5, rows.max() * 1.5)
+    left.set(title=f'{part}: rows', xlabel=DISTANCE, ylabel='rows per image', xlim=(0, last))
+    lines = []
+    for place, (reweight, values) in enumerate(found['reweight'].items()):
+        if values['share'] is not None:
+            mark, label = 'osD^v'[place % 5], REWEIGHTS.get(reweight, reweight)
+            middle = (edges[1:] + edges[:-1]) / 2
+            lines += right.plot(middle, values['share'], marker=mark, color=colour(place), label=label)
+    right.set(title=f'{part}: gradient', xlabel=DISTANCE)
+    right.set(ylabel=r'share of $|\partial\mathcal{L}_{\mathrm{scale}}\,/\,\partial z|$', xlim=(0, last))
+    right.set_ylim(bottom=0)
+    share_ticks(right.yaxis)
+    return lines

@@ -8,10 +8,11 @@ from mmcv.image import rescale_size
 from mmcv.transforms import Resize
 
 from sssd.errors import UserError
-from sssd.figures.style import colour, plt, styled
+from sssd.figures.style import colour, heading, logarithmic, new_figure, styled
 from sssd.figures.valid_range import ValidSizes
 
 SHARES = (5, 10, 25, 50, 75, 90, 95)
+SIZE = r'$\sqrt{\mathrm{area}}$, pixels'
 
 
 @dataclass
@@ -102,36 +103,36 @@ def _spread(values: np.ndarray) -> dict:
     )
 
 
-def draw_sizes(result: dict, pixels: np.ndarray, title: str):
+def draw_sizes(result: dict, pixels: np.ndarray, title: str, about: str = ''):
     """The figures of :func:`size_statistics`: a histogram of the sizes, and their CDF over the ranges for each s."""
+    low, high = max(pixels.min(), 1e-3), max(pixels.max(), pixels.min() * 1.01)
     with styled():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout='constrained')
-        edges = np.geomspace(max(pixels.min(), 1e-3), max(pixels.max(), pixels.min() * 1.01), 40)
-        left.hist(pixels, edges, color=colour(0))
-        spread = result['pixels']
-        left.set(
-            xscale='log',
-            xlabel='square root of area, pixels',
-            ylabel='objects',
-            title=f'mean {spread["mean"]:.1f}, standard deviation {spread["std"]:.1f}',
-        )
-        right.plot(result['cdf']['size'], result['cdf']['share'], color=colour(6), label='CDF')
-        _draw_ranges(right, result['valid'], edges[0], edges[-1])
-        right.set(xscale='log', xlabel='square root of area, pixels', ylabel='share of the objects')
-        right.legend(fontsize=7, loc='upper left', bbox_to_anchor=(1, 1))
-        figure.suptitle(title)
+        figure = new_figure(4.9)
+        grid = figure.add_gridspec(2, 2, height_ratios=(3, 0.35 + 0.3 * len(result['valid'])), width_ratios=(1, 1.25))
+        left, right = figure.add_subplot(grid[:, 0]), figure.add_subplot(grid[0, 1])
+        ranges = figure.add_subplot(grid[1, 1])
+        left.hist(pixels, np.geomspace(low, high, 40), color=colour(0))
+        mean, spread = result['pixels']['mean'], result['pixels']['std']
+        left.set(title=rf'mean {mean:.1f}, standard deviation {spread:.1f}', xlabel=SIZE, ylabel='objects')
+        right.plot(result['cdf']['size'], result['cdf']['share'], color=colour(6))
+        right.set(title='Cumulative, above the sizes that can be foreground', ylabel='share of the objects')
+        right.set(ylim=(0, 1.03))
+        _draw_ranges(ranges, result['valid'], low, high)
+        for axes in (left, right, ranges):
+            logarithmic(axes.xaxis, low / 1.06, high * 1.06)
+        right.tick_params(labelbottom=False)
+        heading(figure, title, about)
     return figure
 
 
 def _draw_ranges(axes, valid: Sequence[dict], least: float, most: float) -> None:
-    """One bar of the valid sizes for each s, below the CDF."""
+    """One bar of the valid sizes for each s, named at the left, its share of the objects at the right."""
     for place, each in enumerate(valid):
-        height, label = -0.06 * (place + 1), f's = {each["shift"]}: {each["share"]:.0%}'
         for low, high in each['intervals']:
             bounds = np.clip([low, most if high is None else high], least, most)
-            axes.plot(bounds, [height, height], color=colour(place), linewidth=4, solid_capstyle='butt', label=label)
-            label = None
-        if label is not None:
-            axes.plot([], [], color=colour(place), linewidth=4, label=label)
-    axes.set_ylim(-0.06 * (len(valid) + 1), 1.02)
-    axes.set_yticks(np.linspace(0, 1, 6))
+            axes.barh(place, bounds[1] - bounds[0], 0.62, bounds[0], color=colour(place))
+        share = 'none' if each['share'] is None else f'{each["share"]:.0%}'
+        axes.annotate(share, (1, place), (5, 0), ('axes fraction', 'data'), 'offset points', va='center')
+    axes.set_yticks(range(len(valid)), [f'$s = {each["shift"]}$' for each in valid])
+    axes.set(xlabel=SIZE, ylim=(len(valid) - 0.4, -0.6))
+    axes.grid(axis='y', visible=False)

@@ -11,7 +11,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
 
-from sssd.figures.style import colour, plt, styled
+from sssd.figures.style import colour, heading, legend_below, new_figure, styled
 
 IOUS = (0.5, 0.9)
 THRESHOLDS = tuple(round(0.05 * step, 2) for step in range(20))
@@ -171,16 +171,21 @@ def _mean_share(part: np.ndarray, whole: np.ndarray) -> float | None:
     return float((part[there] / whole[there]).mean()) if there.any() else None
 
 
-def draw_recall_precision(result: dict, title: str):
+def draw_recall_precision(result: dict, title: str, about: str = ''):
     """The figure of :func:`recall_precision`: over all objects as lines, the means over classes dotted."""
     with styled():
-        figure, panels = plt.subplots(1, 2, figsize=(8.4, 3.4), sharey=True, layout='constrained')
+        figure = new_figure(4.2)
+        handles, panels = [], figure.subplots(1, 2, sharey=True)
         for axes, name in zip(panels, ('recall', 'precision')):
             for place, (iou, found) in enumerate(result['iou'].items()):
-                for key, style, what in ((name, '-', ''), (f'class_{name}', ':', ', mean of classes')):
+                for key, style, what in ((name, '-', ''), (f'class_{name}', ':', ', mean over classes')):
                     values = [np.nan if value is None else value for value in found[key]]
-                    axes.plot(result['thresholds'], values, style, color=colour(place), label=f'IoU {iou}{what}')
-            axes.set(title=name, xlabel='score threshold', ylim=(0, 1), xlim=(0, 1))
-        panels[1].legend(fontsize=8)
-        figure.suptitle(title)
+                    label = rf'IoU $\geq {iou}${what}'
+                    lines = axes.plot(result['thresholds'], values, style, color=colour(place), label=label)
+                    handles += lines if name == 'recall' else []
+            axes.set(title=name.capitalize(), xlabel='score threshold of a pseudo-label', xlim=(0, 1), ylim=(0, 1.02))
+            axes.set_ylabel(name)
+            axes.tick_params(labelleft=True)
+        legend_below(figure, handles)
+        heading(figure, title, about)
     return figure

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from sssd.figures.assignment import BACKGROUND, assign
 from sssd.figures.passes import ScalePasses
-from sssd.figures.style import colour, plt, styled
+from sssd.figures.style import colour, heading, logarithmic, new_figure, styled, used_range
 from sssd.losses.distances import probabilities, score_distance
 from sssd.losses.soft import objectness
 from sssd.views import DenseView
@@ -85,24 +85,31 @@ def _summary(counts: np.ndarray, sums: np.ndarray, images: int, bins: int) -> di
     )
 
 
-def draw_score_distances(result: dict, title: str):
+#: What each measure is, as the axis says it.
+FORMULAS = dict(
+    objectness=r'$|\max_c\,p_c(X) - \max_c\,p_c(\hat{X})|$', g=r'$g = \min(1,\ \sum_c |p_c(X) - p_c(\hat{X})|)$'
+)
+
+
+def draw_score_distances(result: dict, title: str, about: str = ''):
     """The figure of :func:`score_distances`: anchors by distance, and the ratio of foreground to background."""
     edges = np.array(result['edges'])
-    centres, width = (edges[1:] + edges[:-1]) / 2, edges[1] - edges[0]
+    last = used_range(np.array(result['foreground']) + result['background'], edges)
+    label = 'score distance  ' + FORMULAS[result.get('measure', 'objectness')]
     with styled():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(8.4, 3.3), layout='constrained')
+        figure = new_figure(4.4)
+        left, right = figure.subplots(1, 2)
         for place, name in enumerate(GROUPS):
-            left.stairs(np.array(result[name]), edges, color=colour(1 - place), label=name, linewidth=1.8)
-        last = edges[1:][np.array(result['foreground']) + result['background'] > 0].max(initial=width)
-        left.set_yscale('log')
-        left.set(xlabel='score distance', ylabel='anchors per image', xlim=(0, last))
-        left.legend()
-        right.bar(
-            centres,
-            [value if value is not None else np.nan for value in result['ratio']],
-            width * 0.85,
-            color=colour(2),
-        )
-        right.set(xlabel='score distance', ylabel='foreground / background', xlim=(0, last), ylim=(0, None))
-        figure.suptitle(title)
+            left.stairs(np.array(result[name]), edges, color=colour(1 - place), label=name, linewidth=2.4)
+        counts = np.concatenate([np.array(result[name])[np.array(result[name]) > 0] for name in GROUPS] or [[]])
+        if len(counts):
+            logarithmic(left.yaxis, counts.min() / 1.5, counts.max() * 1.5)
+        left.set(title='How far apart the scores of one anchor are', xlabel=label, ylabel='anchors per image')
+        left.set_xlim(0, last)
+        left.legend(loc='upper right')
+        ratio = [np.nan if value is None else value for value in result['ratio']]
+        right.bar((edges[1:] + edges[:-1]) / 2, ratio, (edges[1] - edges[0]) * 0.85, color=colour(2))
+        right.set(title='Foreground among them', xlabel=label, ylabel='foreground / background')
+        right.set(xlim=(0, last), ylim=(0, None))
+        heading(figure, title, about)
     return figure

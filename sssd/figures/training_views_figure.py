@@ -5,53 +5,68 @@ from collections.abc import Sequence
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from sssd.figures.style import colour, plt, styled
+from sssd.figures.box_labels import Placer
+from sssd.figures.style import (
+    HEAT,
+    QUANTITY,
+    SCALED,
+    STRONG,
+    WEAK,
+    WIDTH,
+    colour,
+    colour_bar,
+    heading,
+    new_figure,
+    picture_axes,
+    styled,
+)
 from sssd.figures.training_views import LevelWeights, TrainingView
 
 #: Cells of each level that are marked in X and in X^.
 MARKED = 2
-#: Width of a panel in inches.
-PANEL = 1.9
+#: Pictures of an image, before the weights of its levels: X', X, X^ and the teacher's scores.
+PICTURES = 4
 
 
-def draw_training_views(images: Sequence[TrainingView], title: str):
-    """One row for each image: X', X, X^ at its size, the teacher's scores, the weights of the cells of each level.
+def draw_training_views(images: Sequence[TrainingView], title: str, about: str = ''):
+    """For each image X', X, X^ at its size, the teacher's scores, and the weights of the cells of each level.
 
     The cells of largest weight are marked in X and, with the same number, in X^; their colour is that of the level.
     """
     levels = images[0].levels
-    titles = ["weak X'", 'strong X', 'scaled X^', "teacher's scores"]
-    titles += [f'weights: stride {level.stride[0]:g}\nof X, {level.partner[0]:g} of X^' for level in levels]
+    titles = [f'weak {WEAK}', f'strong {STRONG}', f'scaled {SCALED}', "teacher's scores"]
+    titles += [
+        f'weights: stride {level.stride[0]:g} of {STRONG}\nand {level.partner[0]:g} of {SCALED}' for level in levels
+    ]
+    columns = PICTURES + 1 if len(levels) == 1 else PICTURES
+    lines = -(-len(titles) // columns)
     ratio = float(np.mean([image.strong.shape[0] / image.strong.shape[1] for image in images]))
     with styled():
-        figure, grid = plt.subplots(
-            len(images),
-            len(titles),
-            squeeze=False,
-            layout='constrained',
-            figsize=(PANEL * len(titles), (PANEL * ratio + 0.1) * len(images) + 0.8),
+        height = 0.95 * WIDTH / columns * ratio
+        figure = new_figure(len(images) * (lines * (height + 0.15)) + 0.5 * (lines - 1) + 2)
+        grid = figure.add_gridspec(
+            len(images) * lines + 1, columns, height_ratios=[height] * len(images) * lines + [0.15]
         )
-        for text, axes in zip(titles, grid[0]):
-            axes.set_title(text, fontsize=9)
+        rows = [
+            [figure.add_subplot(grid[row * lines + place // columns, place % columns]) for place in range(len(titles))]
+            for row in range(len(images))
+        ]
+        for axes, text in zip(rows[0], titles):
+            axes.set_title(text, fontsize=10)
         norm = _norm([level.weights for image in images for level in image.levels])
-        for image, row in zip(images, grid):
+        for image, row in zip(images, rows):
             scores, weights = _draw_row(row, image, norm)
-        figure.colorbar(scores, ax=grid[:, 3], location='bottom', shrink=0.9, label='score')
-        if levels:
-            ends = [] if norm is None else [norm.vmin, norm.vmax]
-            bar = figure.colorbar(
-                weights,
-                ax=grid[:, 4:],
-                location='bottom',
-                shrink=0.5 if len(levels) > 1 else 0.9,
-                label='weight of a cell',
-                ticks=ends,
-                format='%.2g',
-            )
-            bar.ax.minorticks_off()  # their labels overlap where all weights are alike
-        figure.suptitle(title, fontsize=10)
+        left, right = (figure.add_subplot(part) for part in (grid[-1, :2], grid[-1, 2:]))
+        colour_bar(figure, scores, "teacher's score", cax=left, orientation='horizontal')
+        if norm is None:
+            right.remove()
+        else:
+            colour_bar(figure, weights, 'weight of a cell', cax=right, orientation='horizontal')
+        heading(figure, title, about)
+        _number(figure, rows, images)
     return figure
 
 
@@ -65,46 +80,47 @@ def _draw_row(row: Sequence[Axes], image: TrainingView, norm: LogNorm | None):
     """One image; gives back what the two colour bars are of."""
     height, width = image.strong.shape[:2]
     for axes in row:
-        axes.set(xlim=(0, width), ylim=(height, 0), xticks=[], yticks=[], aspect='equal', anchor='N')
-        axes.grid(False)
-        for side in axes.spines.values():
-            side.set_visible(False)
+        picture_axes(axes, width, height)
+        axes.set_anchor('N')
     for axes, pixels in zip(row, (image.weak, image.strong, image.scaled, image.weak)):
-        axes.imshow(pixels, extent=(0, pixels.shape[1], pixels.shape[0], 0))
-    scores = row[3].imshow(image.heat, extent=(0, width, height, 0), cmap='inferno', alpha=0.65, vmin=0, vmax=1)
+        axes.imshow(pixels, extent=(0, pixels.shape[1], pixels.shape[0], 0), interpolation='antialiased')
+    scores = row[3].imshow(image.heat, extent=(0, width, height, 0), cmap=HEAT, alpha=0.65, vmin=0, vmax=1)
     weights = None
-    for place, (axes, level) in enumerate(zip(row[4:], image.levels)):
+    for axes, level in zip(row[PICTURES:], image.levels):
         axes.imshow(image.strong, extent=(0, width, height, 0))
         cells = level.weights
         extent = (0, cells.shape[1] * level.spacing[0], cells.shape[0] * level.spacing[1], 0)
-        weights = axes.imshow(cells, extent=extent, cmap='viridis', norm=norm, alpha=0.7)
+        weights = axes.imshow(cells, extent=extent, cmap=QUANTITY, norm=norm, alpha=0.7)
+    for axes in row:
         axes.set(xlim=(0, width), ylim=(height, 0))
-        _mark(row[1], row[2], axes, level, place)
+    for place, (axes, level) in enumerate(zip(row[PICTURES:], image.levels)):
+        for index in _marked(level):
+            for shown, (spacing, size) in zip((row[1], axes, row[2]), _places(level)):
+                corner = (index[1] * spacing[0], index[0] * spacing[1])
+                box = Rectangle(corner, *size, fill=False, linewidth=1.6, edgecolor=colour(place + 3))
+                shown.add_patch(box)
     return scores, weights
 
 
-def _mark(strong: Axes, scaled: Axes, own: Axes, level: LevelWeights, place: int) -> None:
-    """Outline the cells of largest weight in X, in X^ and in the level's own panel."""
+def _marked(level: LevelWeights) -> list[tuple[int, int]]:
+    """Row and column of the cells of largest weight."""
     order = np.argsort(np.nan_to_num(level.weights, nan=-1), axis=None)[::-1][:MARKED]
-    for number, index in enumerate(order, 1):
-        row, column = np.unravel_index(index, level.weights.shape)
-        if not level.weights[row, column] > 0:
-            continue
-        for axes, (across, down), size in (
-            (strong, level.spacing, level.stride),
-            (own, level.spacing, level.stride),
-            (scaled, level.partner, level.partner),
-        ):
-            corner = (column * across, row * down)
-            axes.add_patch(Rectangle(corner, *size, fill=False, linewidth=1.2, edgecolor=colour(place + 3)))
-            axes.text(
-                corner[0] + 1,
-                corner[1] + 1,
-                str(number),
-                fontsize=5,
-                ha='left',
-                va='top',
-                clip_on=True,
-                color='white',
-                bbox=dict(facecolor=colour(place + 3), edgecolor='none', pad=0.6),
-            )
+    places = [np.unravel_index(index, level.weights.shape) for index in order]
+    return [(int(row), int(column)) for row, column in places if level.weights[row, column] > 0]
+
+
+def _places(level: LevelWeights):
+    """Spacing and size of a level's cells in X, in its own panel and in X^."""
+    return (level.spacing, level.stride), (level.spacing, level.stride), (level.partner, level.partner)
+
+
+def _number(figure: Figure, rows: Sequence[Sequence[Axes]], images: Sequence[TrainingView]) -> None:
+    """Number the marked cells of X, of X^ and of each level's panel, where there is room for the number."""
+    placer = Placer(figure)
+    for row, image in zip(rows, images):
+        for place, level in enumerate(image.levels):
+            for number, index in enumerate(_marked(level), 1):
+                for shown, (spacing, size) in zip((row[1], row[PICTURES + place], row[2]), _places(level)):
+                    left, top = index[1] * spacing[0], index[0] * spacing[1]
+                    box = (left, top, left + size[0], top + size[1])
+                    placer.label(shown, str(number), box, colour(place + 3), fontsize=7)

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from matplotlib.patheffects import Normal, Stroke
@@ -22,12 +23,14 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sssd.errors import UserError
-from sssd.figures.style import colour, plt, styled
+from sssd.figures.box_labels import Placer
+from sssd.figures.style import WIDTH, colour, dashes, legend_below, new_figure, plain, plt, styled
 from sssd.places import read_config
 
 GROUND_TRUTH = 'ground truth'
 #: A light rim, so that a box shows on any ground.
 HALO = [Stroke(linewidth=3, foreground='white', alpha=0.7), Normal()]
+LINE = 4  # panels side by side, unless there are more titles
 MANY = 3  # objects from which on an image is as good as any other
 
 
@@ -153,48 +156,73 @@ def _ground_truth(info: dict) -> Row:
 
 def _draw(rows: Sequence[Row], titles: Sequence[str], classes: Sequence[str], out: Path, score_thr: float) -> Path:
     images = [imread(row.path, channel_order='rgb') for row in rows]
-    ratio = float(np.median([image.shape[0] / image.shape[1] for image in images]))
+    shown = [boxes for row in rows for boxes in (row.truth, *row.found)]
+    place = {label: i for i, label in enumerate(sorted({int(label) for boxes in shown for label in boxes.labels}))}
     with styled():
-        figure, grid = plt.subplots(
-            len(rows),
-            len(titles),
-            figsize=(3.3 * len(titles), 3.3 * ratio * len(rows) + 0.9),
-            squeeze=False,
-            layout='constrained',
-        )
+        figure, grid = _layout([image.shape[0] / image.shape[1] for image in images], len(titles))
         for row, image, line in zip(rows, images, grid):
             for axes, boxes in zip(line, [row.truth, *row.found]):
-                _draw_boxes(axes, image, boxes)
-        for axes, title in zip(grid[0], titles):
-            axes.set_title('\n'.join(textwrap.wrap(title, 34)))
-        handles = [Line2D([], [], color=colour(i), linewidth=4, label=name) for i, name in enumerate(classes)]
-        figure.legend(
-            handles=handles,
-            loc='outside lower center',
-            ncols=min(len(handles), 8),
-            title=f'detections with a score of {score_thr:g} or more',
-        )
+                _draw_boxes(axes, image, boxes, place)
+        beside = _beside(len(titles), len(rows))
+        letters = int(95 / (len(titles) * beside))
+        for line in grid[:beside]:
+            for axes, title in zip(line, titles):
+                axes.set_title('\n'.join(textwrap.wrap(plain(title), letters)))
+        handles = [
+            Line2D([], [], color=colour(number), linestyle=dashes(number), linewidth=4, label=plain(classes[label]))
+            for label, number in place.items()
+        ]
+        legend_below(figure, handles, title=f'detections with a score of {score_thr:g} or more')
+        placer = Placer(figure)
+        for row, line in zip(rows, grid):
+            for axes, boxes in zip(line[1:], row.found):
+                _write_scores(placer, axes, boxes, place)
         out.parent.mkdir(parents=True, exist_ok=True)
         figure.savefig(out)
         plt.close(figure)
     return out
 
 
-def _draw_boxes(axes: Axes, image: np.ndarray, boxes: Boxes) -> None:
-    axes.imshow(image)
+def _beside(titles: int, images: int) -> int:
+    """How many images stand side by side: with few models several, so that a sheet is not very high."""
+    return max(1, min(LINE // titles, images))
+
+
+def _layout(ratios: Sequence[float], titles: int) -> tuple[Figure, list[list[Axes]]]:
+    """A figure with a panel for each image, of so many times its width in height, and each title."""
+    beside = _beside(titles, len(ratios))
+    heights = [max(ratios[start : start + beside]) for start in range(0, len(ratios), beside)]
+    figure = new_figure(0.97 * WIDTH / (titles * beside) * sum(heights) + 0.6)
+    grid = figure.add_gridspec(len(heights), beside * titles, height_ratios=heights)
+    panels = [
+        [figure.add_subplot(grid[i // beside, i % beside * titles + title]) for title in range(titles)]
+        for i in range(len(ratios))
+    ]
+    return figure, panels
+
+
+def _draw_boxes(axes: Axes, image: np.ndarray, boxes: Boxes, place: Mapping[int, int]) -> None:
+    """An image and its boxes in the colours of their classes."""
+    axes.imshow(image, interpolation='antialiased')
     axes.set_axis_off()
-    scores = [None] * len(boxes.labels) if boxes.scores is None else boxes.scores
-    for (x1, y1, x2, y2), label, score in zip(boxes.corners, boxes.labels, scores):
+    for (x1, y1, x2, y2), label in zip(boxes.corners, boxes.labels):
+        number = place[int(label)]
         axes.add_patch(
-            Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, linewidth=1.5, edgecolor=colour(label), path_effects=HALO)
-        )
-        if score is not None:
-            axes.text(
-                x1,
-                max(y1 - 1, 0),
-                f'{score:.2f}',
-                fontsize=6,
-                color='white',
-                va='bottom' if y1 > 8 else 'top',
-                bbox={'facecolor': colour(label), 'edgecolor': 'none', 'pad': 0.8, 'alpha': 0.85},
+            Rectangle(
+                (x1, y1),
+                x2 - x1,
+                y2 - y1,
+                fill=False,
+                linewidth=1.6,
+                linestyle=dashes(number),
+                edgecolor=colour(number),
+                path_effects=HALO,
             )
+        )
+
+
+def _write_scores(placer: Placer, axes: Axes, boxes: Boxes, place: Mapping[int, int]) -> None:
+    """Scores at the boxes, the highest first; one that would touch another is left out."""
+    for index in np.argsort(-boxes.scores, kind='stable'):
+        text = f'{boxes.scores[index]:.2f}'
+        placer.label(axes, text, boxes.corners[index], colour(place[int(boxes.labels[index])]), fontsize=7)

@@ -5,6 +5,7 @@ import json
 import pytest
 import tiny
 import torch
+from lettering import faults, kept_figures
 from mmengine.config import Config
 
 from sssd.cli import analyze, extract, views
@@ -55,7 +56,9 @@ def job_of(make_job, detector):
 def run(out, what, job, *args, checkpoint=True):
     """Run one analysis; what it wrote."""
     words = [what, str(job.config), *([str(job.checkpoint)] if checkpoint else []), '--out', str(out), *args]
-    assert analyze.main(words) == 0
+    with kept_figures() as figures:
+        assert analyze.main(words) == 0
+        assert [faults(figure) for figure in figures] == [[]]
     name = what.replace('-', '_')
     assert (out / f'{name}.png').stat().st_size > 5000
     return json.loads((out / f'{name}.json').read_text())
@@ -120,7 +123,9 @@ def test_teacher_and_student_of_every_detector(sed_job, tmp_path):
 
 def test_what_training_sees(sed_job, tmp_path, capsys):
     out = tmp_path / 'new' / 'seen.png'
-    assert views.main([str(sed_job.config), str(sed_job.checkpoint), '--out', str(out), '--images', '2']) == 0
+    with kept_figures() as figures:
+        assert views.main([str(sed_job.config), str(sed_job.checkpoint), '--out', str(out), '--images', '2']) == 0
+        assert [faults(figure) for figure in figures if figure.axes] == [[]]
     assert out.stat().st_size > 5000 and f'wrote {out}' in capsys.readouterr().out
     assert views.main([str(sed_job.config), '--out', str(tmp_path / 'random.png'), '--images', '1']) == 0
     assert (tmp_path / 'random.png').stat().st_size > 5000

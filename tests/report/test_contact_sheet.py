@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from lettering import faults
 from matplotlib import pyplot as plt
 from matplotlib.image import imread
 from mmdet.registry import MODELS
@@ -114,8 +115,18 @@ def test_sheet_has_a_row_per_image_and_a_column_per_model(plain, sed, tmp_path, 
     # Six images with 1, 2, 3, 1, 2, 3 objects: the two with three come in for sure.
     assert sorted(line[0] for line in counts)[1:] == [3, 3]
     assert all(line[1] == line[2] > 0 for line in counts)
-    assert not axes[0, 0].texts and len(axes[0, 1].texts) == counts[0][1]
+    written = [[len(item.texts) for item in line] for line in axes]
+    # A score that would touch another one is left out.
+    assert all(line[0] == 0 < line[1] == line[2] <= counts[row][1] for row, line in enumerate(written))
+    assert faults(figures[0]) == []
     assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ['disc', 'bar']
+
+
+def test_few_models_have_several_images_in_a_line(plain, tmp_path, figures):
+    contact_sheet({'one': plain}, tmp_path / 'sheet.png', num_images=3, score_thr=0.0)
+    titles = [item.get_title() for item in figures[0].axes]
+    assert titles == ['ground truth', 'one'] * 2 + ['', '']
+    assert faults(figures[0]) == []
 
 
 def test_sed_model_shows_its_teacher(plain, sed, tiny_coco):

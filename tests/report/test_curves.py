@@ -8,6 +8,8 @@ from sssd.errors import UserError
 from sssd.report.curves import plot_curves
 from sssd.report.scalars import Curve
 
+TOTAL, SUP, SCALE = (r'total loss $\mathcal{L}$', r'$\mathcal{L}_{\mathrm{sup}}$', r'$\mathcal{L}_{\mathrm{scale}}$')
+
 
 @pytest.fixture
 def runs():
@@ -36,10 +38,10 @@ def test_panels_lines_and_file(runs, tmp_path, kept):
     out = plot_curves(runs, tmp_path / 'deep' / 'curves.png', 'title')
     assert imread(out).std() > 0
     axes = {item.get_title(): item for item in kept[0].axes}
-    assert set(axes) == {'Validation', 'total loss', 'sup loss cls', 'loss scale'}
+    assert set(axes) == {'Validation', TOTAL, SUP + '\ncls', SCALE}
     # AP: student and teacher of three runs; scale: the two SED runs only
     assert len(axes['Validation'].lines) == 6
-    assert len(axes['loss scale'].lines) == 2
+    assert len(axes[SCALE].lines) == 2
     teacher = [line for line in axes['Validation'].lines if line.get_linestyle() == '-']
     assert teacher[0].get_ydata().tolist() == [10.0, 20.0]
     assert all(item.get_xlabel() == 'iteration' and item.get_ylabel() for item in axes.values())
