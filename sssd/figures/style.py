@@ -175,15 +175,15 @@ def logarithmic(axis: Axis, low: float, high: float, most: int = 6) -> None:
     axis.set_minor_locator(NullLocator())
 
 
-def colour_bar(figure: Figure, mappable, label: str, **options):
-    """A colour bar with a handful of ticks, on a logarithmic scale those of :func:`log_ticks`."""
+def colour_bar(figure: Figure, mappable, label: str, ticks: int = 5, **options):
+    """A colour bar with about so many ticks, on a logarithmic scale those of :func:`log_ticks`."""
     bar = figure.colorbar(mappable, label=label, **options)
     if isinstance(mappable.norm, LogNorm):
-        ticks = log_ticks(mappable.norm.vmin, mappable.norm.vmax, 5)
-        bar.set_ticks(ticks, labels=log_labels(ticks))
+        places = log_ticks(mappable.norm.vmin, mappable.norm.vmax, ticks)
+        bar.set_ticks(places, labels=log_labels(places))
         bar.ax.minorticks_off()
     else:
-        bar.locator = MaxNLocator(5)
+        bar.locator = MaxNLocator(ticks)
         bar.update_ticks()
     bar.outline.set_visible(False)
     return bar
