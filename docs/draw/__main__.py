@@ -28,7 +28,7 @@ def main() -> None:
     parser.add_argument('--toy', type=Path, default=Path('data/toy'), help='for --analysis (default: %(default)s)')
     args = parser.parse_args()
     if args.analysis:
-        importlib.import_module('analysis').main(args.out, args.toy)
+        importlib.import_module('analysis').main(args.out, args.toy, args.config, args.checkpoint)
         return
     unknown = set(args.names) - set(PICTURES)
     if unknown:

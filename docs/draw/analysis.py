@@ -1,13 +1,17 @@
 """The figures of docs/analysis.md, drawn anew from the numbers in benchmarks/results.
 
-That of the sizes needs the objects themselves: the toy set (``python -m sssd toy``), or it is left out.
+That of the sizes needs the objects themselves, the toy set (``python -m sssd toy``), that of the views a checkpoint of
+``bccd.py``; what is not there is left out.
 """
 
 import json
+import tempfile
 from pathlib import Path
 
-from method.png import save
+from method.png import save, shrink
+from PIL import Image
 
+from sssd.cli import views
 from sssd.figures.gradients import draw_gradient_shares
 from sssd.figures.object_sizes import Resizing, draw_sizes, object_sizes
 from sssd.figures.pseudo_labels import draw_recall_precision
@@ -38,21 +42,34 @@ PICTURES = {
 }
 
 
-def main(out: Path, toy: Path) -> None:
-    """Draw all of them into a folder; ``toy`` is that of the toy set."""
+def main(out: Path, toy: Path, config: Path, checkpoint: str | None) -> None:
+    """Draw all of them into a folder; ``toy`` is that of the toy set, config and checkpoint are what the views show."""
     for name, about in PICTURES.items():
         result = result_of(name)
         title, draw = next(kind for part, kind in KINDS.items() if part in name)
         figure = draw(result, title, f'{about}, toy set, {result["part"]}, {result["images"]} images')
         print(f'wrote {save(figure, out / f"{name}.png")}')
-    if not (toy / 'train.json').is_file():
+    if (toy / 'train.json').is_file():
+        print(f'wrote {save(sizes(toy), out / "toy_object_sizes.png")}')
+    else:
         print(f'left out: toy_object_sizes.png, for which there is no {toy}; make it with python -m sssd toy')
+    if checkpoint is None:
+        print('left out: views.png, for which there is no --checkpoint')
         return
+    with tempfile.TemporaryDirectory() as folder:
+        whole = Path(folder) / 'views.png'
+        views.main([str(config), checkpoint, '--images', '2', '--seed', '5', '--out', str(whole)])
+        with Image.open(whole) as image:
+            print(f'wrote {shrink(image.convert("RGB"), out / "views.png")}')
+
+
+def sizes(toy: Path):
+    """The figure of the sizes."""
     result = result_of('toy_object_sizes')
     pixels, _ = object_sizes(infos_of(toy / 'train.json'), Resizing(tuple(result['scale']), result['keep_ratio']))
     title = r'Sizes of objects, and those that can be foreground in both $X$ and $\hat{X}$, $1/2^s$ of it'
     about = f'toy set, {result["head"]} at IoU {result["pos_iou"]}, {len(pixels)} objects'
-    print(f'wrote {save(draw_sizes(result, pixels, title, about), out / "toy_object_sizes.png")}')
+    return draw_sizes(result, pixels, title, about)
 
 
 def result_of(name: str) -> dict:

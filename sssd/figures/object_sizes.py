@@ -131,7 +131,7 @@ def _draw_ranges(axes, valid: Sequence[dict], least: float, most: float) -> None
         for low, high in each['intervals']:
             bounds = np.clip([low, most if high is None else high], least, most)
             axes.barh(place, bounds[1] - bounds[0], 0.62, bounds[0], color=colour(place))
-        share = 'none' if each['share'] is None else f'{each["share"]:.0%}'
+        share = 'none' if each['share'] is None else f'{100 * each["share"]:.0f} %'
         axes.annotate(share, (1, place), (5, 0), ('axes fraction', 'data'), 'offset points', va='center')
     axes.set_yticks(range(len(valid)), [f'$s = {each["shift"]}$' for each in valid])
     axes.set(xlabel=SIZE, ylim=(len(valid) - 0.4, -0.6))

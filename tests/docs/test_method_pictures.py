@@ -1,11 +1,14 @@
 """The pictures of docs/method.md draw themselves, without letters on letters; the committed ones are small."""
 
 import importlib
+import re
+import runpy
+import shutil
 
 import pytest
 import tiny
 import torch
-from lettering import PIXELS, faults
+from lettering import PIXELS, faults, kept_figures
 from PIL import Image
 
 from sssd.figures.style import plt
@@ -72,3 +75,29 @@ def test_a_picture_that_is_too_large_is_refused(tmp_path, monkeypatch):
     figure = importlib.import_module('method.ema').draw()
     with pytest.raises(ValueError, match='more than 100'):
         png.save(figure, tmp_path / 'ema.png')
+
+
+def run(repo_root, monkeypatch, *words):
+    """``python docs/draw``."""
+    monkeypatch.setattr('sys.argv', ['docs/draw', *words])
+    runpy.run_path(str(repo_root / 'docs' / 'draw'), run_name='__main__')
+
+
+def test_the_command_draws_what_is_named(repo_root, monkeypatch, tmp_path, capsys):
+    run(repo_root, monkeypatch, 'ema', '--out', str(tmp_path))
+    assert [path.name for path in tmp_path.iterdir()] == ['method_ema.png']
+    with pytest.raises(SystemExit):
+        run(repo_root, monkeypatch, 'amo')
+    assert 'no picture amo; there are branches, ' in capsys.readouterr().err
+
+
+def test_figures_of_the_analyses_from_committed_numbers(repo_root, monkeypatch, tmp_path, tiny_coco):
+    toy = tmp_path / 'toy'
+    toy.mkdir()
+    shutil.copy(tiny_coco.ann_file, toy / 'train.json')
+    with kept_figures() as figures:
+        run(repo_root, monkeypatch, '--analysis', '--toy', str(toy), '--out', str(tmp_path / 'out'))
+        assert [faults(figure) for figure in figures] == [[]] * 6
+    page = (repo_root / 'docs' / 'analysis.md').read_text()
+    drawn = {path.name for path in (tmp_path / 'out').iterdir()}
+    assert drawn | {'views.png'} == set(re.findall(r'\(figures/(.+?)\)', page))

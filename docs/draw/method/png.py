@@ -12,7 +12,15 @@ MOST = 250_000
 
 
 def save(figure, path: Path) -> Path:
-    """Write a figure as PNG and close it; in fewer colours if it has more than :data:`MOST` bytes otherwise.
+    """Write a figure as PNG, as :func:`shrink` does, and close it."""
+    whole = io.BytesIO()
+    figure.savefig(whole, format='png')
+    plt.close(figure)
+    return shrink(Image.open(whole).convert('RGB'), path)
+
+
+def shrink(image: Image.Image, path: Path) -> Path:
+    """Write a picture as PNG, in fewer colours if it has more than :data:`MOST` bytes otherwise.
 
     The colours are chosen from those that occur, whether in many pixels or in few, so that a narrow colour bar keeps
     its own.
@@ -20,10 +28,6 @@ def save(figure, path: Path) -> Path:
     Raises:
         ValueError: If 64 colours are still too large.
     """
-    whole = io.BytesIO()
-    figure.savefig(whole, format='png')
-    plt.close(figure)
-    image = Image.open(whole).convert('RGB')
     for colours in (None, 256, 192, 128, 96, 64):
         packed = io.BytesIO()
         reduced(image, colours).save(packed, format='png', optimize=True)
