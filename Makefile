@@ -11,7 +11,7 @@ JOBS   ?= 2
 THREADS := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
 .DEFAULT_GOAL := help
-.PHONY: help env test bench campaign demo features lint clean
+.PHONY: help env test bench campaign demo docs features lint clean
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 24
@@ -34,6 +34,10 @@ bench: $(STAMP) ## every benchmark, one after the other (BENCH="--device cuda", 
 
 demo: $(STAMP) ## train and compare on a toy data set, on the CPU
 	@$(PY) -m sssd demo
+
+docs: $(STAMP) ## build the documentation as a site, build/site/index.html
+	@NO_MKDOCS_2_WARNING=1 $(PY) -m mkdocs build --quiet
+	@echo "build/site/index.html"
 
 features: $(STAMP) ## get ImageNet features for the studies on photographs (8 MB, from pip's index)
 	@$(PY) -m sssd features
