@@ -9,9 +9,9 @@ from sssd.studies.spec import load_config, load_spec
 SETTINGS = ('train_cfg', 'param_scheduler', 'optim_wrapper', 'val_dataloader')
 
 
-@pytest.fixture
-def spec():
-    return load_spec('configs/photos/bccd_study.py')
+@pytest.fixture(params=['bccd_study', 'bccd_faster_rcnn_study'])
+def spec(request):
+    return load_spec(f'configs/photos/{request.param}.py')
 
 
 def configs(spec, seed=2):
