@@ -27,7 +27,12 @@ _DIGITS = re.compile(r'([0-9]+)')
 
 
 def natural_key(name: str) -> tuple:
-    """By what ``img2`` comes before ``img10``."""
+    """By what ``img2`` comes before ``img10``.
+
+    Only ASCII digits are numbers and letters are compared as they are, so that the order of a folder's images, by which
+    a training is resumed, depends on nothing but their names. ``natsort`` decomposes letters (an umlaut sorts by its
+    vowel) and takes the digits of all scripts for numbers, and neither can be turned off.
+    """
     parts = _DIGITS.split(name)
     parts[1::2] = map(int, parts[1::2])
     return parts, name
