@@ -8,8 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sssd.errors import UserError
+from sssd.studies.spec import environment as set_environment
 
 POLL_SECONDS = 1.0
+GRACE_SECONDS = 10.0
 #: How much of the end of a log is searched for an error, in bytes, and how much of the error is told, in characters.
 TAIL, TOLD = 65536, 300
 #: A line that tells an error: an exception's, or that of a command (ours, argparse's).
@@ -30,13 +32,23 @@ class Child:
         words: The command.
         log: File that what it prints is added to.
         environment: Variables of the environment, over ours.
+        grace: Seconds that it has to end before it is killed.
+
+    Attributes:
+        waits: Whether it waits for its turn; here none does.
+        machine: What it runs on, if that is another machine than this one.
     """
 
-    def __init__(self, words: Sequence[str], log: Path, environment: Mapping[str, str]) -> None:
-        self.words, self.log, self.environment = list(words), log, environment
+    waits, machine = False, None
+
+    def __init__(
+        self, words: Sequence[str], log: Path, environment: Mapping[str, str], grace: float = GRACE_SECONDS
+    ) -> None:
+        self.words, self.log, self.environment, self.grace = list(words), log, environment, grace
 
     def __enter__(self) -> 'Child':
-        with open(self.log, 'ab') as handle:
+        # While another thread reads a config, the environment has that run's variables.
+        with open(self.log, 'ab') as handle, set_environment({}):
             self._offset = handle.tell()
             self._process = subprocess.Popen(
                 self.words,
@@ -53,7 +65,7 @@ class Child:
             return
         os.killpg(self._process.pid, signal.SIGTERM)
         try:
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=self.grace)
         except subprocess.TimeoutExpired:
             os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -66,6 +78,11 @@ class Child:
             return True
         return False
 
+    @property
+    def returncode(self) -> int | None:
+        """Its exit status, below 0 the signal that ended it; None while it runs."""
+        return self._process.returncode
+
     def check(self, what: str) -> None:
         """Refuse an end that is none of success.
 
@@ -75,18 +92,32 @@ class Child:
         Raises:
             UserError: With its exit status and the last error in its part of the log.
         """
-        code = self._process.returncode
-        if code == 0:
-            return
-        status = f'failed with exit status {code}'
-        if code < 0:
-            status = f'was ended by signal {-code}, {signal.strsignal(-code)}'
-            status += ', as where memory runs out,' if code == -signal.SIGKILL else ''
-        error = last_error(self.log, self._offset)
-        raise UserError(
-            f'{what} {status}{f" ({error})" if error else ""}: see the end of {self.log}, mend it and call the study '
-            'again; what is done is kept'
-        )
+        refuse_failure(what, self.returncode, self.log, self._offset)
+
+
+def refuse_failure(what: str, code: int, log: Path, offset: int = 0) -> None:
+    """Refuse an exit status that is none of success.
+
+    Args:
+        what: What the process was for.
+        code: Its exit status, below 0 the signal that ended it.
+        log: Its log.
+        offset: The byte at which the process's part of it begins.
+
+    Raises:
+        UserError: With the status and the last error in its part of the log.
+    """
+    if code == 0:
+        return
+    status = f'failed with exit status {code}'
+    if code < 0:
+        status = f'was ended by signal {-code}, {signal.strsignal(-code)}'
+        status += ', as where memory runs out,' if code == -signal.SIGKILL else ''
+    error = last_error(log, offset)
+    raise UserError(
+        f'{what} {status}{f" ({error})" if error else ""}: see the end of {log}, mend it and call the study '
+        'again; what is done is kept'
+    )
 
 
 def last_error(log: Path, offset: int = 0) -> str:

@@ -1,6 +1,7 @@
 """How long runs take: what their configs make of them, in proportion to what others took."""
 
 from collections.abc import Sequence
+from heapq import heapify, heappop, heappush
 from statistics import mean
 from typing import NamedTuple
 
@@ -110,6 +111,16 @@ class Forecast:
         start = mean(self._starts) if self._starts else 0.0
         return start + work.cost * rate + work.evaluations * (self.evaluation or 0.0)
 
+    def with_running(self, running: Sequence[tuple[Work, Taken | None]]) -> 'Forecast':
+        """This, and what processes under way will have taken, where nothing of their name has been measured."""
+        known = Forecast()
+        known._trainings = {name: list(pairs) for name, pairs in self._trainings.items()}
+        known._starts, known._evaluations = list(self._starts), list(self._evaluations)
+        for work, taken in running:
+            if taken is not None and work.name not in self._trainings:
+                known.learn(work, taken)
+        return known
+
     def left(self, works: Sequence[Work], elapsed: float, left: float | None, taken: Taken | None) -> float | None:
         """Seconds until all is done.
 
@@ -123,14 +134,24 @@ class Forecast:
             Seconds, or None where nothing is known yet.
         """
         now, *later = works
-        known = self
-        if taken is not None and now.name not in self._trainings:
-            known = Forecast()
-            known._trainings, known._starts = dict(self._trainings), list(self._starts)
-            known._evaluations = list(self._evaluations)
-            known.learn(now, taken)
+        known = self.with_running([(now, taken)])
         if left is None:
             whole = known.seconds(now)
             left = None if whole is None else max(0.0, whole - elapsed)
         seconds = [left, *map(known.seconds, later)]
         return None if None in seconds else sum(seconds)
+
+
+def end_of(running: Sequence[float], later: Sequence[float], places: int) -> float:
+    """Seconds until all is done where so many runs go on at once and the next begins where one ends.
+
+    Args:
+        running: Seconds that those under way still take.
+        later: Seconds of those to come, in order.
+        places: Runs at once.
+    """
+    free = [*running, *[0.0] * (places - len(running))]
+    heapify(free)
+    for seconds in later:
+        heappush(free, heappop(free) + seconds)
+    return max(free)

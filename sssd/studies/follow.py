@@ -60,6 +60,10 @@ class Follower:
         self._per_epoch = 0.0
         self._aps: dict[str, str] = {}
 
+    def begin(self) -> None:
+        """It begins only now."""
+        self._began = self._seen = self.clock()
+
     def look(self) -> Status:
         """Read what is new, and tell how far it is."""
         for record in self._new_lines():

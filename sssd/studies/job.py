@@ -12,6 +12,7 @@ from sssd import provenance
 from sssd.checkpoints.files import checkpoint_files, newest_checkpoint, number_of
 from sssd.report.scalars import history, read_curves
 from sssd.studies.cost import Extent, Work, iteration_cost
+from sssd.studies.slots import launched
 from sssd.studies.spec import RunSpec, fingerprint, load_config, option_arguments
 from sssd.studies.trial import Trial
 
@@ -34,6 +35,7 @@ class Job:
         cost: What an iteration (or epoch) costs.
         start: The job whose last checkpoint it begins with, if any.
         trials: How it is tested when it is trained.
+        processes: Its processes, one a GPU.
     """
 
     run: RunSpec
@@ -44,6 +46,12 @@ class Job:
     cost: float
     start: 'Job | None' = field(default=None, repr=False)
     trials: Sequence[Trial] = ()
+    processes: int = 1
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """By what a results file has it."""
+        return self.run.name, self.seed
 
     @property
     def title(self) -> str:
@@ -69,7 +77,8 @@ class Job:
         """The command for the records: no path that only this machine has."""
         root = self.work_dir.parent.parent
         variables = [f'{key}={value}' for key, value in self.run.environment_for(self.seed).items()]
-        words = ' '.join([*variables, 'python -m sssd train', *self.arguments()])
+        command = launched(['python', '-m', 'sssd', 'train', *self.arguments()], self.processes)
+        words = ' '.join([*variables, *command])
         if os.path.isabs(root):
             words = words.replace(str(root), 'WORK_DIR')
         return words
@@ -133,13 +142,8 @@ class Job:
         os.replace(fresh, self.work_dir / STATE)
 
     @contextmanager
-    def attempt(self, resume_from: Path | None) -> Iterator[Callable[[], None]]:
-        """Note a start of its training, and how long it ran, in its state.
-
-        Yields:
-            A function to call while it runs: it notes the seconds now and then, should we be killed.
-        """
-        began = saved = time.monotonic()
+    def attempt(self, resume_from: Path | None) -> Iterator['Attempt']:
+        """Note a start of its training, and how long it ran, in its state."""
         state = self.read_state()
         note = {
             'started': provenance.now(),
@@ -150,19 +154,11 @@ class Job:
         state['attempts'].append(note)
         self.work_dir.mkdir(parents=True, exist_ok=True)
         self.write_state(state)
-
-        def keep(wait: float = STATE_SECONDS) -> None:
-            """Note the seconds so far, if the last note is ``wait`` seconds old."""
-            nonlocal saved
-            if time.monotonic() - saved >= wait:
-                saved = time.monotonic()
-                note['seconds'] = round(saved - began, 1)
-                self.write_state(state)
-
+        attempt = Attempt(self, state, note)
         try:
-            yield keep
+            yield attempt
         finally:
-            keep(0.0)
+            attempt.keep(0.0)
 
     def finish(self) -> None:
         """Note that it ran to its end."""
@@ -190,6 +186,46 @@ class Job:
         return history(read_curves(self.work_dir))
 
 
+class Attempt:
+    """A start of a job's training: how long it ran is noted now and then, should we be killed.
+
+    Args:
+        job: The job.
+        state: The state of its work directory.
+        note: What the state says of this start.
+    """
+
+    def __init__(self, job: Job, state: dict, note: dict) -> None:
+        self._job, self._state, self._note = job, state, note
+        self._began = self._saved = time.monotonic()
+        self._waits = False
+
+    def keep(self, wait: float = STATE_SECONDS) -> None:
+        """Note the seconds so far, if the last note is ``wait`` seconds old."""
+        now = time.monotonic()
+        if not self._waits and now - self._saved >= wait:
+            self._saved = now
+            self._note['seconds'] = round(now - self._began, 1)
+            self._job.write_state(self._state)
+
+    def wait(self) -> None:
+        """It has not begun yet: a cluster has it in its queue."""
+        self._waits = True
+
+    def begin(self) -> bool:
+        """It runs; true where that is new."""
+        new, self._waits = self._waits, False
+        if new:
+            self._began = self._saved = time.monotonic()
+        return new
+
+    def ran_on(self, machine: dict | None) -> None:
+        """Note the machine, if it was another than this one."""
+        if machine is not None:
+            self._note['machine'] = machine
+            self._job.write_state(self._state)
+
+
 def make_job(
     run: RunSpec,
     seed: int,
@@ -198,6 +234,7 @@ def make_job(
     data: dict | list[dict] | None,
     start: Job | None,
     trials: Sequence[Trial] = (),
+    processes: int = 1,
 ) -> Job:
     """A job of a study under the study's work directory ``root``."""
     config = load_config(run, seed)
@@ -206,9 +243,10 @@ def make_job(
         run=run,
         seed=seed,
         work_dir=Path(root) / f'seed{seed}' / run.name,
-        hash=fingerprint(run, seed, start.run if start else None, data),
+        hash=fingerprint(run, seed, start.run if start else None, data, processes),
         extent=Extent.of(config),
         cost=iteration_cost(config),
         start=start,
         trials=trials,
+        processes=processes,
     )

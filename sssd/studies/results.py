@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from sssd.errors import UserError
@@ -34,8 +35,14 @@ class ResultsFile:
                 return entry
         return None
 
-    def put(self, entry: dict) -> None:
-        """Add an entry, or replace the one of the same run and seed."""
+    def put(self, entry: dict, order: Sequence[tuple[str, int]] = ()) -> None:
+        """Add an entry, or replace the one of the same run and seed.
+
+        Args:
+            entry: The entry.
+            order: Runs and seeds in their order: a new entry goes before the first that comes later in it, so that
+                runs that end in any order leave the file that they leave one after the other.
+        """
         key = (entry['run'], entry['seed'])
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with directory_lock(self.path.parent):
@@ -45,7 +52,8 @@ class ResultsFile:
             if key in places:
                 runs[places.index(key)] = entry
             else:
-                runs.append(entry)
+                later = set(order[order.index(key) + 1 :]) if key in order else set()
+                runs.insert(next((i for i, place in enumerate(places) if place in later), len(runs)), entry)
             self._write(content)
 
     def describe(self, key: str, value) -> None:

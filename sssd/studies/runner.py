@@ -8,21 +8,29 @@ from pathlib import Path
 from sssd import provenance
 from sssd.errors import UserError
 from sssd.locks import directory_lock
-from sssd.studies.child import Child
+from sssd.studies.board import Board, Lane
 from sssd.studies.cost import Taken
 from sssd.studies.datasets import make_data
 from sssd.studies.final_test import FinalTest
 from sssd.studies.follow import Follower, Status
 from sssd.studies.intervals import summarise
 from sssd.studies.job import Job, make_job
+from sssd.studies.pool import Failure, begins_with, run_jobs
 from sssd.studies.results import ResultsFile
+from sssd.studies.slots import Slot
 from sssd.studies.spec import START, StudySpec, load_config
 from sssd.studies.testing import run_test
 from sssd.studies.trial import Trial
 from sssd.studies.watch import Reporter
 
+#: What is told of a run that does not go on.
+HELD, QUEUED = Status('another process has it; waiting for it'), Status('waiting in the queue')
 TRAIN_COMMAND = (sys.executable, '-m', 'sssd', 'train')
 TEST_COMMAND = (sys.executable, '-m', 'sssd', 'test')
+
+
+class RunsFailed(UserError):
+    """Some runs of a study failed; the results file has the others."""
 
 
 class StudyRunner:
@@ -36,6 +44,8 @@ class StudyRunner:
         train_command: The words before the training arguments.
         test_command: The words before the arguments of a trial.
         reporter: Shows the progress.
+        slots: Where the runs run, one at a time in each; default: one at a time on this machine.
+        flags: More arguments of the training command.
     """
 
     def __init__(
@@ -48,6 +58,8 @@ class StudyRunner:
         train_command: Sequence[str] = TRAIN_COMMAND,
         test_command: Sequence[str] = TEST_COMMAND,
         reporter: Reporter | None = None,
+        slots: Sequence[Slot] = (Slot(),),
+        flags: Sequence[str] = (),
     ) -> None:
         self.spec = spec
         self.results = results
@@ -57,6 +69,9 @@ class StudyRunner:
         self.train_command = list(train_command)
         self.test_command = list(test_command)
         self.reporter = reporter or Reporter()
+        self.slots = list(slots)
+        self.flags = list(flags)
+        self._order: list[tuple[str, int]] = []
 
     def run(self, seeds: Sequence[int] | None = None, runs: Sequence[str] | None = None) -> list[Job]:
         """Run what is not done yet, seed by seed.
@@ -69,23 +84,38 @@ class StudyRunner:
             The jobs that ran now; empty if all was done.
 
         Raises:
-            UserError: If a run fails; the others' results are kept.
+            RunsFailed: If runs failed; the others' results are kept.
         """
         jobs = self.all_jobs(self.spec.seeds if seeds is None else seeds, runs)
         pending = self._pending(jobs)
+        failures = []
         if pending:
             make_data(self.spec)
             for job in pending if self.test else ():
                 self.test.check(load_config(job.run, job.seed))
-            self._plan(jobs, pending)
-        try:
-            for job in pending:
-                with directory_lock(job.work_dir.with_name(f'.{job.run.name}.lock')):
-                    self._run_job(job)
-        finally:
-            self.reporter.close()
+            self._learn(jobs, pending)
+            self._order = [job.key for job in pending]
+            failures = self._run_pending(pending)
+        if failures:
+            raise RunsFailed(told_failures(failures, len(pending)))
         self._summarise()
         return pending
+
+    def _run_pending(self, pending: Sequence[Job]) -> list[Failure]:
+        """Run jobs, one after the other or several at once."""
+        works = [job.works(self._trained(job)) for job in pending]
+        if len(self.slots) == 1:
+            self.reporter.plan(works)
+            try:
+                return run_jobs(pending, self.slots, lambda job, slot: self._run_job(job, slot, self.reporter, pending))
+            finally:
+                self.reporter.close()
+        with Board(self.reporter, works, len(self.slots)) as board:
+
+            def work(job: Job, slot: Slot) -> None:
+                self._run_job(job, slot, board.lane(pending.index(job)), pending)
+
+            return run_jobs(pending, self.slots, work, board.stop)
 
     # From the specification to jobs.
 
@@ -101,7 +131,7 @@ class StudyRunner:
                 raise UserError(
                     f'a run was asked for with the seed {seed}, but a seed is at least 0 and below 2^32: name others'
                 )
-            place = dict(root=self.work_dir, data=self.spec.data)
+            place = dict(root=self.work_dir, data=self.spec.data, processes=self.slots[0].processes)
             start = None if self.spec.start is None else make_job(self.spec.start, seed, **place, start=None)
             jobs += [make_job(run, seed, **place, start=start, trials=self.trials) for run in self.spec.select(runs)]
         return jobs
@@ -133,53 +163,70 @@ class StudyRunner:
         entry = self.results.find(job.run.name, job.seed)
         return entry if job.run.name != START and job.is_held(entry) and job.is_finished() else None
 
-    def _plan(self, jobs: Sequence[Job], pending: Sequence[Job]) -> None:
-        """Tell the reporter what is to come, and what trainings took that were done on such a machine before."""
+    def _learn(self, jobs: Sequence[Job], pending: Sequence[Job]) -> None:
+        """Tell the forecast what trainings took that were done on such a machine before."""
         machine = provenance.machine()
         for job in jobs:
             entry = self.results.find(job.run.name, job.seed)
             if job not in pending and entry.get('machine') == machine:
                 self.reporter.forecast.learn(job.training(), Taken(None, entry['seconds'], None))
-        self.reporter.plan([job.works(self._trained(job)) for job in pending])
 
     # From a job to its entry.
 
-    def _run_job(self, job: Job) -> None:
+    def _run_job(self, job: Job, slot: Slot, report: Reporter | Lane, pending: Sequence[Job]) -> None:
         """Train it, unless it is, then test it; what is known goes to the results file at once."""
-        self.reporter.begin(job.title)
+        report.begin(job.title)
+        try:
+            held = directory_lock(job.work_dir.with_name(f'.{job.run.name}.lock'), lambda: report.tick(HELD))
+            with held:
+                self._train_and_test(job, slot, report)
+        except UserError as error:
+            left_out = sum(begins_with(other, [job.key]) for other in pending)
+            report.end(f'failed: {error}' + f'; {left_out} runs that begin with it are left out' * bool(left_out))
+            raise
+
+    def _train_and_test(self, job: Job, slot: Slot, report: Reporter | Lane) -> None:
         if self.is_done(job):
-            self.reporter.end('done by another process')
+            report.end('done by another process')
             return
         moved = job.clear_other()
         if moved is not None:
-            self.reporter.say(f'  an earlier run with another specification is now in {moved}')
+            report.say(f'  an earlier run with another specification is now in {moved}')
         entry = self._trained(job)
         if entry is None:
             if not job.is_finished():
-                self._train(job)
+                self._train(job, slot, report)
             entry = entry_of(job)
-            self.results.put(entry)
+            self.results.put(entry, self._order)
         for trial in job.untested(entry):
-            metrics = self._test(job, trial)
+            metrics = self._test(job, trial, slot, report)
             entry = {**entry, 'trials': {**entry.get('trials', {}), trial.name: metrics}}
-            self.results.put(entry)
-        self.reporter.end(summary(entry))
+            self.results.put(entry, self._order)
+        report.end(summary(entry))
 
-    def _train(self, job: Job) -> None:
+    def _train(self, job: Job, slot: Slot, report: Reporter | Lane) -> None:
         """Train it in a process of its own, from its last checkpoint on.
 
         Raises:
             UserError: If the process fails, or logs no evaluation.
         """
-        resumed, checkpoint = job.resume_point(lambda sentence: self.reporter.say(f'  {sentence}')) or (0, None)
+        resumed, checkpoint = job.resume_point(lambda sentence: report.say(f'  {sentence}')) or (0, None)
         if checkpoint is not None:
-            self.reporter.say(f'  resumes from {checkpoint.name}')
-        words = [*self.train_command, *job.arguments(checkpoint)]
-        follower = Follower(job.work_dir, job.extent, resumed, self.reporter.forecast.evaluation)
-        with job.attempt(checkpoint) as keep, Child(words, job.log, job.run.environment_for(job.seed)) as child:
+            report.say(f'  resumes from {checkpoint.name}')
+        words = [*self.train_command, *job.arguments(checkpoint), *self.flags]
+        follower = Follower(job.work_dir, job.extent, resumed, report.forecast.evaluation)
+        process = slot.start(words, job.log, job.run.environment_for(job.seed), job.title)
+        with job.attempt(checkpoint) as attempt, process as child:
             while child.running():
-                keep()
-                self.reporter.tick(follower.look())
+                if child.waits:
+                    attempt.wait()
+                    report.tick(QUEUED)
+                    continue
+                if attempt.begin():
+                    follower.begin()
+                attempt.keep()
+                report.tick(follower.look())
+            attempt.ran_on(child.machine)
         child.check(f'the run {job.title}')
         if not job.evaluations():
             raise UserError(
@@ -187,13 +234,14 @@ class StudyRunner:
                 f'{job.run.config} so that it ends with one'
             )
         job.finish()
-        self.reporter.process_ended(follower.look().taken)
+        report.process_ended(follower.look().taken)
 
-    def _test(self, job: Job, trial: Trial | FinalTest) -> dict:
+    def _test(self, job: Job, trial: Trial | FinalTest, slot: Slot, report: Reporter | Lane) -> dict:
         """Test it, each model in a process of its own; the metrics."""
-        self.reporter.say(f'  test {trial.name}')
-        metrics = trial.run(job, partial(run_test, self.test_command, lambda what: self.reporter.tick(Status(what))))
-        self.reporter.process_ended()
+        report.say(f'  test {trial.name}')
+        test = partial(run_test, self.test_command, lambda what: report.tick(Status(what)), start=slot.start)
+        metrics = trial.run(job, test)
+        report.process_ended()
         return metrics
 
     def _summarise(self) -> None:
@@ -204,6 +252,15 @@ class StudyRunner:
         refused = summarise(self.test, self.all_jobs(seeds), self.results, self.spec.compare)
         if refused:
             self.reporter.say(refused)
+
+
+def told_failures(failures: Sequence[Failure], runs: int) -> str:
+    """What is said of failed runs, in one sentence."""
+    (job, error), *others = failures
+    if not others:
+        return str(error)
+    names = '; '.join(job.title for job, _ in failures)
+    return f'{len(failures)} of {runs} runs failed ({names}), as told above; the first because {error}'
 
 
 def entry_of(job: Job) -> dict:
@@ -222,8 +279,9 @@ def entry_of(job: Job) -> dict:
         'started': attempts[0]['started'],
         'seconds': round(sum(attempt['seconds'] for attempt in attempts), 1),
         'attempts': len(attempts),
-        'machine': provenance.machine(),
+        'machine': last.get('machine') or provenance.machine(),
         'versions': provenance.versions(),
+        **({'gpus': job.processes} if job.processes > 1 else {}),
         'metrics': {role: dict(rows[-1].items()) for role, rows in evaluations.items()},
         'history': evaluations,
     }

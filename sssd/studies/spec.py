@@ -26,6 +26,7 @@ import hashlib
 import json
 import logging
 import os
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ TEST_KEYS = {'ann_file', 'img_prefix', 'resamples', 'seed'}
 WATCHING = ('sssd.GradientRatioHook', 'sssd.HealthHook')
 #: The name under which the shared start of a seed is stored.
 START = 'start'
+_ENVIRONMENT = threading.RLock()
 
 
 @dataclass
@@ -171,7 +173,7 @@ def _with_seed(value: Any, seed: int) -> Any:
 def load_config(run: RunSpec, seed: int) -> Config:
     """The full config of a run with a seed."""
     remedy = f'correct its path in the run {run.name!r} of the study; it is relative to the directory you are in'
-    with quiet(), environment(run.environment_for(seed)):
+    with environment(run.environment_for(seed)), quiet():
         config = read_config(run.config, 'config', remedy)
     options = dict(run.options_for(seed))
     try:
@@ -197,21 +199,24 @@ def quiet(level: int = logging.INFO) -> Iterator[None]:
 
 @contextmanager
 def environment(variables: dict[str, str]) -> Iterator[None]:
-    """Set variables of the environment for a while."""
-    before = {key: os.environ.get(key) for key in variables}
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        for key, value in before.items():
-            if value is None:
-                del os.environ[key]
-            else:
-                os.environ[key] = value
+    """Set variables of the environment for a while; one thread at a time."""
+    with _ENVIRONMENT:
+        before = {key: os.environ.get(key) for key in variables}
+        os.environ.update(variables)
+        try:
+            yield
+        finally:
+            for key, value in before.items():
+                if value is None:
+                    del os.environ[key]
+                else:
+                    os.environ[key] = value
 
 
-def fingerprint(run: RunSpec, seed: int, start: RunSpec | None = None, data: dict | list[dict] | None = None) -> str:
-    """A hash of all that the specification says of one run.
+def fingerprint(
+    run: RunSpec, seed: int, start: RunSpec | None = None, data: dict | list[dict] | None = None, processes: int = 1
+) -> str:
+    """A hash of all that the specification says of one run, and of its processes, which its total batch grows with.
 
     It covers the full configs of the run and of its start, and the data
     preparation, but no paths of the machine and no code.
@@ -219,6 +224,8 @@ def fingerprint(run: RunSpec, seed: int, start: RunSpec | None = None, data: dic
     said: list[Any] = [trained(load_config(run, seed)), data]
     if start is not None and run.from_start:
         said.append(trained(load_config(start, seed)))
+    if processes > 1:
+        said.append(dict(processes=processes))
     text = json.dumps(said, sort_keys=True, default=repr)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from sssd.errors import UserError
 from sssd.studies.child import Child
+from sssd.studies.slots import Slot
 from sssd.studies.trial import metrics_of
 
 
@@ -20,6 +21,7 @@ def run_test(
     checkpoint: Path,
     work_dir: Path,
     flags: Sequence[str] = (),
+    start: Callable[..., Child] | None = None,
 ) -> dict[str, Any]:
     """Test a checkpoint.
 
@@ -31,6 +33,7 @@ def run_test(
         checkpoint: The checkpoint.
         work_dir: Where the config, the log and the metrics go; made if missing.
         flags: More arguments.
+        start: Starts the process: :meth:`sssd.studies.slots.Slot.start`; default: here, with all there is.
 
     Returns:
         Its metrics in percent, named as those of an evaluation in training.
@@ -42,7 +45,8 @@ def run_test(
     path, log = work_dir / 'config.py', work_dir / 'trial.log'
     config.dump(path)
     before = set(work_dir.glob('*/*.json'))
-    with Child([*command, str(path), str(checkpoint), '--work-dir', str(work_dir), *flags], log, {}) as child:
+    words = [*command, str(path), str(checkpoint), '--work-dir', str(work_dir), *flags]
+    with (start or Slot().start)(words, log, {}, f'test {name}') as child:
         while child.running():
             tick(f'test {name}')
     child.check(f'the test {name}')

@@ -61,7 +61,7 @@ class Reporter:
         if self._live is not None:
             done = f'{self._ended} of {self._total} runs'
             view = Table.grid(padding=(0, 2))
-            view.add_row(done, _clock(self.clock() - self._run_began), *eta)
+            view.add_row(done, clock_text(self.clock() - self._run_began), *eta)
             grid = Table.grid()
             grid.add_row(view)
             grid.add_row(escape(status.text))
@@ -98,8 +98,8 @@ class Reporter:
         works = [*self._now, *[work for run in self._later for work in run]]
         study = self.forecast.left(works, self.clock() - self._began, status.left, status.taken)
         known = (('ETA', status.left), ('study ETA', study))
-        return [f'{name} {_clock(seconds)}' for name, seconds in known if seconds is not None]
+        return [f'{name} {clock_text(seconds)}' for name, seconds in known if seconds is not None]
 
 
-def _clock(seconds: float) -> str:
+def clock_text(seconds: float) -> str:
     return str(timedelta(seconds=round(seconds)))

@@ -37,7 +37,7 @@ def test_several_writers_lose_nothing_and_leave_one_file(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda seed: ResultsFile(path).put({'run': 'few', 'seed': seed}), range(40)))
     assert len(ResultsFile(path).entries()) == 40
-    assert [item.name for item in tmp_path.iterdir()] == ['results.json']
+    assert {item.name for item in tmp_path.iterdir()} == {'results.json', '.lock'}
 
 
 def test_file_of_another_kind_is_not_overwritten(tmp_path):
