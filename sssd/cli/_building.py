@@ -4,9 +4,7 @@ import re
 from contextlib import contextmanager
 from difflib import get_close_matches
 
-import mmengine.registry as registries
-from mmengine.registry import Registry
-
+from sssd.checks.registered import arguments_of, known_types
 from sssd.errors import UserError
 
 UNKNOWN_TYPE = re.compile(r"'?([\w.]+) is not in the (?:[\w-]+::)?([\w ]+?) registry")
@@ -52,37 +50,3 @@ def sentence_of(text: str) -> str | None:
         return f'a part that is to be built has no type ({part[1] if part else ""} ...): add it.'
     found = MISSING_ARGUMENT.search(text)
     return found and f'{found[1] or found[2]} needs {found[3].strip()}: add it to its dict.'
-
-
-def known_types() -> list[str]:
-    """Names of all that is registered, in every registry of MMEngine and its children."""
-    return sorted({name for root in vars(registries).values() if isinstance(root, Registry) for name in names(root)})
-
-
-def names(registry: Registry) -> set[str]:
-    """Names in a registry and its children."""
-    return set(registry.module_dict).union(*(names(child) for child in registry.children.values()))
-
-
-def arguments_of(owner: str) -> list[str]:
-    """Arguments of a registered class, those of its bases as well."""
-    for root in vars(registries).values():
-        found = find(root, owner) if isinstance(root, Registry) else None
-        if found is not None:
-            codes = [getattr(cls.__init__, '__code__', None) for cls in getattr(found, '__mro__', ())]
-            return sorted(
-                {
-                    name
-                    for code in codes
-                    if code
-                    for name in code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-                }
-            )
-    return []
-
-
-def find(registry: Registry, name: str):
-    """A class by its name in a registry or its children."""
-    if name in registry.module_dict:
-        return registry.module_dict[name]
-    return next((found for child in registry.children.values() if (found := find(child, name)) is not None), None)

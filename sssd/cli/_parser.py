@@ -120,8 +120,9 @@ def parse(command: str, argv: Sequence[str] | None = None) -> argparse.Namespace
         UserError: If a config option is malformed; other mistakes end the process with status 2, as argparse does.
     """
     args = build_parser()[1][command].parse_args(argv)
-    if getattr(args, 'cfg_options', None) is not None:
-        from sssd.cli._config import options_of  # imports MMEngine
+    for key in ('cfg_options', 'cluster_options'):
+        if getattr(args, key, None) is not None:
+            from sssd.cli._config import options_of  # imports MMEngine
 
-        args.cfg_options = options_of(args.cfg_options)
+            setattr(args, key, options_of(getattr(args, key)))
     return args

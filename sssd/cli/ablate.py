@@ -7,6 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sssd.cli._parser import parse
+from sssd.cli._slots import flags_of, slots_of, tell
 from sssd.cli.study import run_or_stop
 from sssd.errors import UserError
 from sssd.report.published import published_table, trials_table
@@ -31,8 +32,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = ResultsFile(args.out or work_dir / f'{table.study.name}.json', table.study.name)
     console = Console()
     if runs and not (args.show or args.markdown):
-        runner = StudyRunner(table.study, results, work_dir, trials=table.trials, reporter=Reporter(console))
+        runner = StudyRunner(
+            table.study,
+            results,
+            work_dir,
+            trials=table.trials,
+            reporter=Reporter(console),
+            slots=slots_of(args),
+            flags=flags_of(args),
+        )
         check_results(runner)
+        if tell(runner, args, args.seeds, runs):
+            return 0
         try:
             status = run_or_stop(runner, args.seeds, runs)
         finally:

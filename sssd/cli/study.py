@@ -12,10 +12,11 @@ from rich.console import Console
 from sssd.checks.data import check_data
 from sssd.checks.weights import require_weights
 from sssd.cli._parser import parse
+from sssd.cli._slots import flags_of, slots_of, tell
 from sssd.errors import EXIT_INTERRUPTED, UserError
 from sssd.report.final_tables import TEST, tables_of
 from sssd.studies.results import RESULTS, ResultsFile
-from sssd.studies.runner import StudyRunner
+from sssd.studies.runner import RunsFailed, StudyRunner
 from sssd.studies.spec import StudySpec, load_config, load_spec
 from sssd.studies.watch import Reporter
 
@@ -23,14 +24,18 @@ from sssd.studies.watch import Reporter
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a study from its specification."""
     args = parse_args(argv)
-    spec = load_spec(args.spec, args.cfg_options, args.quick)
+    spec = load_spec(args.spec, args.cfg_options, args.quick, args.sweep)
     work_dir = Path(args.work_dir or f'work_dirs/studies/{spec.name}')
     results = ResultsFile(args.results or work_dir / RESULTS, spec.name)
     console = Console()
     if args.table or args.markdown:
         show(console, spec, results, markdown=args.markdown)
         return 0
-    runner = StudyRunner(spec, results, work_dir, reporter=Reporter(console))
+    runner = StudyRunner(
+        spec, results, work_dir, reporter=Reporter(console), slots=slots_of(args), flags=flags_of(args)
+    )
+    if tell(runner, args, args.seeds, args.runs):
+        return 0
     return run(runner, args.seeds, args.runs)
 
 
@@ -56,7 +61,12 @@ def run(
     Returns:
         The exit status: 0, or 130 after an interruption.
     """
-    status = run_or_stop(runner, seeds, runs)
+    try:
+        status = run_or_stop(runner, seeds, runs)
+    except RunsFailed:
+        if runner.results.entries():
+            show(runner.reporter.console, runner.spec, runner.results, names=names)
+        raise
     if status == 0:
         show(runner.reporter.console, runner.spec, runner.results, names=names)
     return status

@@ -22,18 +22,18 @@ def iteration_cost(config: Config) -> float:
     model = config.get('model') or {}
     kind = str(model.get('type'))
     labeled = GUIDED if kind.endswith('GuidedDetector') or model.get('guidance') is not None else 1.0
-    if not kind.endswith('SED') or not _names(loader.get('dataset'), BRANCH):
+    if not kind.endswith('SED') or not holds_key(loader.get('dataset'), BRANCH):
         return batch * labeled
     ratio = (loader.get('sampler') or {}).get('source_ratio') or [1, 1]
     share = ratio[0] / sum(ratio)
     return batch * (share * labeled + (1 - share) * UNLABELED)
 
 
-def _names(config, key: str) -> bool:
+def holds_key(config, key: str) -> bool:
     """Whether a part of a config has a key, however deep."""
     if isinstance(config, dict):
-        return key in config or any(_names(value, key) for value in config.values())
-    return isinstance(config, (list, tuple)) and any(_names(value, key) for value in config)
+        return key in config or any(holds_key(value, key) for value in config.values())
+    return isinstance(config, (list, tuple)) and any(holds_key(value, key) for value in config)
 
 
 class Extent(NamedTuple):

@@ -63,11 +63,11 @@ class Job:
         """Where everything goes that its process prints."""
         return self.work_dir / LOG
 
-    def arguments(self, resume_from: Path | None = None) -> list[str]:
-        """The arguments of the training command."""
+    def arguments(self, resume_from: Path | None = None, unknown: str | None = None) -> list[str]:
+        """The arguments of the training command; ``unknown`` stands for the checkpoint of a start that has none yet."""
         options = self.run.options_for(self.seed)
         if self.start is not None and resume_from is None:
-            options['load_from'] = str(self.start.last_checkpoint())
+            options['load_from'] = str(self.start.last_checkpoint() or unknown)
         words = [self.run.config, '--work-dir', str(self.work_dir)]
         if resume_from is not None:
             words += ['--resume', str(resume_from)]

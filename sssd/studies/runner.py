@@ -72,6 +72,7 @@ class StudyRunner:
         self.slots = list(slots)
         self.flags = list(flags)
         self._order: list[tuple[str, int]] = []
+        self._learnt = False
 
     def run(self, seeds: Sequence[int] | None = None, runs: Sequence[str] | None = None) -> list[Job]:
         """Run what is not done yet, seed by seed.
@@ -93,7 +94,7 @@ class StudyRunner:
             make_data(self.spec)
             for job in pending if self.test else ():
                 self.test.check(load_config(job.run, job.seed))
-            self._learn(jobs, pending)
+            self.learn(seeds, runs)
             self._order = [job.key for job in pending]
             failures = self._run_pending(pending)
         if failures:
@@ -163,12 +164,14 @@ class StudyRunner:
         entry = self.results.find(job.run.name, job.seed)
         return entry if job.run.name != START and job.is_held(entry) and job.is_finished() else None
 
-    def _learn(self, jobs: Sequence[Job], pending: Sequence[Job]) -> None:
-        """Tell the forecast what trainings took that were done on such a machine before."""
-        machine = provenance.machine()
-        for job in jobs:
+    def learn(self, seeds: Sequence[int] | None = None, runs: Sequence[str] | None = None) -> None:
+        """Tell the forecast, once, what trainings took that were done on such a machine before."""
+        if self._learnt:
+            return
+        self._learnt, machine = True, provenance.machine()
+        for job in self.all_jobs(self.spec.seeds if seeds is None else seeds, runs):
             entry = self.results.find(job.run.name, job.seed)
-            if job not in pending and entry.get('machine') == machine:
+            if self.is_done(job) and entry.get('machine') == machine:
                 self.reporter.forecast.learn(job.training(), Taken(None, entry['seconds'], None))
 
     # From a job to its entry.

@@ -37,6 +37,7 @@ from mmengine.config import Config
 from sssd.errors import UserError
 from sssd.places import read_config
 from sssd.studies.lengths import kept, longer
+from sssd.studies.sweep import Sweep, expanded, variants
 
 SPEC_KEYS = {'name', 'seeds', 'data', 'start', 'runs', 'quick', 'compare', 'test'}
 RUN_KEYS = {'config', 'cfg_options', 'env', 'from_start', 'quick', 'iterations_times'}
@@ -89,20 +90,23 @@ class StudySpec:
     test: dict[str, Any] | None = None
 
     def select(self, names: Sequence[str] | None) -> list[RunSpec]:
-        """The runs of these names (None: all), in the study's order."""
+        """The runs of these names (None: all), in the study's order; a swept run's name stands for all its values."""
+        names = expanded(names, list(self.runs))
         unknown = sorted(set(names or ()) - set(self.runs))
         if unknown:
             raise UserError(f'the study {self.name} has no run {unknown[0]!r}; it has {", ".join(self.runs)}')
         return [run for run in self.runs.values() if names is None or run.name in names]
 
 
-def load_spec(path: str, cfg_options: dict | None = None, quick: bool = False) -> StudySpec:
+def load_spec(path: str, cfg_options: dict | None = None, quick: bool = False, sweeps: Sequence[str] = ()) -> StudySpec:
     """Read a study's specification.
 
     Args:
         path: The file.
         cfg_options: Options for every run, over those of the file.
         quick: Apply the file's ``quick`` options as well.
+        sweeps: Keys and values, as :class:`~sssd.studies.sweep.Sweep` reads them, whose runs stand in the place of
+            those that they are for.
 
     Raises:
         UserError: If the file is missing or says something unknown.
@@ -120,6 +124,14 @@ def load_spec(path: str, cfg_options: dict | None = None, quick: bool = False) -
     seeds = [int(seed) for seed in spec.get('seeds') or [0]]
     start = spec.get('start')
     runs = {key: _run_spec(path, key, run, short, cfg_options, seeds[0]) for key, run in spec['runs'].items()}
+    if sweeps:
+        configs = {key: load_config(run, seeds[0]) for key, run in runs.items()}
+        made = variants(configs, [Sweep.of(word) for word in sweeps], name)
+        runs = {
+            variant: _run_spec(path, variant, spec['runs'][key], short, {**(cfg_options or {}), **options}, seeds[0])
+            for key, group in made.items()
+            for variant, options in group
+        }
     if spec.get('test'):
         for run in runs.values():
             run.cfg_options.update(kept(load_config(run, seeds[0])))

@@ -3,6 +3,7 @@
 import argparse
 
 from sssd.cli.arguments._shared import add_cfg_options
+from sssd.cli.arguments._slots import add_slot_arguments
 
 HELP = 'train a table of the SED paper, published numbers beside ours'
 DESCRIPTION = (
@@ -36,3 +37,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--work-dir', help='default: work_dirs/ablations/DATA, shared by the tables')
     parser.add_argument('--table', action='store_true', dest='show', help='only show the results file')
     parser.add_argument('--markdown', action='store_true', help='the same in Markdown')
+    add_slot_arguments(parser)

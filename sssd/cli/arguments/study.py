@@ -3,6 +3,7 @@
 import argparse
 
 from sssd.cli.arguments._shared import add_cfg_options
+from sssd.cli.arguments._slots import add_slot_arguments
 
 HELP = 'run a set of configs and collect their results'
 DESCRIPTION = (
@@ -23,4 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--quick', action='store_true', help="with the specification's quick options: checks that all works"
     )
+    parser.add_argument(
+        '--sweep',
+        action='append',
+        default=[],
+        metavar='[RUN:]KEY=A,B,...',
+        help='train a run once with each value of a config key, in its place; without RUN every run that has '
+        'unlabelled images; given several times, a grid',
+    )
     add_cfg_options(parser, 'config options for every run')
+    add_slot_arguments(parser)
