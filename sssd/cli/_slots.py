@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from sssd.cli._loggers import require_logger
 from sssd.errors import UserError
 from sssd.studies.cluster import MINUTES, cluster_slots, require_submitit
 from sssd.studies.hours import Reckoning, reckon
@@ -38,7 +39,12 @@ def slots_of(args: argparse.Namespace) -> list:
 
 
 def flags_of(args: argparse.Namespace) -> list[str]:
-    """More arguments of every training."""
+    """More arguments of every training.
+
+    Raises:
+        UserError: If the package of the logger is not installed.
+    """
+    require_logger(args.logger)
     return [] if args.logger is None else ['--logger', args.logger]
 
 

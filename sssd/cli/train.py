@@ -18,6 +18,7 @@ from sssd.checks.config import check_training
 from sssd.checks.weights import require_weights
 from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
+from sssd.cli._loggers import attach_logger, require_logger
 from sssd.cli._parser import parse
 from sssd.cli._quiet import Screen, quiet
 from sssd.cli._runner import broken_images_explained, build_runner, missing_files_explained, report_data, say_once
@@ -103,11 +104,14 @@ def set_start(cfg: Config, resume: str | None) -> str | None:
     return cfg.get('load_from')
 
 
-def train(cfg: Config, checkpoint: str | None, screen: Screen | None, new_schedule: bool = False) -> None:
+def train(
+    cfg: Config, checkpoint: str | None, screen: Screen | None, new_schedule: bool = False, logger: str | None = None
+) -> None:
     """Check the data, then train, from ``checkpoint`` if there is one."""
     report_data(cfg, ('train', 'val'))
     resume = bool(cfg.get('resume'))
     runner = build_runner(cfg, checkpoint=checkpoint, strict=resume, resume=resume, screen=screen)
+    attach_logger(runner, logger, resume)
     make_exact(runner)
     for hook in (ScheduleHook(new_schedule), DueValidationHook(), StopOnSignalHook()):
         runner.register_hook(hook)
@@ -142,6 +146,7 @@ def saved_at_a_broken_image(runner):
 def main(argv: Sequence[str] | None = None) -> int:
     """Train; returns the exit status."""
     args = parse_args(argv)
+    require_logger(args.logger)
     cfg = load_config(args)
     refuse_lossy_checkpointing(cfg, args.config)
     check_training(cfg, args.config)
@@ -156,5 +161,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         keep_seed(cfg, checkpoint)
         require_weights(cfg, args.config)
         with process_group(cfg, args.launcher), missing_files_explained(args.config):
-            train(cfg, checkpoint, screen, args.new_schedule)
+            train(cfg, checkpoint, screen, args.new_schedule, args.logger)
     return 0

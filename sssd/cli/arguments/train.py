@@ -2,7 +2,7 @@
 
 import argparse
 
-from sssd.cli.arguments._shared import add_checkpoint_arguments, add_common_arguments
+from sssd.cli.arguments._shared import LOGGERS, add_checkpoint_arguments, add_common_arguments
 
 HELP = 'train a detector from a config'
 DESCRIPTION = 'Train a detector.'
@@ -41,6 +41,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='let each worker draw another image in place of up to N files that cannot be decoded, named in the log '
         '(default: stop at the first)',
+    )
+    parser.add_argument(
+        '--logger',
+        choices=LOGGERS,
+        help='also log to TensorBoard, Weights & Biases or MLflow, in the same run again after --resume',
     )
     add_common_arguments(parser)
     add_checkpoint_arguments(parser)
