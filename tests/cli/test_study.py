@@ -118,3 +118,52 @@ def test_the_data_of_all_runs_are_checked_before_the_first(capsys):
     assert "the run 'all', other.py: annotation file nowhere.json of train_dataloader.dataset does not exist" in said
     assert not Path('work_dirs/studies/small/seed0').exists()
     assert run_cli(command.main, ['spec.py', '--runs', 'few', 'sed']) == 0
+
+
+def test_several_runs_at_once_and_a_sweep(capsys, monkeypatch):
+    words = ['spec.py', '--sweep', 'sed:train_cfg.max_iters=1,2', '--runs', 'few', 'sed', '--jobs', '2']
+    assert run_cli(command.main, [*words, '--dry-run']) == 0
+    out = capsys.readouterr().out
+    assert (
+        'sed@max_iters=1, seed 0, 1 iterations: not known' in out and '3 runs; how long they take is not known' in out
+    )
+    assert '--cfg-options randomness.seed=0 stub.bonus=15 train_cfg.max_iters=1' in out
+    assert not Path('work_dirs').exists(), 'nothing was run'
+    assert run_cli(command.main, [*words, '--logger', 'tensorboard']) == 0
+    out = capsys.readouterr().out
+    assert 'sed@max_iters=1' in out and 'sed@max_iters=2' in out
+    results = json.loads(Path('work_dirs/studies/small/results.json').read_text())['runs']
+    assert [entry['run'] for entry in results] == ['few', 'sed@max_iters=1', 'sed@max_iters=2']
+    assert run_cli(command.main, words) == 0
+    assert 'Nothing to run' in capsys.readouterr().out
+
+
+def test_the_table_of_the_others_is_printed_where_a_run_failed(capsys):
+    Path('spec.py').write_text(SPEC.replace("{'stub.bonus': 15}", "{'stub.bonus': 15, 'stub.fail_at': 1}"))
+    assert run_cli(command.main, ['spec.py']) == 2
+    said = capsys.readouterr()
+    assert 'the run sed, seed 0 failed with exit status 1' in said.err and 'all' in said.out and '23.0' in said.out
+
+
+@pytest.mark.parametrize(
+    'words, said',
+    [
+        (('--partition', 'gpu'), '--partition is for a cluster: add --cluster slurm'),
+        (('--gpus-per-run', '2'), 'there is no GPU here'),
+        (('--sweep', 'sed:train_cfg.max_iter=1'), "did you mean 'max_iters'"),
+        (('--logger', 'mlflow'), 'pip install mlflow'),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_runs(words, said, capsys, monkeypatch):
+    monkeypatch.setattr('sssd.studies.slots.visible_gpus', lambda: [])
+    monkeypatch.setattr('sssd.cli._loggers.find_spec', lambda name: None)
+    assert run_cli(command.main, ['spec.py', *words]) == 2
+    assert said in capsys.readouterr().err and not Path('work_dirs').exists()
+
+
+def test_a_plan_for_a_cluster_needs_no_cluster(capsys):
+    words = ['--cluster', 'slurm', '--partition', 'gpu', '--gpus-per-run', '8', '--image-seconds', '3600', '--dry-run']
+    assert run_cli(command.main, ['spec.py', *words]) == 0
+    out = capsys.readouterr().out
+    assert '3 runs on 8 GPUs each: about 48 GPU hours, done after 2.0 hours with 3 at once' in out
+    assert '-m torch.distributed.run --standalone --nproc-per-node=8' in out and 'partition=gpu' in out

@@ -41,7 +41,7 @@ class StubStudy:
         """The study's specification."""
         return load_spec('spec.py', **kwargs)
 
-    def runner(self, spec=None):
+    def runner(self, spec=None, **kwargs):
         """A runner of the study that prints into ``output``."""
         spec = spec or self.load()
         console = Console(file=self.output, width=200)
@@ -51,6 +51,7 @@ class StubStudy:
             Path('work'),
             train_command=[self.python, str(STUB)],
             reporter=Reporter(console),
+            **kwargs,
         )
 
     def starts(self, run, seed=0):

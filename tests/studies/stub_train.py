@@ -27,8 +27,13 @@ parser = argparse.ArgumentParser()
 parser.add_argument('config')
 parser.add_argument('--work-dir', type=Path)
 parser.add_argument('--resume', type=Path)
+parser.add_argument('--launcher')
+parser.add_argument('--logger')
 parser.add_argument('--cfg-options', nargs='+', action=DictAction)
 args = parser.parse_args()
+
+if os.environ.get('RANK', '0') != '0':
+    raise SystemExit
 
 config = read_config(args.config)
 config.merge_from_dict(args.cfg_options)
@@ -40,6 +45,9 @@ log = args.work_dir / f'start{starts}' / 'vis_data' / 'scalars.json'
 log.parent.mkdir(parents=True)
 (args.work_dir / 'arguments.txt').open('a').write(
     f'resume={args.resume and args.resume.name} load_from={config.get("load_from")}\n'
+)
+(args.work_dir / 'place.json').write_text(
+    json.dumps({key: os.environ.get(key) for key in ('CUDA_VISIBLE_DEVICES', 'OMP_NUM_THREADS', 'WORLD_SIZE')})
 )
 if config.stub.get('sleep'):
     worker = subprocess.Popen(['sleep', str(config.stub.sleep)])

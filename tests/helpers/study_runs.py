@@ -1,0 +1,40 @@
+"""What the tests of studies with several runs at once share."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+from sssd.studies.results import ResultsFile
+
+TIMES = ('started', 'seconds', 'commit', 'dirty')
+
+
+def entries():
+    return [{key: entry[key] for key in entry if key not in TIMES} for entry in ResultsFile('results.json').entries()]
+
+
+def interrupt_when(condition):
+    """Press Ctrl-C once it holds."""
+
+    def wait():
+        while not condition():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    return thread
+
+
+def ends(pid):
+    """Whether a process ends soon; an orphan may stay a zombie until it is reaped."""
+    for _ in range(100):
+        try:
+            if Path(f'/proc/{pid}/stat').read_text().split()[2] == 'Z':
+                return True
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+        time.sleep(0.05)
+    return False
