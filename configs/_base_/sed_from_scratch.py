@@ -1,6 +1,6 @@
 # SED for small detectors that start from random weights on a small data set. It differs from the paper's defaults:
-# boxes count by the target's probability of an object, and less; the lambdas are larger. docs/results.md has what was
-# tried and what it gave.
+# boxes count by the target's probability of an object, and less; the lambdas are larger.
+# benchmarks/results/diary.md has what was tried and what it gave.
 _base_ = './sed.py'
 unsupervised_loss = dict(type='SoftLoss', box_rows='foreground', box_weight=0.2)
 custom_hooks = [

@@ -1,6 +1,6 @@
 # Short trainings that go on from a start, with a learning rate that falls after two thirds. So short, the plain mean
-# teaches more than Eq. 5, and under domain shift self-distillation more than scale consistency (docs/results.md). Names
-# of their own, for configs that take from here what they need.
+# teaches more than Eq. 5, and under domain shift self-distillation more than scale consistency
+# (benchmarks/results/diary.md). Names of their own, for configs that take from here what they need.
 short_train_cfg = dict(max_iters=800, val_interval=400)
 short_schedule = [
     dict(type='LinearLR', start_factor=0.1, by_epoch=False, begin=0, end=53),

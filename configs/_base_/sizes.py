@@ -1,6 +1,7 @@
 # Labels that show small objects alone: `python -m sssd toy data/toy_small --num-labeled 150 --labeled-below 0.35`.
 # Short trainings that go on from a start, with a learning rate that falls after two thirds; so short, the plain mean
-# teaches more than Eq. 5 (docs/results.md). Names of their own, for configs that take from here what they need.
+# teaches more than Eq. 5 (benchmarks/results/diary.md). Names of their own, for configs that take from here what they
+# need.
 sizes_root = 'data/toy_small/'
 sizes_train_cfg = dict(max_iters=500, val_interval=250)
 sizes_schedule = [

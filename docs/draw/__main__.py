@@ -1,7 +1,8 @@
 """Draw the pictures of docs/method.md: ``python docs/draw [NAME ...] [--checkpoint FILE]``, from the repository's root.
 
 Schedules need nothing; the others show photographs through a detector, that of ``bccd.py``, whose header says how it is
-trained. ``--analysis`` draws the figures of docs/analysis.md anew from the numbers in benchmarks/results.
+trained. ``--analysis`` draws the figures of docs/analysis.md anew from the numbers in benchmarks/results, ``--shares``
+that of docs/results.md.
 """
 
 import argparse
@@ -26,7 +27,11 @@ def main() -> None:
     parser.add_argument('--out', type=Path, default=HERE.parent / 'figures', help='default: %(default)s')
     parser.add_argument('--analysis', action='store_true', help='draw the figures of docs/analysis.md instead')
     parser.add_argument('--toy', type=Path, default=Path('data/toy'), help='for --analysis (default: %(default)s)')
+    parser.add_argument('--shares', action='store_true', help='draw the picture of docs/results.md instead')
     args = parser.parse_args()
+    if args.shares:
+        print(f'wrote {save(importlib.import_module("shares").draw(), args.out / "results_shares.png")}')
+        return
     if args.analysis:
         importlib.import_module('analysis').main(args.out, args.toy, args.config, args.checkpoint)
         return
