@@ -3,7 +3,8 @@
 import argparse
 import os
 import shlex
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -157,7 +158,7 @@ def tried(args: argparse.Namespace, folder: Path, data: OwnData, preset: str) ->
         return []
     names = {name: config_of(str(folder / file)) for name, file in runs_of(data).items()}
     sed, how = names['sed'], ''
-    with unknown_names_explained(str(folder / 'sed.py')):
+    with unknown_names_explained(str(folder / 'sed.py')), failing_steps_explained():
         if preset == 'paper' and not torch.cuda.is_available():
             less, factor = shrunk(sed)
             trial, how = try_steps(less).times(factor), f' (tried on 1/{factor:g} of the pixels)'
@@ -171,6 +172,25 @@ def tried(args: argparse.Namespace, folder: Path, data: OwnData, preset: str) ->
         f'estimate: {span(sum(told.values()))} in all ({each}), without evaluations: sed by these steps, the others by '
         'what their iterations cost beside it (sssd/studies/cost.py)',
     ]
+
+
+@contextmanager
+def failing_steps_explained() -> Iterator[None]:
+    """Turn what goes wrong in a step that is tried into a sentence: it would in training, too.
+
+    Raises:
+        UserError: With the first line of what was said.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f'two steps of training were tried, and cannot be: {error}') from error
+    except Exception as error:  # of the detector's, whatever it is
+        said = (str(error).strip().splitlines() or [''])[0]
+        raise UserError(
+            f'two steps of training were tried, and failed with {type(error).__name__} ({said[:200]}): name another '
+            'detector, other sizes (--image-size, --batch), or look at it with --no-trial and `sssd train`.'
+        ) from error
 
 
 def span(hours: float) -> str:

@@ -124,6 +124,8 @@ STUDY = """\
 name = {name!r}
 seeds = [0]
 runs = dict({runs})
+# To see in a minute that all works: `--quick`.
+quick = {{'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'default_hooks.logger.interval': 1}}
 """
 
 

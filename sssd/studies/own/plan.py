@@ -62,9 +62,12 @@ class Plan:
         return (self.size, round(self.size * PAPER_RATIO)) if self.preset == 'paper' else (self.size, self.size)
 
     def least(self, statistics: Statistics) -> tuple[int, int]:
-        """Height and width of about the smallest image in training: the narrowest one, resized by the least jitter."""
-        shrunk = PAPER_LEAST if self.preset == 'paper' else JITTER[0]
-        return (int(self.size * shrunk * statistics.ratio), int(self.size * shrunk))
+        """Shorter and longer side of about the smallest image in training: the narrowest one, resized to the least."""
+        longer, shorter = self.scale
+        shrunk = JITTER[0] if self.preset == 'small' else 1.0
+        least = PAPER_LEAST * shorter if self.preset == 'paper' else shorter
+        factor = min(longer, least / statistics.ratio) * shrunk
+        return (int(factor * statistics.ratio), int(factor))
 
 
 #: The resize jitter of the small preset, as in configs/_base_/datasets/photos_semi.py.

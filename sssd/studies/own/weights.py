@@ -89,13 +89,22 @@ def without_weights(config: dict) -> None:
         backbone['pretrained'] = False
     kind = MODELS.get(backbone.get('type'))
     if 'frozen_stages' in backbone:
-        backbone['frozen_stages'] = inspect.signature(kind).parameters['frozen_stages'].default
+        backbone['frozen_stages'] = usual(kind, 'frozen_stages')
     if kind.__name__ in RESNETS and backbone.get('norm_cfg', {}).get('type') == 'BN':
         backbone['norm_cfg'] = dict(type='GN', num_groups=GROUPS, requires_grad=True)
     elif isinstance(backbone.get('norm_cfg'), dict) and backbone['norm_cfg'].get('type') == 'BN':
         backbone['norm_cfg'] = dict(backbone['norm_cfg'], requires_grad=True)
     if backbone.get('norm_eval'):
         backbone['norm_eval'] = False
+
+
+def usual(kind: type, argument: str):
+    """The default of an argument of a class, or of the one that it is derived from."""
+    for cls in kind.__mro__:
+        found = inspect.signature(cls.__init__).parameters.get(argument)
+        if found is not None:
+            return found.default
+    raise KeyError(argument)
 
 
 def _forget(node) -> None:
