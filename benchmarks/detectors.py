@@ -201,12 +201,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             except Exception as error:  # a mistake of ours: the others are run all the same
                 traceback.print_exc(limit=-4)
                 row = dict(detector=name, arguments=[], trains=False, reason=f'crash: {error}')
-        row['extras'] = installed()
+        row.update(provenance.commit(), extras=installed())
         row['needs'] = [package for package in EXTRAS if package in needed(row)]
         results['rows'][name] = row
         results['rows'] = {key: results['rows'][key] for key in CASES if key in results['rows']}
-        results.update(provenance.commit(), versions=provenance.versions(), machine=provenance.machine())
-        results['made'] = provenance.now()
+        results.update(versions=provenance.versions(), machine=provenance.machine(), made=provenance.now())
         out.write_text(json.dumps(results, indent=1) + '\n')
         print(name, 'trains' if row['trains'] else f'does not: {row.get("reason")}', row.get('seconds', ''), flush=True)
     return 0

@@ -56,7 +56,6 @@ MMDET = dict(
     pvt='pvt/retinanet_pvtv2-b0_fpn_1x_coco.py',
     regnet='regnet/retinanet_regnetx-800MF_fpn_1x_coco.py',
     reppoints='reppoints/reppoints-moment_r50_fpn_1x_coco.py',
-    res2net='res2net/faster-rcnn_res2net-101_fpn_2x_coco.py',
     resnext='retinanet/retinanet_x101-32x4d_fpn_1x_coco.py',
     rtmdet='rtmdet/rtmdet_tiny_8xb32-300e_coco.py',
     sparse_rcnn='sparse_rcnn/sparse-rcnn_r50_fpn_1x_coco.py',
@@ -150,14 +149,14 @@ def read_whole(name: str, read) -> Config:
     """
     try:
         return read()
-    except ImportError as error:
+    except (ImportError, RuntimeError) as error:  # the latter of extensions built for another torch
         raise UserError(missing_package(name, error)) from error
 
 
-def missing_package(name: str, error: ImportError) -> str:
+def missing_package(name: str, error: Exception) -> str:
     """The sentence for a detector that needs a package, by the error of its import."""
     text = str(error).replace('-', '_')
-    package = next((key for key in PACKAGES if key in text), (error.name or text).split('.')[0])
+    package = next((key for key in PACKAGES if key in text), (getattr(error, 'name', None) or text).split('.')[0])
     return (
         f'the detector {name} needs the package {package}, which cannot be imported: '
         f'pip install {PACKAGES.get(package, package)}.'
