@@ -85,9 +85,9 @@ def test_what_the_light_parser_repeats_is_what_the_library_has():
     from sssd.datasets.cameras import CAMERAS
     from sssd.datasets.published import DATA_SETS
     from sssd.figures.score_distance import MEASURES
-    from sssd.studies.own_data import DETECTORS
+    from sssd.studies.own.plan import PRESETS
 
-    assert tuple(CAMERAS) == _shared.CAMERAS and MEASURES == analyze.MEASURES and tuple(DETECTORS) == init.DETECTORS
+    assert tuple(CAMERAS) == _shared.CAMERAS and MEASURES == analyze.MEASURES and PRESETS == init.PRESETS
     assert {name: data.root for name, data in DATA_SETS.items()} == {
         name: root for name, (root, _) in prepare.DATA_SETS.items()
     }

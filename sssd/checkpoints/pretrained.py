@@ -20,6 +20,7 @@ from http.client import HTTPException
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlparse
+from urllib.request import Request, urlopen
 
 import mmengine
 import torch
@@ -32,6 +33,8 @@ from sssd.locks import directory_lock
 
 #: Seconds without an answer after which a download is given up.
 TIMEOUT = 10.0
+#: Seconds in which an address has to answer to be called reachable.
+PROBE = 4.0
 #: Second weights of torchvision, by the end of their file's name; the first ones are in MMEngine's table.
 SECOND = dict(
     resnet50='11ad3fa6',
@@ -126,6 +129,15 @@ def fetch(name: str, note: str = '', remedy: str = '') -> Path | None:
     raise (LocalError if first else UserError)(
         f'{name}{note} is not at {remote.path}, and {reason}; put the file there by hand{remedy}.'
     )
+
+
+def reachable(url: str) -> bool:
+    """Whether a file can be downloaded from an address, as far as its headers tell; waits a few seconds at most."""
+    try:
+        with urlopen(Request(url, method='HEAD'), timeout=PROBE):
+            return True
+    except (OSError, HTTPException, ValueError):
+        return False
 
 
 def load(name: str, map_location=None):

@@ -99,7 +99,8 @@ def _of_part(key: str, part: Any) -> Iterator[NamedWeights]:
             yield from _of_part(f'{key}.{index}', item)
     elif isinstance(part, Mapping):
         name = part.get('checkpoint')
-        if _is_pretrained(part.get('type')) and isinstance(name, str):
+        bare = 'type' not in part and key.endswith('.init_cfg')  # of PVT, which reads the file itself
+        if (bare or _is_pretrained(part.get('type'))) and isinstance(name, str):
             yield NamedWeights(key, name, f'{key}=None' if key.endswith('.init_cfg') else None)
         for inner, item in part.items():
             if inner in OTHER_KEYS and isinstance(item, str):

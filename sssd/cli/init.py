@@ -1,29 +1,35 @@
 """Command: write configs for one's own labelled and unlabelled images."""
 
 import argparse
-import json
 import os
 import shlex
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
-from sssd.checks.data import check_data, check_files
-from sssd.checks.weights import missing_weights
+import torch
+
+from sssd.checks.data import check_data
+from sssd.checks.weights import missing_weights, named_weights
+from sssd.cli._building import unknown_names_explained
 from sssd.cli._config import config_of
+from sssd.cli._own import Unlabeled, everything_of, file_of, have_masks, labels_of, unlabeled_of
 from sssd.cli._parser import parse
-from sssd.data.image_folder import list_images
-from sssd.datasets.forms import saying_where
-from sssd.datasets.json_io import read_coco
-from sssd.datasets.labels import Labels, aligned, own_validation, read_labels
-from sssd.datasets.stratified import split_validation
+from sssd.datasets.labels import Labels
 from sssd.errors import UserError
-from sssd.studies.own_data import OwnData, boxes_by_class, check_apart, own_configs, real_paths, unlabeled_paths
+from sssd.studies.own.configs import own_configs, runs_of
+from sssd.studies.own.data import OwnData, boxes_by_class
+from sssd.studies.own.detector import OwnDetector, built, own_detector
+from sssd.studies.own.names import FIRST, SMALL, read_detector
+from sssd.studies.own.optimizer import make_training
+from sssd.studies.own.plan import Plan, Statistics, make_plan, statistics_of
+from sssd.studies.own.trial import hours, shrunk, try_steps
+from sssd.studies.own.weights import features_file, set_weights
 
 #: Where what is made of labels in other forms goes, below the folder of the configs.
 DATA = 'data'
-#: Of the labelled images, for validation, if there is no other.
-DEFAULT_SHARE = 0.2
+#: The detector of each preset, if none is named.
+USUAL = dict(paper='faster-rcnn_r50', small='retinanet')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -32,143 +38,173 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check, write, and say how to go on; returns the exit status."""
+    """Check, choose, write, try, and say how to go on; returns the exit status."""
     args = parse_args(argv)
-    for name in ('iters', 'batch', 'gpus'):
-        if getattr(args, name) < 1:
-            raise UserError(f'--{name} is {getattr(args, name)}, but must be at least 1.')
+    for name in ('iters', 'batch', 'gpus', 'image_size'):
+        if getattr(args, name) is not None and getattr(args, name) < (32 if name == 'image_size' else 1):
+            least = 32 if name == 'image_size' else 1
+            raise UserError(f'--{name.replace("_", "-")} is {getattr(args, name)}, but must be at least {least}.')
     folder = Path(args.folder)
     labeled, val = labels_of(args)
     boxes = boxes_by_class(labeled)
-    unlabeled_images = unlabeled_of(args, labeled)
-    apart = {labeled.source: real_paths(labeled.coco['images'], labeled.images)}
-    check_apart(val, {**apart, args.unlabeled: unlabeled_paths(args.unlabeled, unlabeled_images)})
-    texts = {}
-    labeled_file, val_file = (
-        file_of(labels, folder / DATA / f'{part}.json', texts, [name['name'] for name in labeled.coco['categories']])
-        for part, labels in (('train', labeled), ('val', val))
-    )
-    data = OwnData(labeled_file, labeled.images, args.unlabeled, val_file, val.images, unlabeled_images)
-    configs = own_configs(data, tuple(boxes), folder, args.detector, args.iters, args.batch, args.gpus)
+    unlabeled = unlabeled_of(args, labeled, val)
+    everything = everything_of(args, labeled, val, unlabeled)
+    texts, names = {}, [name['name'] for name in labeled.coco['categories']]
+    data = files_of(folder, texts, names, labeled, val, unlabeled, everything)
+    statistics = statistics_of(labeled.coco)
+    own, plan, notes, pretrained = choose(args, statistics, len(boxes), have_masks(labeled) and have_masks(val))
+    training = make_training(own, args.detector or USUAL[plan.preset], plan, plan.batch * args.gpus, pretrained)
+    notes = [*notes, training.reason]
+    configs = own_configs(data, tuple(boxes), folder, own, plan, training, notes, args.gpus, pretrained)
     texts.update((str(folder / name), text) for name, text in configs.items())
     there = [path for path in texts if os.path.exists(path)]
     if there and not args.overwrite:
         raise UserError(f'{there[0]} exists: name another folder, or replace it with --overwrite.')
     print('labelled boxes:', ', '.join(f'{name} {count}' for name, count in boxes.items()))
-    for labels in (labeled, val):
+    for labels in (labeled, val, *([everything] if everything else [])):
         print(f'{labels.source}: {labels.form}, images in {labels.images}')
         for note in labels.notes:
             print(f'note: {note}')
-    for line in write_checked(folder, texts):
+    for note in unlabeled.notes:
+        print(f'note: {note}')
+    for note in notes:
+        print(f'chosen: {note}')
+    for sentence in own.warnings:
+        print(f'warning: {sentence}')
+    for line in write_checked(folder, texts, lambda: tried(args, folder, data, plan.preset)):
         print(line)
     config = str(folder / 'sed.py')
     for sentence in missing_weights(config_of(config), config):
         print(f'note: {sentence}')
-    print(next_steps(folder, args.gpus))
+    print(next_steps(folder, args.gpus, everything is not None))
     return 0
 
 
-def labels_of(args: argparse.Namespace) -> tuple[Labels, Labels]:
-    """The labelled images to train with and those to evaluate on.
+def files_of(
+    folder: Path,
+    texts: dict,
+    names: Sequence[str],
+    labeled: Labels,
+    val: Labels,
+    unlabeled: Unlabeled,
+    everything: Labels | None,
+) -> OwnData:
+    """Where all images and labels are; what has to be written for that is put into ``texts``."""
+    files = [
+        file_of(part, folder / DATA / f'{name}.json', texts, names) for part, name in ((labeled, 'train'), (val, 'val'))
+    ]
+    names_file = ''
+    if unlabeled.names is not None:
+        path = folder / DATA / 'unlabeled.txt'
+        texts[str(path)] = ''.join(f'{name}\n' for name in unlabeled.names)
+        names_file = path.as_posix()
+    all_file = file_of(everything, folder / DATA / 'all.json', texts, names) if everything else ''
+    return OwnData(
+        files[0],
+        labeled.images,
+        unlabeled.path,
+        files[1],
+        val.images,
+        unlabeled.images,
+        names_file,
+        all_file,
+        everything.images if everything else '',
+    )
 
-    The latter are those that ``--val`` names, else what the labelled set brings along, else a part of it.
+
+def choose(
+    args: argparse.Namespace, statistics: Statistics, classes: int, masks: bool
+) -> tuple[OwnDetector, Plan, list[str], bool]:
+    """The detector, the plan, what was chosen in sentences, and whether the detector begins with weights."""
+    preset, why = preset_of(args)
+    plan = make_plan(preset, statistics, args.gpus, args.image_size, args.batch, args.iters)
+    name = args.detector or USUAL[preset]
+    small = preset == 'small' and name in SMALL
+    features = features_file() if args.weights == 'auto' else None
+    source = read_detector(name, small, features=features is not None or args.weights == 'imagenet')
+    own = own_detector(source, classes, plan.least(statistics), masks, args.without_masks)
+    weights = set_weights(own, args.weights)
+    if small and args.weights == 'auto':
+        weights = (
+            f'weights: {features}, MobileNetV2 trained on ImageNet'
+            if features
+            else "weights: random ones, since ImageNet's for the small detectors are not in data/features/: get them "
+            'with `python -m sssd features`, and run init again with --overwrite'
+        )
+    built(own)
+    pretrained = bool(named_weights(dict(model=own.config)))
+    notes = [f'preset: {preset} ({why})', f'detector: {source.name}', weights.rstrip('.'), *plan.reasons]
+    return own, plan, notes, pretrained
+
+
+def preset_of(args: argparse.Namespace) -> tuple[str, str]:
+    """The preset, and why."""
+    if args.preset:
+        return args.preset, 'as asked for'
+    if args.detector in FIRST:
+        return 'paper', f'{args.detector} is a detector of the paper'
+    if torch.cuda.is_available() or args.gpus > 1:
+        return 'paper', 'there are GPUs'
+    return 'small', 'this machine has no GPU'
+
+
+def tried(args: argparse.Namespace, folder: Path, data: OwnData, preset: str) -> list[str]:
+    """What two training steps took and how long all will take by that; whether they can be trained at all.
 
     Raises:
-        UserError: Naming the argument that leads nowhere, or what is wrong with the labels.
+        UserError: If a step cannot be trained for a reason that is known.
     """
-    share = share_of(args.val)
+    if args.no_trial:
+        return []
+    names = {name: config_of(str(folder / file)) for name, file in runs_of(data).items()}
+    sed, how = names['sed'], ''
+    with unknown_names_explained(str(folder / 'sed.py')), failing_steps_explained():
+        if preset == 'paper' and not torch.cuda.is_available():
+            less, factor = shrunk(sed)
+            trial, how = try_steps(less).times(factor), f' (tried on 1/{factor:g} of the pixels)'
+        else:
+            trial = try_steps(sed)
+    told = hours(trial, sed, names)
+    each = ', '.join(f'{name} {span(value)}' for name, value in told.items())
+    return [
+        f'tried: a step of sed.py takes {trial.step:.2f} s on {trial.where}{how}; one process loads its images in '
+        f'{trial.loading:.2f} s',
+        f'estimate: {span(sum(told.values()))} in all ({each}), without evaluations: sed by these steps, the others by '
+        'what their iterations cost beside it (sssd/studies/cost.py)',
+    ]
+
+
+@contextmanager
+def failing_steps_explained() -> Iterator[None]:
+    """Turn what goes wrong in a step that is tried into a sentence: it would in training, too.
+
+    Raises:
+        UserError: With the first line of what was said.
+    """
     try:
-        labeled = read_labels(args.labeled, args.labeled_images)
+        yield
     except UserError as error:
-        raise UserError(f'--labeled {error}') from error
-    check_images('--labeled-images', labeled)
-    if args.val is not None and share is None:
-        try:
-            val = read_val(args, labeled)
-        except UserError as error:
-            raise UserError(f'--val {error}') from error
-        return labeled, val
-    val = own_validation(args.labeled, args.labeled_images) if share is None else None
-    if val is not None:
-        check_images('--labeled-images', val)
-        return labeled, val
-    if args.val_images is not None:
-        raise UserError('--val-images goes with a --val that names labels: leave it out.')
-    share = DEFAULT_SHARE if share is None else share
-    train, held_out = split_validation(labeled.coco, share, args.seed)
-    note = (
-        f'{len(held_out["images"])} of the {len(labeled.coco["images"])} labelled images are kept for validation, each '
-        f'class with its share ({share:g}); --val names another set or share'
-    )
-    return (
-        replace(labeled, coco=train, file=None),
-        replace(labeled, coco=held_out, file=None, source=f'{labeled.source}, kept for validation', notes=(note,)),
-    )
+        raise UserError(f'two steps of training were tried, and cannot be: {error}') from error
+    except Exception as error:  # of the detector's, whatever it is
+        said = (str(error).strip().splitlines() or [''])[0]
+        raise UserError(
+            f'two steps of training were tried, and failed with {type(error).__name__} ({said[:200]}): name another '
+            'detector, other sizes (--image-size, --batch), or look at it with --no-trial and `sssd train`.'
+        ) from error
 
 
-def share_of(val: str | None) -> float | None:
-    """The number that stands in the place of a path, None if there is none."""
-    try:
-        return None if val is None or os.path.exists(val) else float(val)
-    except ValueError:
-        return None
+def span(hours: float) -> str:
+    """Hours as people say them."""
+    return f'{hours:.1f} hours' if hours >= 1 else f'{max(60 * hours, 1):.0f} minutes'
 
 
-def read_val(args: argparse.Namespace, labeled: Labels) -> Labels:
-    """What ``--val`` names; images that are nowhere else are looked for in the folder of the labelled ones."""
-    try:
-        val = read_labels(args.val, args.val_images, 'val')
-    except UserError:
-        if args.val_images is not None or not os.path.isfile(args.val) or labeled.form != 'COCO':
-            raise
-        val = read_labels(args.val, labeled.images, 'val')
-        check_images('--val-images', val, ', which is not given: that of the labelled images was taken')
-    check_images('--val-images', val)
-    return val
-
-
-def unlabeled_of(args: argparse.Namespace, labeled: Labels) -> str:
-    """The folder of the images that a COCO file ``--unlabeled`` lists; empty if it is a folder itself.
-
-    Raises:
-        UserError: If the arguments do not fit what they name.
-    """
-    listed = Path(args.unlabeled).is_file()
-    if args.unlabeled_images and not listed:
-        raise UserError('--unlabeled-images goes with a COCO file, but --unlabeled names a folder: leave it out.')
-    if not listed and not Path(args.unlabeled).is_dir():
-        raise UserError(f'--unlabeled {args.unlabeled} is neither a folder nor a file: check the path.')
-    if not listed and not list_images(args.unlabeled):
-        raise UserError(f'--unlabeled {args.unlabeled} has no image in it: name the folder of the unlabelled images.')
-    if not listed:
-        return ''
-    folder = args.unlabeled_images or labeled.images
-    names = [image['file_name'] for image in read_coco(args.unlabeled, annotations=False)['images']]
-    note = '' if args.unlabeled_images else ', which is not given: that of the labelled images was taken'
-    check_files(args.unlabeled, folder, names, f'check --unlabeled-images{note}')
-    return folder
-
-
-def check_images(argument: str, labels: Labels, note: str = '') -> None:
-    """Refuse labels without their images, by the name of the argument that tells the folder."""
-    names = [image['file_name'] for image in labels.coco['images']]
-    check_files(labels.source, labels.images, names, f'check {argument}{note}')
-
-
-def file_of(labels: Labels, path: Path, texts: dict, names: Sequence[str]) -> str:
-    """The COCO file of labels: as it was given, else one more text to write, with the classes in one order for all."""
-    if labels.file is not None:
-        return labels.file
-    texts[str(path)] = json.dumps(saying_where(aligned(labels, names), labels.images, path))
-    return path.as_posix()
-
-
-def write_checked(folder: Path, texts: dict[str, str]) -> Sequence[str]:
+def write_checked(folder: Path, texts: dict[str, str], more: Callable[[], Sequence[str]]) -> Sequence[str]:
     """Write the files and check the data that they name; what a mistake is found in is not left behind.
 
     Args:
         folder: That of the configs.
         texts: What is to be written, by path.
+        more: What else is to be done with them; lines to tell.
 
     Returns:
         One line on each data set and each file.
@@ -189,7 +225,10 @@ def write_checked(folder: Path, texts: dict[str, str]) -> Sequence[str]:
             path.write_text(text, 'utf-8')
         told = []
         lines = check_data(config_of(str(folder / 'sed.py')), tell=told.append)
-        check_data(config_of(str(folder / 'supervised.py')))
+        for name in ('supervised.py', 'all.py'):
+            if folder / name in paths:
+                check_data(config_of(str(folder / name)))
+        told += more()
     except BaseException:
         for path in paths:
             path.unlink(missing_ok=True)
@@ -202,7 +241,7 @@ def write_checked(folder: Path, texts: dict[str, str]) -> Sequence[str]:
     return [*lines, *told, *(f'wrote {path}' for path in paths)]
 
 
-def next_steps(folder: Path, gpus: int) -> str:
+def next_steps(folder: Path, gpus: int, everything: bool) -> str:
     """The commands that come next."""
     train = ['python', '-m', 'sssd', 'train']
     if gpus > 1:
@@ -211,7 +250,8 @@ def next_steps(folder: Path, gpus: int) -> str:
     work_dir = f'work_dirs/{folder.resolve().name}'
     lines = [
         [*train, str(folder / f'{name}.py'), '--work-dir', f'{work_dir}_{name}', *launcher]
-        for name in ('supervised', 'sed')
+        for name in ('supervised', 'sed', *(['all'] if everything else []))
     ]
-    both = [f'or both, and a table: {shlex.join(["python", "-m", "sssd", "study", str(folder / "study.py")])}']
+    how = 'all' if everything else 'both'
+    both = [f'or {how}, and a table: {shlex.join(["python", "-m", "sssd", "study", str(folder / "study.py")])}']
     return '\n'.join(['next:', *(f'  {shlex.join(words)}' for words in lines), *(both if gpus == 1 else [])])

@@ -100,7 +100,7 @@ def detector_config(cfg: Config, classes: Sequence[str]) -> dict[str, Any]:
         {key: loader[key] for key in _LOADER if key in loader}, sampler=_plain(sampler), dataset=dataset
     )
     if cfg.get(f'{part}_evaluator'):
-        values['test_evaluator'] = _plain(cfg[f'{part}_evaluator'])
+        values['test_evaluator'] = _plain_metrics(_plain(cfg[f'{part}_evaluator']))
     values['test_cfg'] = dict(type='TestLoop')
     values['visualizer'] = dict(
         type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
@@ -163,6 +163,14 @@ def _plain_step(step: dict) -> dict:
     if step['type'] != f'{OURS}.LoadImage':
         return step
     return dict({key: value for key, value in step.items() if key != 'replace'}, type='LoadImageFromFile')
+
+
+def _plain_metrics(metrics: Any) -> Any:
+    """The same with mmdet's CocoMetric for sssd's, which finds the same of labels whose ids do not begin at 0."""
+    if isinstance(metrics, (list, tuple)):
+        return [_plain_metrics(metric) for metric in metrics]
+    ours = isinstance(metrics, dict) and metrics.get('type') == f'{OURS}.CocoMetric'
+    return dict(metrics, type='CocoMetric') if ours else metrics
 
 
 def _foreign_imports(cfg: Config) -> list[str]:

@@ -13,7 +13,7 @@ from sssd.__main__ import main
 from sssd.checkpoints import pretrained
 from sssd.cli._config import config_of
 from sssd.registry import DATASETS, MODELS
-from sssd.studies.own_data import name_of
+from sssd.studies.own.configs import name_of
 from sssd.studies.spec import load_spec
 
 SMALL = [
@@ -48,12 +48,14 @@ def arguments(**changes):
             val='data/mine/val.json',
             val_images='data/mine/val',
             detector='retinanet_r18',
+            weights='imagenet',
         )
         | changes
     )
     return [
         'init',
         'configs/mine',
+        '--no-trial',
         *(
             word
             for key, value in given.items()

@@ -49,7 +49,9 @@ def content_of(folder):
 
 
 def init(*words):
-    return main(['init', 'configs/mine', '--unlabeled', 'unlabeled', '--detector', 'retinanet_r18', *words])
+    return main(
+        ['init', 'configs/mine', '--unlabeled', 'unlabeled', '--detector', 'retinanet_r18', '--no-trial', *words]
+    )
 
 
 def built():

@@ -1,0 +1,1 @@
+"""Configs for a user's own labelled and unlabelled images: what `sssd init` chooses, writes and tries."""

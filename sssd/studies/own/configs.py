@@ -1,0 +1,274 @@
+"""The files that `sssd init` writes: the detector, SED, its baselines, and a study of them."""
+
+import os
+import textwrap
+from pathlib import Path
+
+from sssd.deploy.literals import write_literals
+from sssd.places import brought
+from sssd.studies.own.data import OwnData
+from sssd.studies.own.detector import OwnDetector, is_transformer
+from sssd.studies.own.optimizer import Training
+from sssd.studies.own.plan import JITTER, PAPER_LEAST, PAPER_SIZE, Plan
+
+BASES = dict(
+    paper=(
+        '_base_/datasets/coco_semi.py',
+        '_base_/schedules/sed_180k.py',
+        '_base_/sed.py',
+        '_base_/tta_multiscale.py',
+        '_base_/default_runtime.py',
+    ),
+    small=(
+        '_base_/datasets/photos_semi.py',
+        '_base_/schedules/photos.py',
+        '_base_/photos/sed.py',
+        '_base_/small_runtime.py',
+    ),
+    scratch=(
+        '_base_/datasets/photos_semi.py',
+        '_base_/schedules/small.py',
+        '_base_/sed_from_scratch.py',
+        '_base_/small_runtime.py',
+    ),
+)
+#: Weights of the losses and the moving average, by the bases: the paper's, those of the study on photographs, and those
+#: of trainings from random weights (docs/results.md).
+LAMBDAS = dict(paper=(1.0, 1.0), small=(1.0, 10.0), scratch=(4.0, 4.0))
+ALPHA = dict(
+    paper="dict(type='StepAtDecay', start=0.99, end=0.9)",
+    small="dict(type='Constant', value=0.99)",
+    scratch="dict(type='StepAtDecay', start=0.99, end=0.9)",
+)
+#: The part of the small trainings in which labels alone prepare the teacher; the paper has none.
+BURN_IN = 0.25
+
+DETECTOR = """\
+# The detector of {detector}, changed for one's own data; written by `python -m sssd init`.
+{comment}
+{literal}"""
+SED = """\
+# SED on one's own labelled and unlabelled images; written by `python -m sssd init`, which chose:
+{comment}
+_base_ = [
+{bases}
+]
+{imports}
+classes = {classes!r}
+metainfo = dict(classes=classes)
+{pipelines}
+labeled = {{**_base_.labeled_dataset, 'data_root': '', 'metainfo': metainfo, 'pipeline': {sup},
+           'ann_file': {labeled!r}, 'data_prefix': dict(img={labeled_images!r})}}
+unlabeled = {unlabeled_dataset}
+batch_size = {batch}  # labelled images of a GPU in one step; as many unlabelled ones come to them
+train_dataloader = dict(
+    batch_size=2 * batch_size, num_workers={workers}, sampler=dict(batch_size=2 * batch_size),
+    dataset=dict(datasets=[labeled, unlabeled]))
+val_dataloader = dict(dataset=dict(
+    data_root='', metainfo=metainfo, ann_file={val!r}, data_prefix=dict(img={val_images!r}),
+    pipeline={test}))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file={val!r}{metric})
+test_evaluator = val_evaluator
+
+detector = _base_.model
+model = dict(
+    _delete_=True,
+    type='sssd.SED',
+    detector=detector,{views}{losses}
+    data_preprocessor=dict(type='MultiBranchDataPreprocessor', data_preprocessor=detector.data_preprocessor))
+# Weights of Eq. 2 and Eq. 3 for a ratio of gradients that you want: `python -m sssd calibrate`, docs/calibration.md.
+custom_hooks = [
+    dict(type='sssd.LambdaScheduleHook', burn_in={burn_in}, lambda_s={lambda_s}, lambda_d={lambda_d}),
+    dict(type='sssd.ScaleDrawHook', max_shift=1),
+    dict(type='sssd.EMATeacherHook', alpha={alpha})]
+
+max_iters = {iters}
+train_cfg = dict(max_iters=max_iters, val_interval={interval})
+optim_wrapper = {optim_wrapper}
+param_scheduler = [
+    dict(type='LinearLR', start_factor={start}, by_epoch=False, begin=0, end={warmup}),
+    dict(type='MultiStepLR', by_epoch=False, begin=0, end=max_iters, milestones={milestones}, gamma=0.1)]
+auto_scale_lr = dict(base_batch_size={mixed})
+default_hooks = dict(checkpoint=dict(interval={interval}))
+"""
+PIPELINES = """\
+steps_of_mine = {steps}
+sup_pipeline, sup_only_pipeline, unsup_pipeline, test_pipeline = (
+    [{{**step, **steps_of_mine.get(step['type'], {{}})}} for step in steps] for steps in (
+        _base_.sup_pipeline, _base_.sup_only_pipeline, _base_.unsup_pipeline, _base_.test_pipeline))
+"""
+FOLDER = """dict(type='sssd.ImageFolder', metainfo=metainfo, data_prefix=dict(img={unlabeled!r}),
+                 {ann_file}pipeline={unsup})"""
+LISTED = """{{**_base_.unlabeled_dataset, 'data_root': '', 'metainfo': metainfo, 'pipeline': {unsup},
+             'ann_file': {unlabeled!r}, 'data_prefix': dict(img={unlabeled_images!r})}}"""
+SUPERVISED = """\
+# The baseline of sed.py: the labelled images alone, with the same moving average.
+_base_ = './sed.py'
+train_dataloader = dict(
+    _delete_=True, batch_size={batch}, num_workers={workers}, persistent_workers=True,
+    sampler=dict(type='InfiniteSampler', shuffle=True), batch_sampler=dict(type='AspectRatioBatchSampler'),
+    dataset={{**_base_.labeled, 'pipeline': _base_.sup_only_pipeline}})
+custom_hooks = [dict(type='sssd.LambdaScheduleHook', lambda_s=0.0, lambda_d=0.0), _base_.custom_hooks[2]]
+auto_scale_lr = dict(base_batch_size={total})
+optim_wrapper = dict(optimizer=dict(lr={supervised_lr:g}))
+"""
+EVERYTHING = """\
+# The reference of sed.py: what could be reached if all images had labels.
+_base_ = './supervised.py'
+train_dataloader = dict(dataset=dict(
+    ann_file={everything!r}, data_prefix=dict(img={everything_images!r})))
+"""
+STUDY = """\
+# One after the other in one process, and a table: `python -m sssd study` with this file.
+name = {name!r}
+seeds = [0]
+runs = dict({runs})
+# To see in a minute that all works: `--quick`.
+quick = {{'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'default_hooks.logger.interval': 1}}
+"""
+
+
+def own_configs(
+    data: OwnData,
+    classes: tuple[str, ...],
+    folder: Path,
+    own: OwnDetector,
+    plan: Plan,
+    training: Training,
+    notes: list[str],
+    gpus: int = 1,
+    pretrained: bool = True,
+) -> dict[str, str]:
+    """Texts of ``detector.py``, ``sed.py``, ``supervised.py``, ``all.py`` if all labels are there, and ``study.py``.
+
+    A study trains in one process, so there is none for several GPUs.
+
+    Args:
+        data: The images and labels.
+        classes: Names of the classes, in the order of the labelled file.
+        folder: Where the configs will be.
+        own: The detector.
+        plan: Size, batch and iterations.
+        training: Optimizer and learning rates.
+        notes: Sentences for the head of ``sed.py``.
+        gpus: Number of GPUs.
+        pretrained: Whether the detector begins with weights.
+    """
+    kind = plan.preset if plan.preset == 'paper' or pretrained else 'scratch'
+    total, iters = plan.batch * gpus, plan.iters
+    steps = steps_of(plan, own.masks)
+    place = '' if steps else '_base_.'
+    values = dict(
+        vars(data),
+        detector=own.source.name,
+        classes=classes,
+        comment=commented(notes),
+        bases=',\n'.join(
+            f'    {name!r}' for name in ['./detector.py', *(name_of(base, folder) for base in BASES[kind])]
+        ),
+        imports=imports_of(own),
+        pipelines=PIPELINES.format(steps=assigned(steps, 'steps_of_mine')) if steps else '',
+        sup=f'{place}sup_pipeline',
+        unsup=f'{place}unsup_pipeline',
+        test=f'{place}test_pipeline',
+        metric=", metric=['bbox', 'segm']" if own.masks else '',
+        views=f'\n    views={own.views!r},' if own.views else '',
+        losses=''
+        if kind == 'paper'
+        else '\n    scale_loss=_base_.unsupervised_loss,\n    distill_loss=_base_.unsupervised_loss,',
+        batch=plan.batch,
+        workers=min(2 * plan.batch, os.cpu_count() or 1, 8),
+        total=total,
+        mixed=2 * total,
+        iters=iters,
+        optim_wrapper=assigned(dict(_delete_=True, **training.wrapper), 'optim_wrapper'),
+        supervised_lr=training.supervised_lr,
+        start=training.start,
+        milestones=[int(iters * part) for part in training.milestones],
+        interval=max(iters // 10, min(500, iters)),
+        warmup=max(min(500, iters // 20), 2),
+        burn_in=0 if kind == 'paper' else int(iters * BURN_IN),
+        alpha=ALPHA[kind],
+        **lambdas_of(kind, own),
+        name=folder.resolve().name,
+        runs=', '.join(f'{name}=dict(config={(folder / file).as_posix()!r})' for name, file in runs_of(data).items()),
+        ann_file=f'ann_file={data.names!r}, ' if data.names else '',
+        literal=write_literals(dict(model=typed(own.config))),
+    )
+    values['unlabeled_dataset'] = (LISTED if data.unlabeled_images else FOLDER).format(**values)
+    texts = {'sed.py': SED, 'detector.py': DETECTOR, 'supervised.py': SUPERVISED}
+    texts |= {'all.py': EVERYTHING} if data.everything else {}
+    texts |= {'study.py': STUDY} if gpus == 1 else {}
+    comments = {'detector.py': commented(own.changes)}
+    return {
+        name: text.format(**{**values, 'comment': comments.get(name, values['comment'])})
+        for name, text in texts.items()
+    }
+
+
+def runs_of(data: OwnData) -> dict[str, str]:
+    """The runs of the study and their files."""
+    return dict(few='supervised.py', sed='sed.py', **({'all': 'all.py'} if data.everything else {}))
+
+
+def lambdas_of(kind: str, own: OwnDetector) -> dict[str, float]:
+    """Weights of both losses; queries, of which there are few, have equal ones."""
+    scale, distill = LAMBDAS[kind]
+    return dict(lambda_s=scale, lambda_d=scale if is_transformer(own.config) else distill)
+
+
+def steps_of(plan: Plan, masks: bool) -> dict:
+    """Options of the steps of the pipelines that differ from the bases'; none for the paper's size."""
+    steps = {}
+    if plan.preset == 'small':
+        steps['RandomResize'] = dict(scale=plan.scale, ratio_range=JITTER)
+        steps['Resize'] = dict(scale=plan.scale)
+    elif plan.size != PAPER_SIZE:
+        longer, shorter = plan.scale
+        steps['RandomResize'] = dict(scale=[(longer, round(shorter * PAPER_LEAST)), (longer, shorter)])
+        steps['Resize'] = dict(scale=plan.scale)
+    if masks:
+        steps['LoadAnnotations'] = dict(with_mask=True)
+    return steps
+
+
+def imports_of(own: OwnDetector) -> str:
+    """What the config imports, if that is more than sssd."""
+    names = ['sssd', *own.source.imports]
+    return f'custom_imports = dict(imports={names!r}, allow_failed_imports=False)\n' if own.source.imports else ''
+
+
+def assigned(value: dict, name: str) -> str:
+    """A value as it stands behind ``name = ``, over several lines if need be."""
+    return write_literals({name: value}).partition(' = ')[2].rstrip('\n')
+
+
+def commented(sentences: list[str]) -> str:
+    """Sentences as a list in comments."""
+    lines = [
+        line
+        for sentence in sentences
+        for line in textwrap.wrap(sentence, 116, initial_indent='- ', subsequent_indent='  ', break_on_hyphens=False)
+    ]
+    return '\n'.join(f'# {line}' for line in lines)
+
+
+def typed(value):
+    """The same with every dict's ``type`` first, as people write it."""
+    if isinstance(value, dict):
+        return {key: typed(value[key]) for key in sorted(value, key=lambda key: key != 'type')}
+    return type(value)(map(typed, value)) if isinstance(value, (list, tuple)) else value
+
+
+def name_of(config: str, folder: Path) -> str:
+    """A config of this project as ``_base_`` names it from ``folder``.
+
+    A relative path within a checkout, as MMEngine alone reads it; elsewhere its name in the package, which the commands
+    of sssd look up.
+    """
+    here = Path(brought(config)).resolve()
+    checkout = here.parents[len(Path(config).parts)]
+    if (checkout / 'pyproject.toml').is_file() and folder.resolve().is_relative_to(checkout):
+        return Path(os.path.relpath(here, folder.resolve())).as_posix()
+    return config

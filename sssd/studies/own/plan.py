@@ -1,0 +1,145 @@
+"""What suits a user's data: size of the images, labelled images of a step, iterations; and why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+
+#: Sizes to choose from, in pixels of the longer side, and how many of them an object should have (square root of its
+#: area): two cells of the finest stride of the small detectors.
+SIZES, SEEN = (320, 416, 512, 640, 800), 16
+#: The paper's images: the longer side at most, the shorter ones.
+PAPER_SIZE, PAPER_RATIO, PAPER_LEAST = 1333, 0.6, 0.8
+#: Labelled images of a GPU in a step, how often each is seen, and the least and most iterations that this may come to.
+#: The paper sees those of 10 % of COCO 244 times; on photographs, 1200 iterations were short (docs/results.md).
+RULES = dict(paper=(2, 100, 4000, 180000), small=(4, 40, 1500, 20000))
+PRESETS = tuple(RULES)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """What the labelled images are like.
+
+    Attributes:
+        images: Number of images.
+        boxes: Number of boxes, crowds left out.
+        side: Longer side of the median image, in pixels.
+        largest: Longer side of the largest one.
+        ratio: Shorter over longer side, of the narrowest image.
+        small: A tenth of the objects are smaller than this: square root of the area over the longer side of the image.
+        middle: The same of the median object.
+    """
+
+    images: int
+    boxes: int
+    side: int
+    largest: int
+    ratio: float
+    small: float
+    middle: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What was chosen.
+
+    Attributes:
+        preset: ``'paper'`` or ``'small'``.
+        size: Longer side of the images in training, in pixels, at most.
+        batch: Labelled images of a GPU in a step.
+        iters: Iterations.
+        reasons: A sentence on each choice.
+    """
+
+    preset: str
+    size: int
+    batch: int
+    iters: int
+    reasons: tuple[str, ...]
+
+    @property
+    def scale(self) -> tuple[int, int]:
+        """Longer and shorter side of the images at most, as mmdet's Resize takes them."""
+        return (self.size, round(self.size * PAPER_RATIO)) if self.preset == 'paper' else (self.size, self.size)
+
+    def least(self, statistics: Statistics) -> tuple[int, int]:
+        """Shorter and longer side of about the smallest image in training: the narrowest one, resized to the least."""
+        longer, shorter = self.scale
+        shrunk = JITTER[0] if self.preset == 'small' else 1.0
+        least = PAPER_LEAST * shorter if self.preset == 'paper' else shorter
+        factor = min(longer, least / statistics.ratio) * shrunk
+        return (int(factor * statistics.ratio), int(factor))
+
+
+#: The resize jitter of the small preset, as in configs/_base_/datasets/photos_semi.py.
+JITTER = (0.7, 1.3)
+
+
+def statistics_of(coco: dict) -> Statistics:
+    """Statistics of a COCO dict that has at least one box."""
+    sides = {image['id']: (image['width'], image['height']) for image in coco['images']}
+    longer = [max(side) for side in sides.values()]
+    relative = sorted(
+        (thing['bbox'][2] * thing['bbox'][3]) ** 0.5 / max(sides[thing['image_id']])
+        for thing in coco['annotations']
+        if not thing.get('iscrowd') and thing['image_id'] in sides and min(thing['bbox'][2:]) > 0
+    )
+    small = quantiles(relative, n=10)[0] if len(relative) > 1 else relative[0] if relative else 1.0
+    return Statistics(
+        images=len(sides),
+        boxes=len(relative),
+        side=round(median(longer)),
+        largest=max(longer),
+        ratio=min(min(side) / max(side) for side in sides.values()),
+        small=max(small, 1e-3),
+        middle=median(relative) if relative else 1.0,
+    )
+
+
+def make_plan(
+    preset: str,
+    statistics: Statistics,
+    gpus: int = 1,
+    size: int | None = None,
+    batch: int | None = None,
+    iters: int | None = None,
+) -> Plan:
+    """Choose what was not given.
+
+    Args:
+        preset: ``'paper'`` or ``'small'``.
+        statistics: Of the labelled images.
+        gpus: Number of GPUs.
+        size: Longer side of the images in pixels.
+        batch: Labelled images of a GPU in a step.
+        iters: Iterations.
+    """
+    usual, epochs, least, most = RULES[preset]
+    given = 'as asked for'
+    sized = size or (PAPER_SIZE if preset == 'paper' else fitting_size(statistics))
+    reason = (
+        given
+        if size
+        else "the paper's"
+        if preset == 'paper'
+        else f'a tenth of the objects is below {statistics.small:.1%} of the longer side, which are then '
+        f'{statistics.small * sized:.0f} pixels; the images have {statistics.side}'
+    )
+    reasons = [f'images: {sized} pixels at most on the longer side ({reason})']
+    images = batch or max(1, min(usual, statistics.images // gpus))
+    why = given if batch else f'the usual {usual}' if images == usual else f'there are no more than {statistics.images}'
+    reasons.append(f'batch: {images} labelled images of a GPU in a step, as many unlabelled ones ({why})')
+    total = images * gpus
+    wanted = -(-epochs * statistics.images // total)
+    steps = iters or min(max(-(-wanted // 100) * 100, -(-least // gpus)), most)
+    seen = steps * total / max(statistics.images, 1)
+    bound = '' if iters or least // gpus < steps < most else f', {least} to {most} at any rate'
+    why = given if iters else f'about {epochs} times wanted{bound}'
+    reasons.append(f'iterations: {steps}, each of the {statistics.images} labelled images {seen:.0f} times ({why})')
+    return Plan(preset, sized, images, steps, tuple(reasons))
+
+
+def fitting_size(statistics: Statistics, sizes: Sequence[int] = SIZES) -> int:
+    """The smallest size at which all but a tenth of the objects have :data:`SEEN` pixels, within that of the images."""
+    bound = max(-(-statistics.largest // 32) * 32, sizes[0])
+    wanted = next((size for size in sizes if size * statistics.small >= SEEN), sizes[-1])
+    return min(wanted, bound)
