@@ -17,6 +17,8 @@ COMMANDS = (
     'test',
     'calibrate',
     'shares',
+    'report',
+    'compare',
     'curves',
     'contact-sheet',
     'analyze',

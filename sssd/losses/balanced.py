@@ -18,8 +18,8 @@ from sssd.registry import LOSSES
 class BalancedSoftLoss(SoftLoss):
     """Eq. 2 and 3 divided by how much there is of each class, instead of Eq. 5 (ours).
 
-    Why: benchmarks/results/diary.md. With the objects of a class counted softly, ``n_c = sum_i p'_ic``, as a running mean
-    over calls:
+    Why: benchmarks/results/diary.md. With the objects of a class counted softly, ``n_c = sum_i p'_ic``, as a running
+    mean over calls:
 
     - sigmoid heads: ``L = 1/K sum_c 1/n_c sum_i KL_ic``, the Bernoulli divergence of row i and class c;
     - softmax heads: ``L = 1/(sum_c n_c) sum_i KL_i``;

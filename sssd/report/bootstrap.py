@@ -62,11 +62,12 @@ class Truth:
         if not self.categories:
             raise UserError(f'{ann_file} has none of the classes {shorten(list(classes or []))}: name another file.')
 
-    def match(self, detections: list[dict]) -> list[ClassMatches]:
-        """Match detections to the objects, as COCO does for AP (all areas, 100 detections an image).
+    def match(self, detections: list[dict], area: int = 0) -> list[ClassMatches]:
+        """Match detections to the objects, as COCO does for AP (100 detections an image).
 
         Args:
             detections: COCO results: dicts with ``image_id``, ``category_id``, ``bbox`` and ``score``.
+            area: COCO's range of areas: 0 for all, 1 for small, 2 for medium and 3 for large objects.
 
         Returns:
             One item a class.
@@ -85,7 +86,7 @@ class Truth:
             evaluation = COCOeval(self.coco, found, 'bbox')
             params = evaluation.params
             params.catIds, params.imgIds, params.maxDets = self.categories, self.images, [MAX_DETECTIONS]
-            params.areaRng, params.areaRngLbl = params.areaRng[:1], params.areaRngLbl[:1]
+            params.areaRng, params.areaRngLbl = params.areaRng[area : area + 1], params.areaRngLbl[area : area + 1]
             evaluation.evaluate()
         number = len(self.images)
         return [

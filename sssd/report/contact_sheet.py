@@ -81,14 +81,14 @@ def contact_sheet(
         The path of the figure.
     """
     configs = {title: _load_config(config, cfg_options) for title, (config, _) in models.items()}
-    dataset = _validation_set(next(iter(configs.values())))
-    rows = [_ground_truth(dataset.get_data_info(i)) for i in choose_images(dataset, num_images, seed)]
+    dataset = validation_set(next(iter(configs.values())))
+    rows = [ground_truth(dataset.get_data_info(i)) for i in choose_images(dataset, num_images, seed)]
     for title, config in configs.items():
         checkpoint = models[title][1]
         found = detect(config, checkpoint, [row.path for row in rows], score_thr, device)
         for row, boxes in zip(rows, found):
             row.found.append(boxes)
-    return _draw(rows, [GROUND_TRUTH, *models], dataset.metainfo['classes'], Path(out), score_thr)
+    return draw_rows(rows, [GROUND_TRUTH, *models], dataset.metainfo['classes'], Path(out), score_thr)
 
 
 def choose_images(dataset, count: int, seed: int) -> list[int]:
@@ -131,7 +131,8 @@ def _load_config(path: str | Path, cfg_options: dict | None) -> Config:
     return config
 
 
-def _validation_set(config: Config):
+def validation_set(config: Config):
+    """A config's validation images, without loading one."""
     init_default_scope(config.get('default_scope', 'mmdet'))
     settings = copy.deepcopy(config.val_dataloader.dataset)
     settings.pipeline = []  # only the annotations are read
@@ -147,14 +148,16 @@ def _silence() -> Iterator[None]:
         yield
 
 
-def _ground_truth(info: dict) -> Row:
+def ground_truth(info: dict) -> Row:
+    """An image of mmdet and its objects, as a row without detections."""
     instances = info['instances']
     corners = np.array([item['bbox'] for item in instances]).reshape(-1, 4)
     labels = np.array([item['bbox_label'] for item in instances], dtype=int)
     return Row(info['img_path'], Boxes(corners, labels))
 
 
-def _draw(rows: Sequence[Row], titles: Sequence[str], classes: Sequence[str], out: Path, score_thr: float) -> Path:
+def draw_rows(rows: Sequence[Row], titles: Sequence[str], classes: Sequence[str], out: Path, score_thr: float) -> Path:
+    """Draw rows of images, one panel for each title: the objects first, then what each model found."""
     images = [imread(row.path, channel_order='rgb') for row in rows]
     shown = [boxes for row in rows for boxes in (row.truth, *row.found)]
     place = {label: i for i, label in enumerate(sorted({int(label) for boxes in shown for label in boxes.labels}))}

@@ -1,0 +1,24 @@
+"""Command: several runs side by side."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sssd.cli._parser import parse
+from sssd.errors import UserError
+from sssd.report.compare_page import write_comparison
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Write the page and say where it is.
+
+    Raises:
+        UserError: If there are not two runs, or two of one name.
+    """
+    args = parse('compare', argv)
+    named = [word.partition('=')[::2] if '=' in word else (Path(word).name, word) for word in args.runs]
+    if len(named) < 2 or len(dict(named)) < len(named):
+        raise UserError(
+            f'compare got {", ".join(args.runs)}: name two runs or more, and write NAME=WORK_DIR where their folders '
+            'are called the same.'
+        )
+    print(write_comparison(dict(named), args.out, args.images, args.device))

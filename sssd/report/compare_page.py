@@ -1,0 +1,130 @@
+"""The page of several runs side by side: AP, differences with intervals, curves, and where the configs differ."""
+
+import tempfile
+import textwrap
+from collections.abc import Iterator, Mapping
+from itertools import combinations
+from pathlib import Path
+
+from mmengine.config import Config
+
+from sssd import provenance
+from sssd.checkpoints.files import newest_checkpoint
+from sssd.errors import UserError, shorten
+from sssd.report.contact_sheet import GROUND_TRUTH, draw_rows
+from sssd.report.detected import Found, Images, look, rows_of
+from sssd.report.page import Page
+from sssd.report.run_page import SCORE, config_of, drawn_curves, interval
+from sssd.report.scalars import SINGLE_MODEL, history, read_curves
+
+
+def write_comparison(runs: Mapping[str, str | Path], out: str | Path, images: int = 100, device: str = 'cpu') -> Path:
+    """Write the page of several runs.
+
+    Args:
+        runs: Their work directories by name.
+        out: The page.
+        images: Most validation images of the first run that all of them are run on; 0 for none.
+        device: Where.
+
+    Returns:
+        The page.
+
+    Raises:
+        UserError: If a directory holds no run, or two runs have not the same classes.
+    """
+    places = {name: Path(place) for name, place in runs.items()}
+    configs = {name: config_of(place) for name, place in places.items()}
+    curves = {name: read_curves(place) for name, place in places.items()}
+    page = Page(' and '.join(runs), f'{len(runs)} runs side by side; written {provenance.now()}.')
+    page.section('Validation', 'AP in percent at the last evaluation of each.')
+    page.table(
+        ['', 'whose', 'iteration', 'AP', 'AP50', 'AP75'],
+        [
+            [name, role, rows[-1]['iter'], *(rows[-1].get(key) for key in ('AP', 'AP50', 'AP75'))]
+            for name, one in curves.items()
+            for role, rows in history(one).items()
+        ],
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        if images:
+            seen = Images.of(next(iter(configs.values())), images)
+            found = {name: found_by(name, places[name], configs[name], seen, device) for name in runs}
+            differences(page, found, seen)
+            chosen = most_different(found)
+            path = draw_rows(
+                rows_of(seen, chosen, found, SCORE), [GROUND_TRUTH, *found], seen.classes, Path(folder) / 's.png', SCORE
+            )
+            page.section('Where they differ most', 'The images whose APs of the runs lie furthest apart.')
+            page.picture(path, f'Detections with a score of {SCORE} or more')
+        if any(curves.values()):
+            drawn_curves(page, curves, Path(folder))
+    page.section('Where the configs differ', 'A dash: the run has no such key.')
+    page.table(['key', *runs], config_differences(configs))
+    return page.write(out)
+
+
+def found_by(name: str, place: Path, config: Config, images: Images, device: str) -> Found:
+    """What a run's teacher, or its one model, finds at the newest checkpoint.
+
+    Raises:
+        UserError: If there is none, or its classes are others.
+    """
+    checkpoint = newest_checkpoint(place, say=lambda _: None)
+    if checkpoint is None:
+        raise UserError(f'{place} ({name}) has no checkpoint to compare: train on, or leave it out.')
+    classes = Images.of(config, 0).classes
+    if list(classes) != list(images.classes):
+        raise UserError(
+            f'{name} has the classes {shorten(list(classes))} and the first run {shorten(list(images.classes))}: '
+            'compare runs of the same classes, in the same order.'
+        )
+    found = look(config, checkpoint, images, device)
+    return found.get('teacher') or found[SINGLE_MODEL]
+
+
+def differences(page: Page, found: Mapping[str, Found], images: Images) -> None:
+    """AP by class of every run, and each pair's difference, image by image."""
+    page.section(
+        'Differences',
+        f'On {len(images.infos)} validation images, the same for all, by the teacher where there is one: AP in percent '
+        'and, in brackets, where it lies in 95 % of 1000 drawings of the images with replacement. A difference whose '
+        'bracket has 0 in it may be chance.',
+    )
+    pairs = list(combinations(found, 2))
+    labels = [('all', None), *((str(name), label) for label, name in enumerate(images.classes))]
+    rows = []
+    for name, label in labels:
+        ap = {run: one.ap(label) for run, one in found.items()}
+        rows.append([name, *map(interval, ap.values()), *(interval(ap[second] - ap[first]) for first, second in pairs)])
+    page.table(['', *found, *(f'{second} less {first}' for first, second in pairs)], rows)
+
+
+def most_different(found: Mapping[str, Found], count: int = 4) -> list[int]:
+    """The images on which the runs' APs lie furthest apart."""
+    values = [one.by_image() for one in found.values()]
+    apart = [max(column) - min(column) for column in zip(*values)]
+    known = [number for number, value in enumerate(apart) if value == value]
+    return sorted(known, key=lambda number: -apart[number])[:count]
+
+
+def config_differences(configs: Mapping[str, Config]) -> list[list[str | None]]:
+    """Every key in which the configs differ, and its value in each; work directories and the like are left out."""
+    flat = {name: dict(leaves(config.to_dict())) for name, config in configs.items()}
+    keys = sorted({key for one in flat.values() for key in one if not key.startswith('work_dir')})
+    rows = []
+    for key in keys:
+        values = [repr(one[key]) if key in one else None for one in flat.values()]
+        if len(set(values)) > 1:
+            rows.append([key, *(value and textwrap.shorten(value, 80) for value in values)])
+    return rows
+
+
+def leaves(node, key: str = '') -> Iterator[tuple[str, object]]:
+    """The values of a nested config with their dotted keys."""
+    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else None
+    if not items:
+        yield key, node
+        return
+    for name, value in items:
+        yield from leaves(value, f'{key}.{name}' if key else str(name))

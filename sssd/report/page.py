@@ -1,0 +1,86 @@
+"""An HTML page in one file: its style and its pictures are in it, nothing is loaded from elsewhere."""
+
+import base64
+import html
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+STYLE = """
+:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fff; --rule: #d8d8d8; --soft: #666; }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --paper: #16181a; --rule: #3a3d40; --soft: #a0a0a0; } }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 68rem;
+  margin: 0 auto; padding: 1rem; }
+h1 { font-size: 1.6rem; overflow-wrap: anywhere; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
+.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 600; }
+figure { margin: 1rem 0; } img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+figcaption, .about { color: var(--soft); font-size: .92rem; } pre { overflow-x: auto; font-size: .85rem; }
+summary { cursor: pointer; }
+"""
+
+
+class Page:
+    """Sections of text, tables and pictures, in order.
+
+    Args:
+        title: What the page is of.
+        about: A line below it.
+    """
+
+    def __init__(self, title: str, about: str = '') -> None:
+        self.title, self.parts = title, [f'<h1>{html.escape(title)}</h1>']
+        self.text(about)
+
+    def section(self, name: str, about: str = '') -> None:
+        """Begin a section, with a sentence on what it shows."""
+        self.parts.append(f'<h2>{html.escape(name)}</h2>')
+        self.text(about)
+
+    def text(self, words: str) -> None:
+        """A paragraph."""
+        if words:
+            self.parts.append(f'<p class="about">{html.escape(words)}</p>')
+
+    def table(self, head: Sequence[str], rows: Iterable[Sequence]) -> None:
+        """A table; None is shown as a dash, a float with one digit."""
+        lines = [_row('th', head), *(_row('td', [shown(value) for value in row]) for row in rows)]
+        self.parts.append(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
+
+    def picture(self, path: str | Path, caption: str) -> None:
+        """A PNG, copied into the page."""
+        data = base64.b64encode(Path(path).read_bytes()).decode()
+        alt = html.escape(caption, quote=True)
+        self.parts.append(
+            f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"/>'
+            f'<figcaption>{html.escape(caption)}</figcaption></figure>'
+        )
+
+    def folded(self, name: str, text: str) -> None:
+        """Long text, shown when it is asked for."""
+        self.parts.append(f'<details><summary>{html.escape(name)}</summary><pre>{html.escape(text)}</pre></details>')
+
+    def write(self, path: str | Path) -> Path:
+        """Write the page; a reader never sees half of it."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        head = (
+            '<meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>'
+            f'<title>{html.escape(self.title)}</title><style>{STYLE}</style>'
+        )
+        body = '\n'.join(self.parts)
+        beside = path.with_name(f'.{path.name}.new')
+        beside.write_text(f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n')
+        beside.replace(path)
+        return path
+
+
+def shown(value) -> str:
+    """A value as a table shows it."""
+    if value is None or value != value:
+        return '–'
+    return f'{value:.1f}' if isinstance(value, float) else str(value)
+
+
+def _row(cell: str, values: Sequence) -> str:
+    return f'<tr>{"".join(f"<{cell}>{html.escape(str(value))}</{cell}>" for value in values)}</tr>'
