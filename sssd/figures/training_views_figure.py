@@ -103,8 +103,9 @@ def _draw_row(row: Sequence[Axes], image: TrainingView, norm: LogNorm | None):
 
 
 def _marked(level: LevelWeights) -> list[tuple[int, int]]:
-    """Row and column of the cells of largest weight; of none where all weigh the same."""
-    if not np.nanmax(level.weights, initial=0) > np.nanmin(level.weights, initial=np.inf) * 1.001:
+    """Row and column of the cells of largest weight; of none where many all weigh the same."""
+    known = level.weights[~np.isnan(level.weights)]
+    if len(known) > MARKED and known.max() <= known.min() * 1.001:
         return []
     order = np.argsort(np.nan_to_num(level.weights, nan=-1), axis=None)[::-1][:MARKED]
     places = [np.unravel_index(index, level.weights.shape) for index in order]
