@@ -142,7 +142,7 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
     """At most ``most`` round numbers from ``low`` to ``high``, evenly spread on a logarithmic axis; at least one.
 
     1, 2 and 5 times powers of ten if there are few, else powers of ten, of a hundred, ...; where two round numbers
-    are hard to find, both ends.
+    are hard to find, both ends, or one if they are nearly the same.
     """
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
     for steps, every in (((1, 2, 5), 1), ((1,), 1), *(((1,), every) for every in range(2, last - first + 2))):
@@ -151,7 +151,7 @@ def log_ticks(low: float, high: float, most: int = 6) -> list[float]:
         if len(ticks) <= most:
             break
     if len(ticks) < 2:
-        ticks = [low, high] if high > low * 1.001 else [low]
+        ticks = [low, high] if high > low * 1.05 else [low]
     return ticks
 
 

@@ -103,7 +103,10 @@ def _draw_row(row: Sequence[Axes], image: TrainingView, norm: LogNorm | None):
 
 
 def _marked(level: LevelWeights) -> list[tuple[int, int]]:
-    """Row and column of the cells of largest weight."""
+    """Row and column of the cells of largest weight; of none where many all weigh the same."""
+    known = level.weights[~np.isnan(level.weights)]
+    if len(known) > MARKED and known.max() <= known.min() * 1.001:
+        return []
     order = np.argsort(np.nan_to_num(level.weights, nan=-1), axis=None)[::-1][:MARKED]
     places = [np.unravel_index(index, level.weights.shape) for index in order]
     return [(int(row), int(column)) for row, column in places if level.weights[row, column] > 0]

@@ -5,6 +5,7 @@ import pytest
 import scale_runs
 import tiny
 import torch
+from lettering import faults
 from mmengine.dataset import BaseDataset, ConcatDataset
 
 from sssd.detectors.sed import shrink
@@ -97,6 +98,15 @@ def test_equal_views_are_drawn_too():
     images = training_views(model, dense_view(model.views), batch_of(), 1)
     figure = draw_training_views(images, 'a title')
     assert figure.get_suptitle() == 'a title' and len(figure.axes) == 2 * 7 + 2
+    plt.close(figure)
+
+
+def test_equal_weights_mark_no_cell():
+    model = sed('retinanet', scale_loss=dict(type='SoftLoss', reweight=dict(type='Mean')))
+    figure = draw_training_views(training_views(model, dense_view(model.views), batch_of(), 1), 'a title')
+    fine = figure.axes[4]
+    assert fine.get_title().startswith('weights: stride 16') and not fine.patches and not fine.texts
+    assert faults(figure) == []
     plt.close(figure)
 
 

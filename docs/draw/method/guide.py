@@ -1,11 +1,12 @@
-r"""The guide of LGD and SSSD: features made from labels. Left, top to bottom: the labelled photograph; what the
-label encoder makes of each box's place and class, one row a box, "ctx" the context box; and what one element adds
-to the distance when student and guide differ by a factor in its probability: the root of the Jensen-Shannon part is
-bounded, the squared error is not. Right, three levels: the cells that each box covers; the student's features $k$;
-the guide's $k_e$, made by attention between appearance and embedding, written into the boxes' cells and refined
-(colours: the first three principal components of both); the squared error of every cell (LGD) and the root of its
-Jensen-Shannon divergence (SSSD), both between instance-normalised $\phi(k)$ and $k_e$ and relative to the map's
-largest value. A few cells dominate the squared error; the JS distance spreads over the objects.
+r"""The guide of LGD and SSSD: features made from labels. Left, top to bottom: the labelled photograph; what the label
+encoder makes of each box's place and class, one row a box ("ctx" is the context box; rows of one class are alike);
+and both distances of a cell of which one channel is off by so much, relative to their value at 1: the squared error
+grows without bound, the JS distance levels off. Right, three levels: the cells that each box covers (LGD's rule:
+those whose column and row times the stride lie within the box); the student's features $k$; the guide's $k_e$, made
+by attention between appearance and embedding, written into the boxes' cells and refined (colours: the first three
+principal components of both); the squared error of every cell (LGD) and the root of its Jensen-Shannon divergence
+(SSSD), both between instance-normalised $\phi(k)$ and $k_e$ and relative to the map's largest value. On the finest
+level a few cells dominate the squared error; the JS distance spreads over the objects.
 """
 
 import numpy as np
