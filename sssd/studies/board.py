@@ -7,7 +7,7 @@ from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
 
-from sssd.studies.cost import Taken, Work, end_of
+from sssd.studies.cost import Forecast, Taken, Work, end_of
 from sssd.studies.follow import Status
 from sssd.studies.pool import Stopped
 from sssd.studies.watch import QUIET_INTERVAL, Reporter, clock_text
@@ -118,6 +118,7 @@ class Lane:
             Stopped: If the study ends.
         """
         if self.board.stop.is_set():
+            self.say('is being ended, and saves first')
             raise Stopped
         self.status = status
         self.board.show()
@@ -140,7 +141,13 @@ class Lane:
             self.board.ended += 1
             self.say(text)
 
-    def left(self, known) -> float | None:
+    def leave_out(self, numbers: Sequence[int]) -> None:
+        """Runs of these numbers in the list are not going to be run."""
+        with self.board.lock:
+            for number in numbers:
+                self.board.later.pop(number, None)
+
+    def left(self, known: Forecast) -> float | None:
         """Seconds that it still takes, by what is known of it and of others."""
         if not self.works:
             return 0.0

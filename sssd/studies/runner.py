@@ -180,12 +180,13 @@ class StudyRunner:
         """Train it, unless it is, then test it; what is known goes to the results file at once."""
         report.begin(job.title)
         try:
-            held = directory_lock(job.work_dir.with_name(f'.{job.run.name}.lock'), lambda: report.tick(HELD))
-            with held:
+            with directory_lock(job.work_dir.with_name(f'.{job.run.name}.lock'), lambda: report.tick(HELD)):
                 self._train_and_test(job, slot, report)
         except UserError as error:
-            left_out = sum(begins_with(other, [job.key]) for other in pending)
-            report.end(f'failed: {error}' + f'; {left_out} runs that begin with it are left out' * bool(left_out))
+            left_out = [number for number, other in enumerate(pending) if begins_with(other, [job.key])]
+            report.leave_out(left_out)
+            more = f'; {len(left_out)} runs that begin with it are left out' if left_out else ''
+            report.end(f'failed: {error}{more}')
             raise
 
     def _train_and_test(self, job: Job, slot: Slot, report: Reporter | Lane) -> None:

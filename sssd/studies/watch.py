@@ -32,7 +32,7 @@ class Reporter:
         self.forecast = Forecast()
         self._total = self._ended = 0
         self._now: list[Work] = []
-        self._later: list[list[Work]] = []
+        self._later: dict[int, list[Work]] = {}
         self._live: Live | None = None
         self._began = self._run_began = self._last_line = 0.0
         self._last_text = ''
@@ -43,11 +43,16 @@ class Reporter:
 
     def plan(self, runs: Sequence[list[Work]]) -> None:
         """Set the processes of all runs to do, in order."""
-        self._later, self._total, self._ended = list(runs), len(runs), 0
+        self._later, self._total, self._ended = dict(enumerate(runs)), len(runs), 0
+
+    def leave_out(self, numbers: Sequence[int]) -> None:
+        """Runs of these numbers in the list are not going to be run."""
+        for number in numbers:
+            self._later.pop(number, None)
 
     def begin(self, title: str) -> None:
         """A run begins, with its first process."""
-        self._now = list(self._later.pop(0)) if self._later else []
+        self._now = list(self._later.pop(min(self._later))) if self._later else []
         self._run_began = self._began = self._last_line = self.clock()
         self._last_text = ''
         self.say(f'[{self._ended + 1}/{self._total}] {title}')
@@ -95,7 +100,7 @@ class Reporter:
         """When the process and the study will have ended, as far as that is known."""
         if not self._now:
             return []
-        works = [*self._now, *[work for run in self._later for work in run]]
+        works = [*self._now, *[work for run in self._later.values() for work in run]]
         study = self.forecast.left(works, self.clock() - self._began, status.left, status.taken)
         known = (('ETA', status.left), ('study ETA', study))
         return [f'{name} {clock_text(seconds)}' for name, seconds in known if seconds is not None]

@@ -64,7 +64,8 @@ def test_runs_that_begin_with_a_failed_start_are_left_out(study, slots):
     with pytest.raises(UserError, match='the run start, seed 0 failed'):
         study.runner(spec, slots=[Slot()] * slots).run(seeds=[0])
     assert [entry['run'] for entry in entries()] == ['all']
-    assert '2 runs that begin with it are left out' in study.output.getvalue()
+    text = study.output.getvalue()
+    assert '2 runs that begin with it are left out' in text and '/4] all, seed 0' in text
 
 
 def test_ctrl_c_ends_all_runs_and_the_study_goes_on(study):
