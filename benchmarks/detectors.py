@@ -48,7 +48,7 @@ NAMES = {
     'swin, Mask R-CNN': 'mask-rcnn_swin-t-p4-w7_fpn_1x_coco',
 }
 #: Packages beside the environment that some detectors need.
-EXTRAS = dict(mmpretrain='onedl-mmpretrain', timm='timm', sklearn='scikit-learn')
+NEEDS = dict(paa='scikit-learn', convnext='onedl-mmpretrain', timm='onedl-mmpretrain')
 SIZE = 128
 
 
@@ -156,9 +156,9 @@ def parameters_of(config) -> float:
 
 
 def installed() -> dict[str, str | None]:
-    """Versions of the packages of :data:`EXTRAS` that are there."""
+    """Versions of the packages of :data:`NEEDS` that are there."""
     found = {}
-    for name in EXTRAS.values():
+    for name in dict.fromkeys(NEEDS.values()):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             found[name] = importlib.metadata.version(name)
     return found
@@ -173,7 +173,7 @@ def table(results: dict) -> str:
         if row['trains']:
             more = [text for text in row['changes'] if not text.startswith(('num_classes=', 'pad_size_divisor='))]
             more += ['warns of batch norm that trains'] * any('batch norms train' in text for text in row['warnings'])
-            more += [f'needs {EXTRAS[need]}' for need in row.get('needs', ())]
+            more += [f'needs {row["needs"]}'] * bool(row['needs'])
             words = ' '.join([row['detector'], *row['arguments']])
             config = row['config'].removeprefix('mmdet::')
             lines.append(
@@ -202,24 +202,13 @@ def main(argv: Sequence[str] | None = None) -> int:
                 traceback.print_exc(limit=-4)
                 row = dict(detector=name, arguments=[], trains=False, reason=f'crash: {error}')
         row.update(provenance.commit(), extras=installed())
-        row['needs'] = [package for package in EXTRAS if package in needed(row)]
+        row['needs'] = NEEDS.get(row['detector'], '')
         results['rows'][name] = row
         results['rows'] = {key: results['rows'][key] for key in CASES if key in results['rows']}
         results.update(versions=provenance.versions(), machine=provenance.machine(), made=provenance.now())
         out.write_text(json.dumps(results, indent=1) + '\n')
         print(name, 'trains' if row['trains'] else f'does not: {row.get("reason")}', row.get('seconds', ''), flush=True)
     return 0
-
-
-def needed(row: dict) -> str:
-    """Words in which the packages that a detector needs are named."""
-    return (
-        'sklearn'
-        if row['detector'] == 'paa'
-        else 'mmpretrain timm'
-        if row['detector'] == 'timm'
-        else ('mmpretrain' if row['detector'] in ('convnext', 'efficientnet-none') else '')
-    )
 
 
 if __name__ == '__main__':
