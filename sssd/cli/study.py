@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sssd.checks.data import check_data
 from sssd.checks.weights import require_weights
+from sssd.cli import _page
 from sssd.cli._parser import parse
 from sssd.cli._slots import flags_of, slots_of, tell
 from sssd.errors import EXIT_INTERRUPTED, UserError
@@ -69,6 +70,11 @@ def run(
         raise
     if status == 0:
         show(runner.reporter.console, runner.spec, runner.results, names=names)
+        if _page.wanted():
+            entries, spec = runner.results.entries(), runner.spec
+            _page.page_of_study(
+                runner, tables_of(entries, spec.name, spec.compare, names, runner.results.described(TEST))
+            )
     return status
 
 

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import get_world_size
+from mmengine.dist import get_world_size, is_main_process
 
 from sssd.checkpoints.exact import keep_seed, make_exact
 from sssd.checkpoints.files import checkpoint_place, newest_checkpoint
@@ -16,6 +16,7 @@ from sssd.checkpoints.validation import DueValidationHook
 from sssd.checks.checkpoint import refuse_weights_of_nothing
 from sssd.checks.config import check_training
 from sssd.checks.weights import require_weights
+from sssd.cli import _page
 from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
 from sssd.cli._loggers import attach_logger, require_logger
@@ -162,4 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         require_weights(cfg, args.config)
         with process_group(cfg, args.launcher), missing_files_explained(args.config):
             train(cfg, checkpoint, screen, args.new_schedule, args.logger)
+            first = is_main_process()
+    if first and _page.wanted():
+        _page.page_of_run(cfg.work_dir, 'cuda' if torch.cuda.is_available() else 'cpu')
     return 0

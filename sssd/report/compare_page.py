@@ -33,35 +33,47 @@ def write_comparison(runs: Mapping[str, str | Path], out: str | Path, images: in
     Raises:
         UserError: If a directory holds no run, or two runs have not the same classes.
     """
-    places = {name: Path(place) for name, place in runs.items()}
-    configs = {name: config_of(place) for name, place in places.items()}
-    curves = {name: read_curves(place) for name, place in places.items()}
     page = Page(' and '.join(runs), f'{len(runs)} runs side by side; written {provenance.now()}.')
-    page.section('Validation', 'AP in percent at the last evaluation of each.')
-    page.table(
-        ['', 'whose', 'iteration', 'AP', 'AP50', 'AP75'],
-        [
-            [name, role, rows[-1]['iter'], *(rows[-1].get(key) for key in ('AP', 'AP50', 'AP75'))]
-            for name, one in curves.items()
-            for role, rows in history(one).items()
-        ],
-    )
     with tempfile.TemporaryDirectory() as folder:
-        if images:
-            seen = Images.of(next(iter(configs.values())), images)
-            found = {name: found_by(name, places[name], configs[name], seen, device) for name in runs}
-            differences(page, found, seen)
-            chosen = most_different(found)
-            path = draw_rows(
-                rows_of(seen, chosen, found, SCORE), [GROUND_TRUTH, *found], seen.classes, Path(folder) / 's.png', SCORE
-            )
-            page.section('Where they differ most', 'The images whose APs of the runs lie furthest apart.')
-            page.picture(path, f'Detections with a score of {SCORE} or more')
+        curves = {name: read_curves(place) for name, place in runs.items()}
+        page.section('Validation', 'AP in percent at the last evaluation of each.')
+        page.table(
+            ['', 'whose', 'iteration', 'AP', 'AP50', 'AP75'],
+            [
+                [name, role, rows[-1]['iter'], *(rows[-1].get(key) for key in ('AP', 'AP50', 'AP75'))]
+                for name, one in curves.items()
+                for role, rows in history(one).items()
+            ],
+        )
+        comparison(page, runs, images, device, Path(folder))
         if any(curves.values()):
             drawn_curves(page, curves, Path(folder))
+    return page.write(out)
+
+
+def comparison(page: Page, runs: Mapping[str, str | Path], images: int, device: str, folder: Path) -> None:
+    """Differences of runs with intervals, the images on which they differ, and where their configs do.
+
+    Args:
+        page: It goes there.
+        runs: Their work directories by name.
+        images: Most validation images of the first run that all of them are run on; 0 for none.
+        device: Where.
+        folder: For pictures meanwhile.
+    """
+    places = {name: Path(place) for name, place in runs.items()}
+    configs = {name: config_of(place) for name, place in places.items()}
+    if images:
+        seen = Images.of(next(iter(configs.values())), images)
+        found = {name: found_by(name, places[name], configs[name], seen, device) for name in runs}
+        differences(page, found, seen)
+        rows = rows_of(seen, most_different(found), found, SCORE)
+        if rows:
+            page.section('Where they differ most', 'The images whose APs of the runs lie furthest apart.')
+            path = draw_rows(rows, [GROUND_TRUTH, *found], seen.classes, folder / 'differ.png', SCORE)
+            page.picture(path, f'Detections with a score of {SCORE} or more')
     page.section('Where the configs differ', 'A dash: the run has no such key.')
     page.table(['key', *runs], config_differences(configs))
-    return page.write(out)
 
 
 def found_by(name: str, place: Path, config: Config, images: Images, device: str) -> Found:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from mmengine.config import Config
 
+from sssd.errors import UserError
 from sssd.report.bootstrap import ClassMatches, Estimate, Truth, average_precision, draw
 from sssd.report.contact_sheet import Boxes, detect, ground_truth, validation_set
 from sssd.report.scalars import ROLES, SINGLE_MODEL
@@ -32,7 +33,13 @@ class Images:
 
     @classmethod
     def of(cls, config: Config, most: int, seed: int = 0) -> 'Images':
-        """At most so many of a config's validation images, drawn by the seed."""
+        """At most so many of a config's validation images, drawn by the seed.
+
+        Raises:
+            UserError: If the config has none.
+        """
+        if not config.get('val_dataloader'):
+            raise UserError(f'{config.filename} has no val_dataloader: there are no images to look at, try --images 0.')
         dataset = validation_set(config)
         chosen = np.random.default_rng(seed).permutation(len(dataset))[:most]
         return cls([dataset.get_data_info(int(i)) for i in sorted(chosen)], dataset.metainfo['classes'])

@@ -2,9 +2,14 @@
 
 import base64
 import html
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from PIL import Image
+
+#: Bytes of a PNG from which on it is no drawing.
+LARGE = 400_000
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fff; --rule: #d8d8d8; --soft: #666; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --paper: #16181a; --rule: #3a3d40; --soft: #a0a0a0; } }
@@ -12,7 +17,8 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.6rem; overflow-wrap: anywhere; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--rule); text-align: right; max-width: 24rem;
+  overflow-wrap: anywhere; }
 th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 600; }
 figure { margin: 1rem 0; } img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 figcaption, .about { color: var(--soft); font-size: .92rem; } pre { overflow-x: auto; font-size: .85rem; }
@@ -48,11 +54,15 @@ class Page:
         self.parts.append(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
 
     def picture(self, path: str | Path, caption: str) -> None:
-        """A PNG, copied into the page."""
-        data = base64.b64encode(Path(path).read_bytes()).decode()
-        alt = html.escape(caption, quote=True)
+        """A PNG, copied into the page; a large one, of photographs, as JPEG."""
+        data, kind = Path(path).read_bytes(), 'png'
+        if len(data) > LARGE:
+            with Image.open(path) as image, io.BytesIO() as file:
+                image.convert('RGB').save(file, 'JPEG', quality=85)
+                data, kind = file.getvalue(), 'jpeg'
+        data, alt = base64.b64encode(data).decode(), html.escape(caption, quote=True)
         self.parts.append(
-            f'<figure><img alt="{alt}" src="data:image/png;base64,{data}"/>'
+            f'<figure><img alt="{alt}" src="data:image/{kind};base64,{data}"/>'
             f'<figcaption>{html.escape(caption)}</figcaption></figure>'
         )
 

@@ -48,7 +48,7 @@ def write_report(work_dir: str | Path, out: str | Path | None = None, images: in
         ratios(page, curves, Path(folder))
         teacher(page, curves, Path(folder))
         checkpoint = newest_checkpoint(work_dir, say=lambda _: None)
-        if images and checkpoint is not None:
+        if images and checkpoint is not None and config.get('val_dataloader'):
             seen = Images.of(config, images)
             detections(page, seen, look(config, checkpoint, seen, device), Path(folder), checkpoint)
     surroundings(page, config)

@@ -56,7 +56,7 @@ class Child:
                 stdout=handle,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **self.environment, 'PYTHONUNBUFFERED': '1'},
+                env={**os.environ, **self.environment, 'PYTHONUNBUFFERED': '1', 'SSSD_REPORT': '0'},
             )
         return self
 

@@ -1,0 +1,52 @@
+"""The page that ends a training or a study: a convenience, so whatever goes wrong with it is told in one sentence."""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from sssd.checkpoints.files import newest_checkpoint
+
+#: Set to 0, no page is written.
+SWITCH = 'SSSD_REPORT'
+#: Most validation images that are looked at for it; `sssd report` looks at more.
+IMAGES = 50
+
+
+def wanted() -> bool:
+    """Whether a page is wanted here."""
+    return os.environ.get(SWITCH, '1') != '0'
+
+
+def page_of_run(work_dir: str, device: str) -> None:
+    """Write the page of a run that has been trained."""
+    from sssd.report.run_page import write_report  # matplotlib and mmdet's inference: after the training
+
+    told(lambda: write_report(work_dir, images=IMAGES, device=device), f'sssd report {work_dir}')
+
+
+def page_of_study(runner, tables: Sequence) -> None:
+    """Write the page of a study, into its work directory."""
+    from sssd.report.study_page import write_study_report
+
+    places = {name: {} for name in runner.spec.runs}
+    for entry in runner.results.entries():
+        place = runner.work_dir / f'seed{entry["seed"]}' / entry['run']
+        if entry['run'] in places and newest_checkpoint(place, say=lambda _: None):
+            places[entry['run']][entry['seed']] = place
+    places = {name: seeds for name, seeds in places.items() if seeds}
+    out = runner.work_dir / 'report.html'
+    told(lambda: write_study_report(runner.spec.name, tables, places, out, IMAGES), 'the same `sssd study`')
+
+
+def told(write: Callable[[], Path], again: str) -> None:
+    """Write a page and say where it is, or why there is none.
+
+    Args:
+        write: What writes it.
+        again: The command that writes it anew.
+    """
+    try:
+        print(f'report:     {write()}')
+    except Exception as error:  # the training is done, and stays so
+        reason = ' '.join(str(error).split()) or type(error).__name__
+        print(f'no report was written ({reason[:300]}); what was trained is there; `{again}` tries again')

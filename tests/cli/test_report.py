@@ -1,0 +1,167 @@
+"""`sssd report` and `sssd compare`, and the page with which a training and a study end."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from pycocotools.cocoeval import COCOeval
+
+from sssd.cli import compare, report
+from sssd.errors import run_cli
+from sssd.report import run_page
+from sssd.report.compare_page import config_differences
+from sssd.report.detected import AREAS, Images, extremes, look
+from sssd.report.page import Page
+
+VOID = {'meta', 'img', 'br', 'hr'}
+
+
+class WellFormed(HTMLParser):
+    """Whether tags are closed in order, what the page loads, and its tables."""
+
+    def __init__(self, path):
+        super().__init__()
+        self.open, self.loaded, self.cells = [], [], []
+        self.feed(Path(path).read_text())
+        assert not self.open
+
+    def handle_starttag(self, tag, attrs):
+        self.loaded += [value for name, value in attrs if name in ('src', 'href')]
+        if tag not in VOID:
+            self.open.append(tag)
+        if tag in ('td', 'th'):
+            self.cells.append('')
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in ('td', 'th'):
+            self.cells[-1] += data
+
+
+EVALUATED = """
+val_dataloader, val_evaluator, val_cfg = test_dataloader, test_evaluator, dict(type='ValLoop')
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=2, val_interval=2)
+"""
+
+
+@pytest.fixture(scope='module')
+def runs(write_job, make_tiny_coco, forked_python, repo_root, tmp_path_factory):
+    """Work directories of a trained run, page and all, and of a copy whose config differs in one value."""
+    folder = tmp_path_factory.mktemp('runs')
+    job = write_job(folder, make_tiny_coco(folder / 'coco'), extra=EVALUATED)
+    done = subprocess.run(
+        [forked_python, '-m', 'sssd', 'train', job.config, '--work-dir', folder / 'one'],
+        cwd=repo_root,
+        env={**os.environ, 'SSSD_REPORT': '1'},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f'report:     {folder / "one/report.html"}' in done.stdout.replace('\n', '')
+    shutil.copytree(folder / 'one', folder / 'other')
+    config = folder / 'other/tiny.py'
+    config.write_text(config.read_text() + "\nmodel['test_cfg']['max_per_img'] = 3\n")
+    return folder
+
+
+def test_a_training_ends_with_its_page(runs):
+    assert WellFormed(runs / 'one/report.html').loaded  # before any test of this file wrote one
+
+
+def test_the_page_of_a_run(runs, capsys):
+    assert run_cli(report.main, [str(runs / 'one')]) == 0
+    path = runs / 'one/report.html'
+    assert str(path) in capsys.readouterr().out
+    page = WellFormed(path)
+    assert page.loaded and all(target.startswith('data:image/') for target in page.loaded)
+    logged = [
+        json.loads(line)
+        for log in (runs / 'one').glob('*/vis_data/scalars.json')
+        for line in log.read_text().splitlines()
+    ]
+    values = [line['coco/bbox_mAP'] for line in logged if 'coco/bbox_mAP' in line]
+    assert values and f'{100 * values[-1]:.1f}' in page.cells
+    for word in ('By class and by size', 'torch', 'The whole config', 'loss terms'):
+        assert word in path.read_text()
+
+
+def test_ap_by_class_and_size_is_that_of_pycocotools(runs):
+    config = Config.fromfile(runs / 'one/tiny.py')
+    images = Images.of(config, 100)
+    found = look(config, next((runs / 'one').glob('*.pth')), images)['model']
+    results, truth = images.results(found.boxes), images.truth().coco
+    assert results
+    evaluation = COCOeval(truth, truth.loadRes(results), 'bbox')
+    evaluation.evaluate()
+    evaluation.accumulate()
+    precision = evaluation.eval['precision']  # T, R, K, A, M
+    for area in range(len(AREAS)):
+        kept = precision[:, :, :, area, 2]
+        expected = np.nan if (kept == -1).all() else 100 * kept[kept > -1].mean()
+        assert found.ap(area=area).value == pytest.approx(expected, nan_ok=True)
+    for label in range(len(images.classes)):
+        kept = precision[:, :, label, 0, 2]
+        assert found.ap(label).value == pytest.approx(100 * kept[kept > -1].mean())
+    values = found.by_image()
+    chosen = extremes(found, images, count=1)
+    assert values[chosen['worst'][0]] == np.nanmin(values) and values[chosen['best'][0]] == np.nanmax(values)
+
+
+def test_two_runs_side_by_side(runs, tmp_path, capsys):
+    out = tmp_path / 'both.html'
+    assert run_cli(compare.main, [str(runs / 'one'), f'less={runs / "other"}', '--out', str(out)]) == 0
+    page, text = WellFormed(out), out.read_text()
+    assert 'less less one' in text and 'model.test_cfg.max_per_img' in page.cells
+    assert page.cells[page.cells.index('model.test_cfg.max_per_img') + 1 :][:2] == ['10', '3']
+    all_row = page.cells[page.cells.index('all') + 1 :][:3]
+    one, less, apart = (float(re.match(r'-?[\d.]+', cell)[0]) for cell in all_row)
+    assert apart == pytest.approx(less - one, abs=0.11)
+
+
+def test_a_run_is_no_different_from_itself(runs):
+    configs = {name: Config.fromfile(runs / 'one/tiny.py') for name in ('a', 'b')}
+    assert config_differences(configs) == []
+
+
+@pytest.mark.parametrize(
+    ('words', 'sentence'), [(['nowhere'], 'there is no work directory nowhere'), (['.'], '. holds 0 configs, not one')]
+)
+def test_no_run_no_page(words, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(report.main, words) != 0
+    assert sentence in capsys.readouterr().err
+
+
+def test_compare_wants_two_names(runs, capsys):
+    assert run_cli(compare.main, [str(runs / 'one'), str(runs / 'one')]) != 0
+    assert 'write NAME=WORK_DIR where their folders' in capsys.readouterr().err
+
+
+def test_a_page_that_fails_leaves_the_training_done(job, run_python):
+    (job.work_dir / 'report.html').mkdir(parents=True)
+    done = run_python('-m', 'sssd', 'train', job.config, '--work-dir', job.work_dir, SSSD_REPORT='1')
+    assert done.returncode == 0 and 'no report was written' in done.stdout
+    assert job.checkpoint.is_file()
+
+
+def test_what_is_written_is_escaped(tmp_path):
+    page = Page('a <b> & "c"')
+    page.table(['x<y'], [[None], [float('nan')], [1.25], ['<script>']])
+    page.folded('more', '</pre><p>')
+    cells = WellFormed(page.write(tmp_path / 'page.html')).cells
+    assert cells == ['x<y', '–', '–', '1.2', '<script>']
+
+
+def test_a_page_without_detections(runs):
+    out = run_page.write_report(runs / 'one', runs / 'plain.html', images=0)
+    assert 'By class' not in out.read_text() and 'Curves' in out.read_text()
