@@ -39,7 +39,7 @@ def photographs(tmp_path, make_tiny_coco, monkeypatch):
 
 def commands(readme, name):
     """The words of README's commands `python -m sssd NAME`, or `sssd NAME`, without comments."""
-    lines = re.findall(rf'^ *(?:python -m )?sssd ({name} .*)$', readme, flags=re.MULTILINE)
+    lines = re.findall(rf'(?:^ *|`)(?:python -m )?sssd ({name} [^`\n]*)', readme, flags=re.MULTILINE)
     return [shlex.split(line, comments=True) for line in lines]
 
 
@@ -63,13 +63,13 @@ def test_from_photographs_to_labels(photographs, repo_root, capsys):
     assert main(['test', 'configs/mine/sed.py', str(run / 'iter_2.pth'), '--work-dir', 'tested']) == 0
 
     export, predict = commands(readme, 'export')[0], commands(readme, 'predict')[0]
-    places = dict(CHECKPOINT=str(run / 'iter_2.pth'), PHOTOS='unlabeled')
-    assert main([places.get(word, word) for word in export]) == 0
+    assert export[1] == 'work_dirs/studies/mine/seed0/sed/LAST.pth'
+    assert main(['export', str(run / 'iter_2.pth'), *export[2:]]) == 0
     assert 'sssd' not in (Path('detector') / 'config.py').read_text()
     capsys.readouterr()
     assert main([*(places.get(word, word) for word in predict), '--device', 'cpu', '--threshold', '0.0']) == 0
     assert f'{COUNT - LABELED} images, ' in capsys.readouterr().out
-    (labels,) = Path('labels').glob('*.json')
+    labels = Path('predictions/labels.json')
     assert [name['name'] for name in json.loads(labels.read_text())['categories']] == ['disc']
 
 

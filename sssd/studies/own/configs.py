@@ -7,7 +7,7 @@ from pathlib import Path
 from sssd.deploy.literals import write_literals
 from sssd.places import brought
 from sssd.studies.own.data import OwnData
-from sssd.studies.own.detector import OwnDetector, is_transformer
+from sssd.studies.own.detector import OwnDetector
 from sssd.studies.own.optimizer import Training
 from sssd.studies.own.plan import JITTER, PAPER_LEAST, PAPER_SIZE, Plan
 
@@ -32,9 +32,12 @@ BASES = dict(
         '_base_/small_runtime.py',
     ),
 )
-#: Weights of the losses and the moving average, by the bases: the paper's, those of the study on photographs, and those
-#: of trainings from random weights (docs/results.md).
-LAMBDAS = dict(paper=(1.0, 1.0), small=(1.0, 10.0), scratch=(4.0, 4.0))
+#: Weights of Eq. 2 and Eq. 3 by the bases: the paper's, and those of trainings from random weights.
+LAMBDAS = dict(paper=(1.0, 1.0), scratch=(4.0, 4.0))
+#: On photographs they were measured for RetinaNet and for a second stage (configs/photos/*_study.py), for others not.
+MEASURED, UNMEASURED = dict(RetinaHead=(1.0, 10.0), roi_head=(0.25, 1.2)), (1.0, 1.0)
+#: Rows of an image in a second stage of the small preset, as in configs/_base_/photos/faster_rcnn_sed.py.
+ROWS = 256
 ALPHA = dict(
     paper="dict(type='StepAtDecay', start=0.99, end=0.9)",
     small="dict(type='Constant', value=0.99)",
@@ -77,7 +80,8 @@ model = dict(
     type='sssd.SED',
     detector=detector,{views}{losses}
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', data_preprocessor=detector.data_preprocessor))
-# Weights of Eq. 2 and Eq. 3 for a ratio of gradients that you want: `python -m sssd calibrate`, docs/calibration.md.
+# The weights of Eq. 2 and Eq. 3 do not carry over from one detector to another, nor from one data set:
+# `python -m sssd calibrate` finds those for a ratio of gradients that you want (docs/calibration.md).
 custom_hooks = [
     dict(type='sssd.LambdaScheduleHook', burn_in={burn_in}, lambda_s={lambda_s}, lambda_d={lambda_d}),
     dict(type='sssd.ScaleDrawHook', max_shift=1),
@@ -156,45 +160,18 @@ def own_configs(
         pretrained: Whether the detector begins with weights.
     """
     kind = plan.preset if plan.preset == 'paper' or pretrained else 'scratch'
-    total, iters = plan.batch * gpus, plan.iters
-    steps = steps_of(plan, own.masks)
-    place = '' if steps else '_base_.'
+    runs = {name: (folder / file).as_posix() for name, file in runs_of(data).items()}
     values = dict(
-        vars(data),
-        detector=own.source.name,
+        data_values(data, plan, own),
+        **model_values(kind, own),
+        **schedule_values(kind, plan, training, plan.batch * gpus),
         classes=classes,
         comment=commented(notes),
         bases=',\n'.join(
             f'    {name!r}' for name in ['./detector.py', *(name_of(base, folder) for base in BASES[kind])]
         ),
-        imports=imports_of(own),
-        pipelines=PIPELINES.format(steps=assigned(steps, 'steps_of_mine')) if steps else '',
-        sup=f'{place}sup_pipeline',
-        unsup=f'{place}unsup_pipeline',
-        test=f'{place}test_pipeline',
-        metric=", metric=['bbox', 'segm']" if own.masks else '',
-        views=f'\n    views={own.views!r},' if own.views else '',
-        losses=''
-        if kind == 'paper'
-        else '\n    scale_loss=_base_.unsupervised_loss,\n    distill_loss=_base_.unsupervised_loss,',
-        batch=plan.batch,
-        workers=min(2 * plan.batch, os.cpu_count() or 1, 8),
-        total=total,
-        mixed=2 * total,
-        iters=iters,
-        optim_wrapper=assigned(dict(_delete_=True, **training.wrapper), 'optim_wrapper'),
-        supervised_lr=training.supervised_lr,
-        start=training.start,
-        milestones=[int(iters * part) for part in training.milestones],
-        interval=max(iters // 10, min(500, iters)),
-        warmup=max(min(500, iters // 20), 2),
-        burn_in=0 if kind == 'paper' else int(iters * BURN_IN),
-        alpha=ALPHA[kind],
-        **lambdas_of(kind, own),
         name=folder.resolve().name,
-        runs=', '.join(f'{name}=dict(config={(folder / file).as_posix()!r})' for name, file in runs_of(data).items()),
-        ann_file=f'ann_file={data.names!r}, ' if data.names else '',
-        literal=write_literals(dict(model=typed(own.config))),
+        runs=', '.join(f'{name}=dict(config={path!r})' for name, path in runs.items()),
     )
     values['unlabeled_dataset'] = (LISTED if data.unlabeled_images else FOLDER).format(**values)
     texts = {'sed.py': SED, 'detector.py': DETECTOR, 'supervised.py': SUPERVISED}
@@ -207,15 +184,73 @@ def own_configs(
     }
 
 
+def data_values(data: OwnData, plan: Plan, own: OwnDetector) -> dict:
+    """What the templates say of images, labels and pipelines."""
+    steps = steps_of(plan, own.masks)
+    place = '' if steps else '_base_.'
+    return dict(
+        vars(data),
+        pipelines=PIPELINES.format(steps=assigned(steps, 'steps_of_mine')) if steps else '',
+        sup=f'{place}sup_pipeline',
+        unsup=f'{place}unsup_pipeline',
+        test=f'{place}test_pipeline',
+        metric=", metric=['bbox', 'segm']" if own.masks else '',
+        ann_file=f'ann_file={data.names!r}, ' if data.names else '',
+    )
+
+
+def model_values(kind: str, own: OwnDetector) -> dict:
+    """What the templates say of the detector and the losses."""
+    views = views_of(kind, own)
+    losses = '\n    scale_loss=_base_.unsupervised_loss,\n    distill_loss=_base_.unsupervised_loss,'
+    return dict(
+        lambdas_of(kind, own),
+        detector=own.source.name,
+        imports=imports_of(own),
+        views=f'\n    views={views!r},' if views else '',
+        losses='' if kind == 'paper' else losses,
+        alpha=ALPHA[kind],
+        literal=write_literals(dict(model=typed(own.config))),
+    )
+
+
+def schedule_values(kind: str, plan: Plan, training: Training, total: int) -> dict:
+    """What the templates say of batches, iterations and learning rates; ``total`` labelled images make a step."""
+    iters = plan.iters
+    return dict(
+        batch=plan.batch,
+        workers=min(2 * plan.batch, os.cpu_count() or 1, 8),
+        total=total,
+        mixed=2 * total,
+        iters=iters,
+        optim_wrapper=assigned(dict(_delete_=True, **training.wrapper), 'optim_wrapper'),
+        supervised_lr=training.supervised_lr,
+        start=training.start,
+        milestones=[int(iters * part) for part in training.milestones],
+        interval=max(iters // 10, min(500, iters)),
+        warmup=max(min(500, iters // 20), 2),
+        burn_in=0 if kind == 'paper' else int(iters * BURN_IN),
+    )
+
+
 def runs_of(data: OwnData) -> dict[str, str]:
     """The runs of the study and their files."""
     return dict(few='supervised.py', sed='sed.py', **({'all': 'all.py'} if data.everything else {}))
 
 
 def lambdas_of(kind: str, own: OwnDetector) -> dict[str, float]:
-    """Weights of both losses; queries, of which there are few, have equal ones."""
-    scale, distill = LAMBDAS[kind]
-    return dict(lambda_s=scale, lambda_d=scale if is_transformer(own.config) else distill)
+    """Weights of both losses."""
+    known = LAMBDAS.get(kind) or (MEASURED['roi_head'] if own.config.get('roi_head') else None)
+    head = own.config.get('bbox_head') or {}
+    scale, distill = known or MEASURED.get(head.get('type'), UNMEASURED)
+    return dict(lambda_s=scale, lambda_d=distill)
+
+
+def views_of(kind: str, own: OwnDetector) -> list[dict] | None:
+    """SED's views, if the heads do not tell them: of a second stage the small preset takes the best rows alone."""
+    if kind == 'paper' or own.views or not own.config.get('roi_head'):
+        return own.views
+    return [dict(type='DenseView', head='rpn_head'), dict(type='RoIView', max_rows=ROWS)]
 
 
 def steps_of(plan: Plan, masks: bool) -> dict:

@@ -10,7 +10,8 @@ SIZES, SEEN = (320, 416, 512, 640, 800), 16
 #: The paper's images: the longer side at most, the shorter ones.
 PAPER_SIZE, PAPER_RATIO, PAPER_LEAST = 1333, 0.6, 0.8
 #: Labelled images of a GPU in a step, how often each is seen, and the least and most iterations that this may come to.
-#: The paper sees those of 10 % of COCO 244 times; on photographs, 1200 iterations were short (docs/results.md).
+#: The paper sees those of 10 % of COCO 244 times; on photographs SED wanted 1500 iterations or more
+#: (benchmarks/results/diary.md).
 RULES = dict(paper=(2, 100, 4000, 180000), small=(4, 40, 1500, 20000))
 PRESETS = tuple(RULES)
 

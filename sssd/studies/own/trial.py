@@ -25,7 +25,7 @@ from sssd.studies.cost import iteration_cost
 #: Steps that are timed, after one that is not.
 STEPS = 2
 #: Seconds of a step after which no other is tried.
-LONG = 8.0
+LONG = 30.0
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,7 @@ def try_steps(config: Config, steps: int = STEPS) -> Trial:
         last = end
         if end - begin > LONG:  # of such steps the first is as good as the others
             break
-    where = torch.cuda.get_device_name() if device.type == 'cuda' else f'the CPU ({torch.get_num_threads()} threads)'
+    where = torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'
     return Trial(
         mean(spent[1:] or spent),
         mean(loading[1:] or loading),

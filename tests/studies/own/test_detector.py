@@ -6,6 +6,7 @@ import torch
 from sssd.checkpoints import pretrained
 from sssd.errors import UserError
 from sssd.studies.own import weights
+from sssd.studies.own.configs import lambdas_of, views_of
 from sssd.studies.own.detector import built, own_detector
 from sssd.studies.own.names import FIRST, MMDET, OURS, SMALL, read_detector
 from sssd.studies.own.optimizer import make_training
@@ -156,6 +157,18 @@ def test_learning_rates(name, preset, kind, lr):
     training = make_training(own(name), name, plan, 4, True)
     assert training.wrapper['optimizer']['type'] == kind
     assert training.lr == training.wrapper['optimizer']['lr'] == pytest.approx(lr, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    'kind, name, weights',
+    [('paper', 'retinanet', (1, 1)), ('scratch', 'retinanet', (4, 4)), ('small', 'retinanet', (1, 10)),
+     ('small', 'faster_rcnn', (0.25, 1.2)), ('small', 'atss', (1, 1)), ('small', 'dino', (1, 1))],
+)  # fmt: skip
+def test_weights_of_the_losses_are_those_that_were_measured(kind, name, weights):
+    assert tuple(lambdas_of(kind, own(name)).values()) == weights
+    views = views_of(kind, own(name))
+    assert views == (None if name != 'faster_rcnn' else [*[dict(type='DenseView', head='rpn_head')], views[1]])
+    assert views is None or views[1] == dict(type='RoIView', max_rows=256)
 
 
 def test_the_baseline_of_faster_rcnn_has_twice_the_rate():
