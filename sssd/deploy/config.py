@@ -17,6 +17,8 @@ from sssd.errors import UserError
 OURS = 'sssd'
 #: What only a start of a training needs.
 _STARTS = ('init_cfg', 'pretrained')
+#: What is ours and finds or measures the same as the one of mmdet by this name.
+_TWINS = {f'{OURS}.{name}': name for name in ('CocoMetric', 'PackDetInputs', 'RandomFlip')}
 _LOADER = ('batch_size', 'num_workers', 'persistent_workers', 'drop_last')
 
 
@@ -87,7 +89,7 @@ def detector_config(cfg: Config, classes: Sequence[str]) -> dict[str, Any]:
         )
     dataset = dict(_plain(loader.dataset), test_mode=True)
     dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes))
-    dataset['pipeline'] = [_plain_step(step) for step in dataset['pipeline']]
+    dataset['pipeline'] = [_plain_step(step) for step in _plain_types(dataset['pipeline'])]
     sampler = loader.get('sampler') or {}
     if str(sampler.get('type', OURS)).startswith(OURS):
         sampler = dict(type='DefaultSampler', shuffle=False)
@@ -100,7 +102,7 @@ def detector_config(cfg: Config, classes: Sequence[str]) -> dict[str, Any]:
         {key: loader[key] for key in _LOADER if key in loader}, sampler=_plain(sampler), dataset=dataset
     )
     if cfg.get(f'{part}_evaluator'):
-        values['test_evaluator'] = _plain_metrics(_plain(cfg[f'{part}_evaluator']))
+        values['test_evaluator'] = _plain_types(_plain(cfg[f'{part}_evaluator']))
     values['test_cfg'] = dict(type='TestLoop')
     values['visualizer'] = dict(
         type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
@@ -165,12 +167,14 @@ def _plain_step(step: dict) -> dict:
     return dict({key: value for key, value in step.items() if key != 'replace'}, type='LoadImageFromFile')
 
 
-def _plain_metrics(metrics: Any) -> Any:
-    """The same with mmdet's CocoMetric for sssd's, which finds the same of labels whose ids do not begin at 0."""
-    if isinstance(metrics, (list, tuple)):
-        return [_plain_metrics(metric) for metric in metrics]
-    ours = isinstance(metrics, dict) and metrics.get('type') == f'{OURS}.CocoMetric'
-    return dict(metrics, type='CocoMetric') if ours else metrics
+def _plain_types(value: Any) -> Any:
+    """The same with mmdet's own in the place of :data:`_TWINS`, at any depth."""
+    if isinstance(value, dict):
+        kept = {key: _plain_types(inner) for key, inner in value.items()}
+        return dict(kept, type=_TWINS[kept['type']]) if kept.get('type') in _TWINS else kept
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_plain_types, value))
+    return value
 
 
 def _foreign_imports(cfg: Config) -> list[str]:

@@ -18,6 +18,7 @@ from sssd.deploy.parts import extract, is_guided, is_pair
 from sssd.errors import UserError
 
 WEIGHTS, CONFIG, CARD, SCRIPT = 'model.pth', 'config.py', 'README.md', 'predict.py'
+FILES = (WEIGHTS, CONFIG, CARD, SCRIPT)
 PREDICT = """\
 \"\"\"python predict.py IMAGE_OR_FOLDER [OUT]: draws what the detector finds, and writes it as JSON.\"\"\"
 

@@ -216,8 +216,23 @@ def test_values_come_back_from_the_text_that_is_written():
     assert read_literals(text, 'text') == values and max(map(len, text.splitlines())) <= 120
 
 
+def test_keys_that_are_no_names_are_read_as_mmengine_writes_them():
+    values = dict(paramwise_cfg=dict(custom_keys={'student.backbone': dict(lr_mult=0.2), 'norm': dict(decay_mult=0.0)}))
+    assert read_literals(Config(values).pretty_text, 'text') == values
+
+
 @pytest.mark.parametrize(
-    'text', ['import os', 'a = __import__("os")', 'a = dict(**b)', 'a = b', 'a.b = 1', 'a = [', 'a = dict(1)']
+    'text',
+    [
+        'import os',
+        'a = __import__("os")',
+        'a = dict(**b)',
+        'a = b',
+        'a.b = 1',
+        'a = [',
+        'a = dict(1)',
+        'a = dict({**b})',
+    ],
 )
 def test_what_is_more_than_values_is_refused(text):
     with pytest.raises(UserError, match='not the plain dump of a config'):

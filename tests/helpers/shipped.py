@@ -18,6 +18,7 @@ train_dataloader = dict(
 test_dataloader['dataset']['pipeline'] = [
     dict(type='sssd.LoadImage'), *resize, dict(type='PackDetInputs', meta_keys=meta_keys)]
 val_dataloader = test_dataloader
+test_evaluator = dict(test_evaluator, type="sssd.CocoMetric")
 val_evaluator = test_evaluator
 val_cfg = dict(type='TeacherStudentValLoop')
 custom_hooks = [
