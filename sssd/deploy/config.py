@@ -1,6 +1,7 @@
 """The config of a detector alone: what mmdet needs to build, feed and evaluate it, and nothing of its training."""
 
 import copy
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,16 @@ def classes_of(cfg: Config, meta: Mapping) -> tuple[str, ...]:
             'metainfo=dict(classes=(...)).'
         )
     return tuple(classes)
+
+
+def validation_of(cfg: Config) -> dict[str, str] | None:
+    """The COCO file and the images on which a training was validated; None if there are none, or of another form."""
+    dataset = (cfg.get('val_dataloader') or {}).get('dataset') or {}
+    file, images = str(dataset.get('ann_file') or ''), (dataset.get('data_prefix') or {}).get('img')
+    if not file.endswith('.json') or images is None:
+        return None
+    root = dataset.get('data_root') or ''
+    return dict(labels=os.path.join(root, file), images=os.path.join(root, images))
 
 
 def detector_config(cfg: Config, classes: Sequence[str]) -> dict[str, Any]:

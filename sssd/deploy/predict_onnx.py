@@ -6,13 +6,14 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import onnxruntime
 
 
 class Detector:
     """Calling it with an image as OpenCV reads it gives boxes (x1, y1, x2, y2 in its pixels), scores and labels."""
 
     def __init__(self, path):
+        import onnxruntime  # which starts a thread
+
         self.session = onnxruntime.InferenceSession(str(path), providers=onnxruntime.get_available_providers())
         told = self.session.get_modelmeta().custom_metadata_map
         self.classes, self.resize = json.loads(told['classes']), json.loads(told['resize'])

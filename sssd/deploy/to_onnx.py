@@ -37,9 +37,9 @@ _STEPS = ('LoadImageFromFile', 'Resize', 'LoadAnnotations', 'PackDetInputs')
 TOLD = """
 ## ONNX
 
-`python predict_onnx.py IMAGE_OR_FOLDER [OUT.json]` needs numpy, OpenCV and onnxruntime alone. `model.onnx` takes `image`,
-bytes of any height and width (height, width, 3; blue, green, red, as OpenCV reads it), resized as the script does, and
-gives `boxes` (x1, y1, x2, y2 in pixels of that), `scores` and `labels`; it normalises, pads and suppresses by itself.
+`python predict_onnx.py IMAGE_OR_FOLDER [OUT.json]` needs numpy, OpenCV and onnxruntime alone. `model.onnx` takes
+`image`, bytes of any height and width (height, width, 3; blue, green, red, as OpenCV reads it), resized as the script
+does, and gives `boxes` (x1, y1, x2, y2 in pixels of that), `scores` and `labels`; it normalises, pads and suppresses.
 Compared with PyTorch: {difference}.
 """
 _NAMES = ('boxes', 'scores', 'labels')
@@ -146,7 +146,7 @@ def images_to_compare(dataset: Mapping[str, Any], places: Sequence[str] = ()) ->
     found = [path for path, _ in zip(readable, range(COMPARED))]
     if not found:
         raise UserError(
-            f'there is no image in {", ".join(told)} on which ONNX and PyTorch could be compared: name some with --images.'
+            f'there is no image in {", ".join(told)} to compare ONNX and PyTorch on: name some with --images.'
         )
     return found
 
@@ -166,12 +166,13 @@ def write_graph(detector: nn.Module, path: Path, told: Mapping[str, Any]) -> Non
 
     sizes = dict(image={0: 'height', 1: 'width'}, **{name: {0: 'detections'} for name in _NAMES})
     older = dict(dynamo=False) if 'dynamo' in inspect.signature(torch.onnx.export).parameters else {}
+    graph = Graph(detector).cpu().eval()  # all of it: the exporter puts it back to the mode in which it was
     image = torch.from_numpy(np.random.RandomState(0).randint(0, 256, (224, 320, 3)).astype(np.uint8))
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter('ignore')
         try:
             torch.onnx.export(
-                Graph(detector.cpu().eval()),
+                graph,
                 (image,),
                 str(path),
                 input_names=['image'],
