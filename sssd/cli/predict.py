@@ -69,8 +69,11 @@ def thresholds(inferencer: DetInferencer, args: argparse.Namespace, meta: dict) 
     if AUTO not in words:
         return chosen
     labels = validation_of(meta.get('validation'), args.validation)
-    print(f'thresholds of the highest F1 on {several(len(labels.coco["images"]), "image")} of {labels.source}:')
-    for place, (name, each) in enumerate(suggest(inferencer, labels, args.batch_size).items()):
+    suggested, count = suggest(inferencer, labels, args.batch_size)
+    left_out = len(labels.coco['images']) - count
+    unread = f', {left_out} that cannot be read left out' if left_out else ''
+    print(f'thresholds of the highest F1 on {several(count, "image")} of {labels.source}{unread}:')
+    for place, (name, each) in enumerate(suggested.items()):
         said = 'no detection of an object there, the default'
         if each.precision is not None:
             chosen[place] = each.threshold

@@ -89,8 +89,8 @@ def validation_of(told: Mapping[str, Any] | None, path: str | None) -> Labels:
     return read_labels(told['labels'], told['images'], 'val')
 
 
-def suggest(inferencer: DetInferencer, labels: Labels, batch_size: int = 1) -> dict[str, Suggestion]:
-    """For each class the score from which on the F1 of its detections is highest.
+def suggest(inferencer: DetInferencer, labels: Labels, batch_size: int = 1) -> tuple[dict[str, Suggestion], int]:
+    """For each class the score from which on the F1 of its detections is highest, and how many images were read.
 
     Args:
         inferencer: The detector.
@@ -129,7 +129,7 @@ def suggest(inferencer: DetInferencer, labels: Labels, batch_size: int = 1) -> d
             rows.append(
                 dict(image_id=places[thing['image_id']], category_id=kind, bbox=thing['bbox'], score=thing['score'])
             )
-    return {name: _best(labels.coco, rows, kinds.get(name), sorted(read)) for name in classes}
+    return {name: _best(labels.coco, rows, kinds.get(name), sorted(read)) for name in classes}, len(read)
 
 
 def _best(truth: Mapping, rows: Sequence[dict], kind: Any, images: Sequence) -> Suggestion:

@@ -147,10 +147,10 @@ def test_a_guided_and_a_plain_detector_are_exported(trained, trained_guided, tmp
         export.main([str(trained.checkpoint), str(tmp_path / 'other'), '--config', str(other(trained, tmp_path))])
 
 
-@pytest.mark.parametrize('name', ['faster_rcnn', 'fcos', 'detr', 'c4'])
+@pytest.mark.parametrize('name', ['faster_rcnn', 'fcos', 'detr', 'c4', 'atss', 'cascade'])
 def test_every_kind_of_detector_finds_the_same(make_job, tmp_path, tiny_coco, name):
     """Also without the settings of its training, which the written config leaves out."""
-    detector = {**tiny.DETECTORS, **tiny.OTHERS}[name]()
+    detector = {**tiny.DETECTORS, **tiny.OTHERS, 'atss': shipped.atss, 'cascade': shipped.cascade}[name]()
     detector['test_cfg'].get('rcnn', detector['test_cfg'])['score_thr'] = 0.0
     text = Config(dict(model=tiny.sed_config(detector))).pretty_text
     job = make_job(extra=text.replace(f'num_classes={tiny.CLASSES}', 'num_classes=2'))

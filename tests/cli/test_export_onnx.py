@@ -96,9 +96,9 @@ def test_the_script_alone_has_the_ap_of_pytorch(shipped_job, shipped_folder, tmp
     assert '## ONNX' in card and 'detections of 5 images: boxes differ by at most' in card
 
 
-def built(name, classes=tiny.CLASSES):
-    """A tiny detector with the preprocessor of a training."""
-    cfg = {**tiny.DETECTORS, **tiny.OTHERS, 'yolof': tiny.yolof}[name]()
+def built(name):
+    """A tiny detector that is sure of some boxes, with the preprocessor of a training."""
+    cfg = {**tiny.DETECTORS, **tiny.OTHERS, 'atss': shipped.atss, 'cascade': shipped.cascade}[name]()
     cfg['data_preprocessor'] = dict(
         type='DetDataPreprocessor', mean=[120.0, 110, 100], std=[60.0, 50, 40], bgr_to_rgb=True, pad_size_divisor=32
     )
@@ -106,6 +106,9 @@ def built(name, classes=tiny.CLASSES):
     torch.manual_seed(0)
     model = MODELS.build(ConfigDict(cfg))
     model.init_weights()
+    for key, weight in model.named_parameters():
+        if key.endswith('cls.weight'):  # or all scores were the same
+            torch.nn.init.normal_(weight, std=0.5)
     return model.eval()
 
 
@@ -119,12 +122,12 @@ def found_by(model, image):
     return tuple(found[key].numpy() for key in ('bboxes', 'scores', 'labels'))
 
 
-@pytest.mark.parametrize('name', ['retinanet', 'fcos', 'faster_rcnn', 'c4', 'dc5'])
+@pytest.mark.parametrize('name', ['retinanet', 'fcos', 'faster_rcnn', 'c4', 'dc5', 'atss'])
 def test_the_graph_is_the_detector_at_every_size(name, tmp_path):
     """Also of an image smaller than a cell, and one in which nothing is found."""
     model = built(name)
     cfg = model.roi_head.test_cfg if hasattr(model, 'roi_head') else model.bbox_head.test_cfg
-    cfg.update(score_thr=0.0 if name != 'fcos' else 0.009, max_per_img=30)
+    cfg.update(score_thr=0.001, max_per_img=30)
     refuse_other(model)
     write_graph(model, tmp_path / 'model.onnx', dict(classes=['a', 'b', 'c']))
     session = onnxruntime.InferenceSession(str(tmp_path / 'model.onnx'))
@@ -149,6 +152,8 @@ def test_the_graph_is_the_detector_at_every_size(name, tmp_path):
 def test_what_has_no_graph_is_told():
     with pytest.raises(UserError, match='no ONNX is written of DETR: the graph has RetinaNet, FCOS'):
         refuse_other(built('detr'))
+    with pytest.raises(UserError, match='not CascadeRoIHead or masks'):
+        refuse_other(built('cascade'))
     model = built('retinanet')
     model.bbox_head.test_cfg.nms = ConfigDict(type='soft_nms', iou_threshold=0.5)
     with pytest.raises(UserError, match='its suppression is soft_nms'):
