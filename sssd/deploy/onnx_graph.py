@@ -13,7 +13,6 @@ from mmdet.models.detectors import SingleStageDetector, TwoStageDetector
 from mmdet.models.roi_heads import StandardRoIHead
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
 from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
-from mmdet.models.task_modules.prior_generators import MlvlPointGenerator
 from torch import Tensor, nn
 
 from sssd.deploy.onnx_ops import PoolRegions, best, suppressed
@@ -140,16 +139,8 @@ def _pooled(extractor: SingleRoIExtractor, features, boxes: Tensor) -> tuple[Ten
 
 def _priors(head: BaseDenseHead, maps) -> list[Tensor]:
     """Anchors (n, 4) or points (n, 2) of each level."""
-    sizes, generator = [each.shape[-2:] for each in maps], head.prior_generator
-    if not isinstance(generator, MlvlPointGenerator):
-        return generator.grid_priors(sizes, dtype=maps[0].dtype, device=maps[0].device)
-    points = []
-    for (height, width), (across, down) in zip(sizes, generator.strides):
-        # mmdet adds the offset to whole numbers, and torch's exporter makes a whole number of it
-        x, y = ((torch.arange(side, dtype=maps[0].dtype) + generator.offset) for side in (width, height))
-        y, x = torch.meshgrid(y * down, x * across, indexing='ij')
-        points.append(torch.stack([x.reshape(-1), y.reshape(-1)], 1))
-    return points
+    sizes = [each.shape[-2:] for each in maps]
+    return head.prior_generator.grid_priors(sizes, dtype=maps[0].dtype, device=maps[0].device)
 
 
 def _flat(values: Tensor, width: int) -> Tensor:
