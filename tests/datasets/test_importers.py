@@ -64,6 +64,7 @@ def expected(coco, shift=0):
 def test_datumaro_takes_coco_and_voc_as_cvat_does(truth, tmp_path):
     """A file of labels alone, and an archive of labels without images and with the classes of the task."""
     datumaro = pytest.importorskip('datumaro.components.dataset', reason='datumaro is not installed')
+    (tmp_path / 'coco' / 'images').mkdir(parents=True)  # of COCO's own layout, for which 1.13 asks
     (path,) = write_labels('coco', *truth, tmp_path / 'coco' / 'annotations')
     assert boxes_of(datumaro.Dataset.import_from(str(path), 'coco_instances')) == expected(truth[0])
     write_labels('voc', *truth, tmp_path / 'voc')
