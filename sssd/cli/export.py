@@ -1,13 +1,18 @@
 """Export a detector of a checkpoint as a folder that plain mmdet takes."""
 
+import argparse
 import contextlib
 import io
 from collections.abc import Sequence
+from pathlib import Path
 
 from sssd.checkpoints.loading import trusting
 from sssd.cli._config import config_of, require_file
 from sssd.cli._parser import parse
-from sssd.deploy.export import export
+from sssd.deploy.export import FILES, export
+from sssd.deploy.predict import load_exported
+from sssd.deploy.to_onnx import GRAPH, GRAPH_SCRIPT, Difference, add_onnx, require_onnx
+from sssd.errors import UserError
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -15,8 +20,26 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse('export', argv)
     require_file(args.checkpoint, 'checkpoint')
     cfg = config_of(args.config) if args.config else None
+    if args.images and not args.onnx:
+        raise UserError('--images are what --onnx is compared on: add --onnx, or leave them out.')
+    if args.onnx:
+        require_onnx()
     with trusting(args.trust_checkpoint), contextlib.redirect_stdout(io.StringIO()):
         choice = export(args.checkpoint, args.folder, cfg, args.part)
+        difference = with_graph(args) if args.onnx else None
     print(f'took {choice.why}')
-    print(f'wrote {args.folder}: model.pth, config.py, README.md, predict.py')
+    if difference:
+        print(f'ONNX and PyTorch find the same: {difference}')
+    files = FILES + ((GRAPH, GRAPH_SCRIPT) if difference else ())
+    print(f'wrote {args.folder}: {", ".join(files)}')
     return 0
+
+
+def with_graph(args: argparse.Namespace) -> Difference:
+    """Add the ONNX graph to the folder that was just written; without it there is none."""
+    try:
+        return add_onnx(load_exported(args.folder), args.folder, args.images or ())
+    except UserError:
+        for name in FILES:
+            Path(args.folder, name).unlink()
+        raise

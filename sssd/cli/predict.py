@@ -18,7 +18,8 @@ from sssd.cli._subject import check_numbers, with_device
 from sssd.datasets.forms import several
 from sssd.datasets.writers import write_labels
 from sssd.deploy.export import export, refuse_full
-from sssd.deploy.predict import Collected, detect, draw, images_of, load_exported, root_of, version_of
+from sssd.deploy.predict import Collected, detect, draw, images_of, load_exported, meta_of, root_of, version_of
+from sssd.deploy.thresholds import AUTO, suggest, thresholds_of, validation_of
 from sssd.errors import UserError
 from sssd.progress import tracked
 
@@ -31,6 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     root = root_of(paths)
     with trusting(args.trust_checkpoint), exported(args) as folder:
         inferencer, version = load_exported(folder, args.device), version_of(folder)
+        args.thresholds = thresholds(inferencer, args, meta_of(folder))
     coco, broken = collect(inferencer, paths, root, args)
     files = write_labels(args.to, coco, root, args.out, args.image_url, version)
     report(args, coco, broken, files)
@@ -44,8 +46,8 @@ def check_arguments(args: argparse.Namespace) -> None:
         UserError: Naming the argument.
     """
     check_numbers(argparse.Namespace(batch_size=args.batch_size, device=args.device))  # `images` are files here
-    if not 0 <= args.threshold <= 1:
-        raise UserError(f'--threshold is {args.threshold:g}, but scores go from 0 to 1.')
+    if args.validation and AUTO not in (args.threshold or ()):
+        raise UserError('--validation is what --threshold auto chooses on: add that, or leave --validation out.')
     if os.path.isdir(args.model) and args.checkpoint:
         raise UserError(f'{args.model} is a folder with weights of its own: leave --checkpoint out, or name a config.')
     if not os.path.isdir(args.model) and not args.checkpoint:
@@ -57,6 +59,30 @@ def check_arguments(args: argparse.Namespace) -> None:
         if os.path.isdir(place) and out.is_relative_to(Path(place).resolve()):
             raise UserError(f'--out {args.out} lies in the folder of images {place}: name one outside of it.')
     refuse_full(args.out)
+
+
+def thresholds(inferencer: DetInferencer, args: argparse.Namespace, meta: dict) -> list[float]:
+    """The least score of each class; what ``auto`` chooses is told."""
+    words, classes = list(args.threshold or ()), list(inferencer.model.dataset_meta['classes'])
+    by_hand = [word for word in words if word != AUTO]
+    chosen = thresholds_of(by_hand, classes)
+    if AUTO not in words:
+        return chosen
+    labels = validation_of(meta.get('validation'), args.validation)
+    suggested, count = suggest(inferencer, labels, args.batch_size)
+    left_out = len(labels.coco['images']) - count
+    unread = f', {left_out} that cannot be read left out' if left_out else ''
+    print(f'thresholds of the highest F1 on {several(count, "image")} of {labels.source}{unread}:')
+    for place, (name, each) in enumerate(suggested.items()):
+        said = 'no detection of an object there, the default'
+        if each.precision is not None:
+            chosen[place] = each.threshold
+            said = f'precision {100 * each.precision:.0f} %, recall {100 * each.recall:.0f} %'
+        if any(word.startswith(f'{name}=') for word in by_hand):
+            chosen[place] = thresholds_of(by_hand, classes)[place]
+            said = 'as was asked for'
+        print(f'  {name} {chosen[place]:.2f} ({said})')
+    return chosen
 
 
 @contextlib.contextmanager
@@ -79,7 +105,7 @@ def collect(
     inferencer: DetInferencer, paths: Sequence[str], root: str, args: argparse.Namespace
 ) -> tuple[dict, list[str]]:
     """The content of a COCO file, and the images that were passed over, which are named at once."""
-    collected = Collected(inferencer.model.dataset_meta['classes'], root, args.threshold)
+    collected = Collected(inferencer.model.dataset_meta['classes'], root, args.thresholds)
     broken = []
     for found in tracked(detect(inferencer, paths, args.batch_size), 'detecting', len(paths)):
         if found.sample is None:
@@ -88,7 +114,7 @@ def collect(
             continue
         collected.add(found.path, found.sample)
         if args.draw:
-            draw(inferencer, found, Path(args.out, 'drawn', os.path.relpath(found.path, root)), args.threshold)
+            draw(inferencer, found, Path(args.out, 'drawn', os.path.relpath(found.path, root)), args.thresholds)
     if len(broken) == len(paths):
         raise UserError(f'none of the {several(len(paths), "image")} could be read: check the files.')
     return collected.coco(), broken
@@ -99,9 +125,11 @@ def report(args: argparse.Namespace, coco: dict, broken: Sequence[str], files: S
     count = len(coco['annotations'])
     boxes = f'{count} box{"es" * (count != 1)}'
     with_boxes = len({thing['image_id'] for thing in coco['annotations']})
+    same = len(set(args.thresholds)) == 1
+    least = f'a score of {args.thresholds[0]:.2g} or more' if same else 'at least the score of their class'
     print(
-        f'{several(len(coco["images"]), "image")}, {with_boxes} of them with {boxes} of a score of {args.threshold:g} '
-        f'or more; {several(len(broken), "image")} passed over'
+        f'{several(len(coco["images"]), "image")}, {with_boxes} of them with {boxes} of {least}; '
+        f'{several(len(broken), "image")} passed over'
     )
     print(f'wrote {", ".join(map(str, files))}')
     if args.draw:

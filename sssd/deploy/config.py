@@ -1,6 +1,7 @@
 """The config of a detector alone: what mmdet needs to build, feed and evaluate it, and nothing of its training."""
 
 import copy
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from sssd.errors import UserError
 OURS = 'sssd'
 #: What only a start of a training needs.
 _STARTS = ('init_cfg', 'pretrained')
+#: What is ours and finds or measures the same as the one of mmdet by this name.
+_TWINS = {f'{OURS}.{name}': name for name in ('CocoMetric', 'PackDetInputs', 'RandomFlip')}
 _LOADER = ('batch_size', 'num_workers', 'persistent_workers', 'drop_last')
 
 
@@ -66,6 +69,16 @@ def classes_of(cfg: Config, meta: Mapping) -> tuple[str, ...]:
     return tuple(classes)
 
 
+def validation_of(cfg: Config) -> dict[str, str] | None:
+    """The COCO file and the images on which a training was validated; None if there are none, or of another form."""
+    dataset = (cfg.get('val_dataloader') or {}).get('dataset') or {}
+    file, images = str(dataset.get('ann_file') or ''), (dataset.get('data_prefix') or {}).get('img')
+    if not file.endswith('.json') or images is None:
+        return None
+    root = dataset.get('data_root') or ''
+    return dict(labels=os.path.join(root, file), images=os.path.join(root, images))
+
+
 def detector_config(cfg: Config, classes: Sequence[str]) -> dict[str, Any]:
     """The values of the config of the detector alone.
 
@@ -87,7 +100,7 @@ def detector_config(cfg: Config, classes: Sequence[str]) -> dict[str, Any]:
         )
     dataset = dict(_plain(loader.dataset), test_mode=True)
     dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes))
-    dataset['pipeline'] = [_plain_step(step) for step in dataset['pipeline']]
+    dataset['pipeline'] = [_plain_step(step) for step in _plain_types(dataset['pipeline'])]
     sampler = loader.get('sampler') or {}
     if str(sampler.get('type', OURS)).startswith(OURS):
         sampler = dict(type='DefaultSampler', shuffle=False)
@@ -100,7 +113,7 @@ def detector_config(cfg: Config, classes: Sequence[str]) -> dict[str, Any]:
         {key: loader[key] for key in _LOADER if key in loader}, sampler=_plain(sampler), dataset=dataset
     )
     if cfg.get(f'{part}_evaluator'):
-        values['test_evaluator'] = _plain_metrics(_plain(cfg[f'{part}_evaluator']))
+        values['test_evaluator'] = _plain_types(_plain(cfg[f'{part}_evaluator']))
     values['test_cfg'] = dict(type='TestLoop')
     values['visualizer'] = dict(
         type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
@@ -165,12 +178,14 @@ def _plain_step(step: dict) -> dict:
     return dict({key: value for key, value in step.items() if key != 'replace'}, type='LoadImageFromFile')
 
 
-def _plain_metrics(metrics: Any) -> Any:
-    """The same with mmdet's CocoMetric for sssd's, which finds the same of labels whose ids do not begin at 0."""
-    if isinstance(metrics, (list, tuple)):
-        return [_plain_metrics(metric) for metric in metrics]
-    ours = isinstance(metrics, dict) and metrics.get('type') == f'{OURS}.CocoMetric'
-    return dict(metrics, type='CocoMetric') if ours else metrics
+def _plain_types(value: Any) -> Any:
+    """The same with mmdet's own in the place of :data:`_TWINS`, at any depth."""
+    if isinstance(value, dict):
+        kept = {key: _plain_types(inner) for key, inner in value.items()}
+        return dict(kept, type=_TWINS[kept['type']]) if kept.get('type') in _TWINS else kept
+    if isinstance(value, (list, tuple)):
+        return type(value)(map(_plain_types, value))
+    return value
 
 
 def _foreign_imports(cfg: Config) -> list[str]:

@@ -13,11 +13,12 @@ from sssd.checkpoints.saving import write_checkpoint, write_file
 from sssd.checks.checkpoint import compare, weights_of
 from sssd.deploy.card import model_card
 from sssd.deploy.choose import Choice, better_part, read_history
-from sssd.deploy.config import build_plain, classes_of, config_of_checkpoint, detector_config, text_of
+from sssd.deploy.config import build_plain, classes_of, config_of_checkpoint, detector_config, text_of, validation_of
 from sssd.deploy.parts import extract, is_guided, is_pair
 from sssd.errors import UserError
 
 WEIGHTS, CONFIG, CARD, SCRIPT = 'model.pth', 'config.py', 'README.md', 'predict.py'
+FILES = (WEIGHTS, CONFIG, CARD, SCRIPT)
 PREDICT = """\
 \"\"\"python predict.py IMAGE_OR_FOLDER [OUT]: draws what the detector finds, and writes it as JSON.\"\"\"
 
@@ -67,6 +68,7 @@ def export(checkpoint: str | Path, folder: str | Path, cfg: Config | None = None
     kept: dict[str, Any] = dict(dataset_meta=dict(classes=classes), part=choice.part, iter=iteration)
     if isinstance(palette, (list, tuple)) and len(palette) >= len(classes):
         kept['dataset_meta']['palette'] = [tuple(colour) for colour in palette[: len(classes)]]
+    kept['validation'] = validation_of(cfg)
     name = Path(checkpoint).name
     card = model_card(
         part=choice.part,

@@ -67,9 +67,11 @@ def _value(node: ast.expr) -> Any:
 
 
 def _call(node: ast.Call) -> Any:
-    """``dict(a=1)`` and ``float('inf')``; None for any other call."""
-    if node.func.id == 'dict' and not node.args and all(one.arg for one in node.keywords):
-        return {one.arg: _value(one.value) for one in node.keywords}
+    """``dict(a=1)``, ``dict({'a.b': 1})`` as MMEngine writes such keys, and ``float('inf')``; None for other calls."""
+    if node.func.id == 'dict' and all(one.arg for one in node.keywords):
+        if all(isinstance(one, ast.Dict) for one in node.args) and len(node.args) <= 1:
+            inner = _value(node.args[0]) if node.args else {}
+            return inner | {one.arg: _value(one.value) for one in node.keywords}
     if node.func.id == 'float' and not node.keywords and len(node.args) == 1:
         word = node.args[0]
         if isinstance(word, ast.Constant) and str(word.value).lstrip('-') in _NUMBERS:

@@ -14,6 +14,7 @@ import torch
 from mmdet.apis import DetInferencer
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
+from mmengine.structures import InstanceData
 
 from sssd.checkpoints.loading import read_checkpoint
 from sssd.checks.checkpoint import compare, weights_of
@@ -60,9 +61,14 @@ def load_exported(folder: str | Path, device: str = 'cpu') -> DetInferencer:
     return inferencer
 
 
+def meta_of(folder: str | Path) -> dict:
+    """What the weights of an exported folder say of themselves."""
+    return read_checkpoint(Path(folder, WEIGHTS)).get('meta') or {}
+
+
 def version_of(folder: str | Path) -> str:
     """What a label editor shows as the model: the folder's name, the part and the iteration."""
-    meta = read_checkpoint(Path(folder, WEIGHTS)).get('meta') or {}
+    meta = meta_of(folder)
     step = meta.get('iter')
     words = (Path(folder).resolve().name, meta.get('part'), None if step is None else f'iteration {step}')
     return ', '.join(str(word) for word in words if word)
@@ -121,16 +127,23 @@ def _reason(path: str, error: Exception) -> str:
     return 'it cannot be decoded, the file is broken or no image'
 
 
+def above(found: InstanceData, threshold: float | Sequence[float]) -> InstanceData:
+    """The detections whose score is at least the threshold, or that of their class."""
+    if isinstance(threshold, (int, float)):
+        return found[found.scores >= threshold]
+    return found[found.scores >= found.scores.new_tensor(threshold)[found.labels]]
+
+
 class Collected:
     """Puts detections together as the content of a COCO file, each with its ``score``.
 
     Args:
         classes: Names of the classes.
         root: The folder that the images' names are relative to.
-        threshold: The least score.
+        threshold: The least score, of all classes or of each.
     """
 
-    def __init__(self, classes: Sequence[str], root: str, threshold: float) -> None:
+    def __init__(self, classes: Sequence[str], root: str, threshold: float | Sequence[float]) -> None:
         self.classes, self.root, self.threshold = list(classes), root, threshold
         self.built = Builder(list(classes))
 
@@ -138,8 +151,7 @@ class Collected:
         """The detections of one image, cut at its borders."""
         height, width = sample.ori_shape[:2]
         self.built.add_image(Path(os.path.relpath(path, self.root)).as_posix(), int(width), int(height))
-        found = sample.pred_instances
-        found = found[found.scores >= self.threshold].cpu()
+        found = above(sample.pred_instances.cpu(), self.threshold)
         boxes = found.bboxes if isinstance(found.bboxes, torch.Tensor) else found.bboxes.tensor
         for (x1, y1, x2, y2), label, score in zip(boxes.tolist(), found.labels.tolist(), found.scores.tolist()):
             x1, x2 = (min(max(side, 0.0), float(width)) for side in (x1, x2))
@@ -157,14 +169,15 @@ def root_of(paths: Sequence[str]) -> str:
     return os.path.commonpath([os.path.dirname(path) for path in paths])
 
 
-def draw(inferencer: DetInferencer, found: Found, out: Path, threshold: float) -> Path:
+def draw(inferencer: DetInferencer, found: Found, out: Path, threshold: float | Sequence[float]) -> Path:
     """Write an image with the boxes of at least ``threshold`` by mmdet's visualizer; returns the file."""
+    sample = DetDataSample(pred_instances=above(found.sample.pred_instances, threshold))
     if out.suffix.lower() not in DRAWN:
         out = out.with_name(f'{out.name}.jpg')
     image = mmcv.imread(found.path, channel_order='rgb')
     with _silence():
         inferencer.visualizer.add_datasample(
-            out.stem, image, found.sample, draw_gt=False, pred_score_thr=threshold, out_file=str(out)
+            out.stem, image, sample, draw_gt=False, pred_score_thr=0.0, out_file=str(out)
         )
     return out
 

@@ -147,12 +147,13 @@ def test_a_guided_and_a_plain_detector_are_exported(trained, trained_guided, tmp
         export.main([str(trained.checkpoint), str(tmp_path / 'other'), '--config', str(other(trained, tmp_path))])
 
 
-@pytest.mark.parametrize('name', ['faster_rcnn', 'fcos', 'detr', 'c4'])
+@pytest.mark.parametrize('name', ['faster_rcnn', 'fcos', 'detr', 'c4', 'atss', 'cascade'])
 def test_every_kind_of_detector_finds_the_same(make_job, tmp_path, tiny_coco, name):
     """Also without the settings of its training, which the written config leaves out."""
-    detector = {**tiny.DETECTORS, **tiny.OTHERS}[name]()
+    detector = {**tiny.DETECTORS, **tiny.OTHERS, 'atss': shipped.atss, 'cascade': shipped.cascade}[name]()
     detector['test_cfg'].get('rcnn', detector['test_cfg'])['score_thr'] = 0.0
-    text = Config(dict(model=tiny.sed_config(detector))).pretty_text
+    views = dict(views=[dict(type='DenseView', head='rpn_head')]) if name == 'cascade' else {}
+    text = Config(dict(model=tiny.sed_config(detector, **views))).pretty_text
     job = make_job(extra=text.replace(f'num_classes={tiny.CLASSES}', 'num_classes=2'))
     cfg = Config.fromfile(job.config)
     model = MODELS.build(cfg.model)
@@ -216,8 +217,23 @@ def test_values_come_back_from_the_text_that_is_written():
     assert read_literals(text, 'text') == values and max(map(len, text.splitlines())) <= 120
 
 
+def test_keys_that_are_no_names_are_read_as_mmengine_writes_them():
+    values = dict(paramwise_cfg=dict(custom_keys={'student.backbone': dict(lr_mult=0.2), 'norm': dict(decay_mult=0.0)}))
+    assert read_literals(Config(values).pretty_text, 'text') == values
+
+
 @pytest.mark.parametrize(
-    'text', ['import os', 'a = __import__("os")', 'a = dict(**b)', 'a = b', 'a.b = 1', 'a = [', 'a = dict(1)']
+    'text',
+    [
+        'import os',
+        'a = __import__("os")',
+        'a = dict(**b)',
+        'a = b',
+        'a.b = 1',
+        'a = [',
+        'a = dict(1)',
+        'a = dict({**b})',
+    ],
 )
 def test_what_is_more_than_values_is_refused(text):
     with pytest.raises(UserError, match='not the plain dump of a config'):

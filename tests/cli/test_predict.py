@@ -106,3 +106,62 @@ def test_a_config_that_would_run_code_is_refused(detector, images, tmp_path):
     with pytest.raises(UserError, match='is not run'):
         predict.main(['harmful', str(images), '--device', 'cpu'])
     assert not (tmp_path / 'was_run').exists()
+
+
+def test_thresholds_are_chosen_on_the_validation(detector, images, capsys):
+    """Those of the training, which the weights name, or others; that of a class may be given by hand."""
+    words = [str(detector), str(images), '--device', 'cpu', '--threshold']
+    assert predict.main([*words, 'auto', '--out', 'a', '--draw']) == 0
+    said = capsys.readouterr().out
+    assert 'thresholds of the highest F1 on' in said and 'precision' in said and 'recall' in said
+    assert predict.main([*words, 'auto', '--threshold', 'disc=0.99', '--out', 'b']) == 0
+    assert 'disc 0.99 (as was asked for)' in capsys.readouterr().out
+    one, other = (json.loads(open(f'{name}/labels.json').read()) for name in 'ab')
+    bars = [[thing for thing in each['annotations'] if thing['category_id'] == 2] for each in (one, other)]
+    strip = [[(thing['bbox'], thing['score']) for thing in each] for each in bars]
+    assert strip[0] == strip[1] and not any(thing['category_id'] == 1 for thing in other['annotations'])
+    labels = str(images.parent / 'annotations.json')
+    with pytest.raises(UserError, match='--validation is what --threshold auto'):
+        predict.main([*words, '0.5', '--validation', labels])
+    for image in ('0003.png',):  # the labels name it where it was
+        shutil.copy(images / 'deep' / image, images / image)
+    assert predict.main([*words, 'auto', '--validation', labels, '--out', 'c']) == 0
+    assert '4 images of ' in capsys.readouterr().out
+
+
+def test_every_kind_of_image_is_taken_as_it_is_seen(detector, images):
+    """Grey ones, of 16 bits, with alpha, with a palette, turned by EXIF, of other sizes, with blanks in the name."""
+    folder = images.parent / 'kinds'
+    folder.mkdir()
+    with Image.open(images / '0000.png') as source:
+        width, height = source.size
+        source.convert('L').save(folder / 'grey.png')
+        source.convert('L').convert('I').point(lambda value: value * 256).convert('I;16').save(folder / 'deep.png')
+        source.convert('RGBA').save(folder / 'alpha.png')
+        source.convert('P').save(folder / 'palette.png')
+        source.convert('CMYK').save(folder / 'cmyk.jpg')
+        source.resize((333, 47)).save(folder / 'wide one.bmp')
+        source.resize((9, 300)).save(folder / 'tall.webp')
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        source.save(folder / 'turned.jpg', exif=exif)
+        source.save(folder / 'plain.tif')
+    words = [str(detector), str(folder), '--device', 'cpu', '--threshold', '0.05', '--draw']
+    assert predict.main([*words, '--out', 'kinds_out']) == 0
+    coco = json.loads(open('kinds_out/labels.json').read())
+    sizes = {image['file_name']: (image['width'], image['height']) for image in coco['images']}
+    assert len(sizes) == 9 and sizes['turned.jpg'] == (height, width) and sizes['wide one.bmp'] == (333, 47)
+    assert sizes['tall.webp'] == (9, 300) and sizes['grey.png'] == sizes['deep.png'] == (width, height)
+    for image in coco['images']:
+        for thing in coco['annotations']:
+            x, y, w, h = thing['bbox']
+            if thing['image_id'] == image['id']:
+                assert 0 <= x and 0 <= y and x + w <= image['width'] + 1e-3 and y + h <= image['height'] + 1e-3
+    boxes = {name: [] for name in sizes}
+    for thing in coco['annotations']:
+        boxes[next(each['file_name'] for each in coco['images'] if each['id'] == thing['image_id'])].append(
+            thing['bbox']
+        )
+    assert boxes['alpha.png'] == boxes['plain.tif'] and boxes['plain.tif']
+    with Image.open('kinds_out/drawn/turned.jpg') as drawn:
+        assert drawn.size == (height, width)

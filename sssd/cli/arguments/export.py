@@ -23,4 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='auto',
         help='default: of a pair the better one by the validation that the run logged, else the one detector',
     )
+    parser.add_argument(
+        '--onnx',
+        action='store_true',
+        help='also write model.onnx and predict_onnx.py, and compare them with PyTorch (RetinaNet, FCOS, Faster R-CNN)',
+    )
+    parser.add_argument(
+        '--images', nargs='+', help='images, or folders of them, that --onnx compares on (default: of the test data)'
+    )
     add_checkpoint_arguments(parser)

@@ -19,7 +19,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('images', nargs='+', help='image files, or folders of them')
     parser.add_argument('--checkpoint', help='checkpoint, where the model is a config')
     parser.add_argument('--to', choices=FORMS, default='coco', help='form of the labels (default: %(default)s)')
-    parser.add_argument('--threshold', type=float, default=0.3, help='least score of a box (default: %(default)s)')
+    parser.add_argument(
+        '--threshold',
+        action='append',
+        metavar='SCORE',
+        help='least score of a box (default: 0.3); NAME=SCORE for a class; auto: each class by the validation; may be '
+        'given several times',
+    )
+    parser.add_argument(
+        '--validation',
+        metavar='LABELS',
+        help='labelled images for --threshold auto: COCO, YOLO or VOC (default: the validation of the training)',
+    )
     parser.add_argument('--draw', action='store_true', help='also write the images with their boxes, into OUT/drawn')
     parser.add_argument('--out', default='predictions', help='folder to write, new or empty (default: %(default)s)')
     parser.add_argument('--batch-size', type=int, default=1, help='images at a time (default: %(default)s)')
