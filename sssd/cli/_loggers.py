@@ -35,7 +35,9 @@ def require_logger(name: str | None) -> None:
     Raises:
         UserError: With the command that installs it.
     """
-    if name is not None and find_spec(name) is None:
+    found = None if name is None else find_spec(name)
+    # A folder of that name without code, such as W&B leaves, is found too, and has no origin.
+    if name is not None and (found is None or found.origin is None):
         raise UserError(f'--logger {name} needs the package {name}, which is not installed: pip install {name}')
 
 

@@ -112,7 +112,6 @@ class Submitted:
         self.slot, self.words, self.log, self.environment, self.title = slot, words, log, environment, title
         self.note = log.with_name(NOTE)
         self.folder = log.with_name(FOLDER).resolve()
-        self.machine: dict | None = None
 
     def __enter__(self) -> 'Submitted':
         self._offset = self.log.stat().st_size if self.log.is_file() else 0
@@ -137,10 +136,12 @@ class Submitted:
         if self._ended():
             return False
         time.sleep(POLL_SECONDS)
-        ended = self._ended()
-        if ended and self._job.exception() is None:
-            self.machine = self._job.result()['machine']
-        return not ended
+        return not self._ended()
+
+    @property
+    def machine(self) -> dict | None:
+        """What it ran on; None where it did not end by itself."""
+        return self._job.result()['machine'] if self._ended() and self._job.exception() is None else None
 
     def check(self, what: str) -> None:
         """Refuse an end that is none of success.

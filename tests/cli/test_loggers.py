@@ -47,6 +47,13 @@ def test_a_missing_package_is_told_with_the_command_that_installs_it(monkeypatch
             loggers.require_logger(name)
 
 
+def test_a_folder_that_a_logger_leaves_is_not_its_package(tmp_path, monkeypatch):
+    (tmp_path / 'left_by_a_logger').mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(UserError, match='pip install left_by_a_logger'):
+        loggers.require_logger('left_by_a_logger')
+
+
 class FakeRun:
     """What a run of W&B takes."""
 
