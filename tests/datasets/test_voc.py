@@ -258,10 +258,8 @@ def test_mistakes_in_voc_data_are_told(cfg, change, words):
 
 
 def test_the_config_for_own_xml_files(tmp_path, repo_root, monkeypatch):
-    """The block of docs/your_own_data.md, over files of the names that it says."""
-    (text,) = [
-        block for block in (repo_root / 'docs/your_own_data.md').read_text().split('```') if 'XMLDataset' in block
-    ]
+    """The block of docs/by_hand.md, over files of the names that it says."""
+    (text,) = [block for block in (repo_root / 'docs/by_hand.md').read_text().split('```') if 'XMLDataset' in block]
     root = tmp_path / 'data/mine'
     (tiny_voc.write_tiny_voc(tmp_path / 'VOCdevkit') / 'VOC2007').rename(tmp_path / 'mine')
     (tmp_path / 'data').mkdir()
