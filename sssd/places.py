@@ -3,7 +3,10 @@
 ``.mim`` in this package's folder holds both: links into the checkout in a checkout, copies in a wheel.
 """
 
+import ast
 import os
+import re
+import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +18,7 @@ if TYPE_CHECKING:
 
 BROUGHT = Path(__file__).resolve().parent / '.mim'
 CONFIGS = 'configs'
+_VARIABLE = re.compile(r'\{\{\s*\$(\w+)\s*:\s*(.*?)\s*\}\}')
 
 
 def find_config(path: str | Path, what: str = 'config file', remedy: str = 'check the path') -> str:
@@ -66,6 +70,36 @@ def read_config(path: str | Path, what: str = 'config file', remedy: str = 'chec
     found = find_config(path, what, remedy)
     with _bases_brought_along():
         return Config.fromfile(found)
+
+
+def read_base(path: str | Path) -> 'Config | None':
+    """What the ``_base_`` of a config holds, without the config itself; None if it names no base.
+
+    Raises:
+        UserError: If there is no such config; what reading its base raises is passed on.
+    """
+    from mmengine.config import Config
+
+    found = str(Path(find_config(path)).resolve())
+    values = [
+        node.value
+        for node in ast.parse(Path(found).read_text()).body
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], 'id', None) == '_base_'
+    ]
+    if not values:
+        return None
+    names = ast.literal_eval(values[-1])
+    names = [_VARIABLE.sub(_of_environment, name) for name in ([names] if isinstance(names, str) else names)]
+    with _bases_brought_along(), tempfile.TemporaryDirectory() as folder:
+        places = [name if '::' in name else str(Config._get_cfg_path(name, found)[0]) for name in names]
+        alone = Path(folder) / 'base.py'
+        alone.write_text(f'_base_ = {places!r}\n')
+        return Config.fromfile(alone)
+
+
+def _of_environment(variable: re.Match) -> str:
+    """The value of MMEngine's ``{{$NAME:default}}``."""
+    return os.environ.get(variable[1], variable[2])
 
 
 def brought(path):

@@ -1,5 +1,6 @@
 """The page that ends a training or a study: a convenience, so whatever goes wrong with it is told in one sentence."""
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -15,6 +16,14 @@ IMAGES = 50
 def wanted() -> bool:
     """Whether a page is wanted here."""
     return os.environ.get(SWITCH, '1') != '0'
+
+
+def keep_base(cfg, config: str) -> None:
+    """Keep where a config differs from its base, for the page; one that cannot be told is left out."""
+    from sssd.report.config_differences import keep_base_differences
+
+    with contextlib.suppress(Exception):  # the training matters more
+        keep_base_differences(cfg, config)
 
 
 def page_of_run(work_dir: str, device: str) -> None:

@@ -1,8 +1,7 @@
 """The page of several runs side by side: AP, differences with intervals, curves, and where the configs differ."""
 
 import tempfile
-import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from itertools import combinations
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from mmengine.config import Config
 from sssd import provenance
 from sssd.checkpoints.files import newest_checkpoint
 from sssd.errors import UserError, shorten
+from sssd.report.config_differences import config_differences
 from sssd.report.contact_sheet import GROUND_TRUTH, draw_rows
 from sssd.report.detected import Found, Images, look, rows_of
 from sssd.report.page import Page
@@ -118,25 +118,3 @@ def most_different(found: Mapping[str, Found], count: int = 4) -> list[int]:
     apart = [max(column) - min(column) for column in zip(*values)]
     known = [number for number, value in enumerate(apart) if value == value]
     return sorted(known, key=lambda number: -apart[number])[:count]
-
-
-def config_differences(configs: Mapping[str, Config]) -> list[list[str | None]]:
-    """Every key in which the configs differ, and its value in each; work directories and the like are left out."""
-    flat = {name: dict(leaves(config.to_dict())) for name, config in configs.items()}
-    keys = sorted({key for one in flat.values() for key in one if not key.startswith('work_dir')})
-    rows = []
-    for key in keys:
-        values = [repr(one[key]) if key in one else None for one in flat.values()]
-        if len(set(values)) > 1:
-            rows.append([key, *(value and textwrap.shorten(value, 80) for value in values)])
-    return rows
-
-
-def leaves(node, key: str = '') -> Iterator[tuple[str, object]]:
-    """The values of a nested config with their dotted keys."""
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else None
-    if not items:
-        yield key, node
-        return
-    for name, value in items:
-        yield from leaves(value, f'{key}.{name}' if key else str(name))

@@ -10,6 +10,8 @@ from PIL import Image
 
 #: Bytes of a PNG from which on it is no drawing.
 LARGE = 400_000
+#: Letters of a cell from which on it may take several lines.
+LONG = 30
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fff; --rule: #d8d8d8; --soft: #666; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --paper: #16181a; --rule: #3a3d40; --soft: #a0a0a0; } }
@@ -17,12 +19,13 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.6rem; overflow-wrap: anywhere; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
-th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--rule); text-align: right; max-width: 24rem;
-  overflow-wrap: anywhere; }
+th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
+td.long { white-space: normal; overflow-wrap: anywhere; min-width: 10rem; max-width: 24rem; text-align: left; }
 th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 600; }
-figure { margin: 1rem 0; } img { max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
+figure { margin: 1rem 0; overflow-x: auto; }
+img { min-width: 38rem; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 figcaption, .about { color: var(--soft); font-size: .92rem; } pre { overflow-x: auto; font-size: .85rem; }
-summary { cursor: pointer; }
+summary { cursor: pointer; } ul { padding-left: 1.2rem; overflow-wrap: anywhere; }
 """
 
 
@@ -47,6 +50,10 @@ class Page:
         """A paragraph."""
         if words:
             self.parts.append(f'<p class="about">{html.escape(words)}</p>')
+
+    def items(self, lines: Iterable[str]) -> None:
+        """A list."""
+        self.parts.append(f'<ul>{"".join(f"<li>{html.escape(line)}</li>" for line in lines)}</ul>')
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence]) -> None:
         """A table; None is shown as a dash, a float with one digit."""
@@ -93,4 +100,10 @@ def shown(value) -> str:
 
 
 def _row(cell: str, values: Sequence) -> str:
-    return f'<tr>{"".join(f"<{cell}>{html.escape(str(value))}</{cell}>" for value in values)}</tr>'
+    return f'<tr>{"".join(_cell(cell, str(value)) for value in values)}</tr>'
+
+
+def _cell(cell: str, text: str) -> str:
+    """A cell; numbers and names stay in one line, long text is broken."""
+    kind = ' class="long"' if cell == 'td' and len(text) > LONG else ''
+    return f'<{cell}{kind}>{html.escape(text)}</{cell}>'

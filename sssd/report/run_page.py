@@ -8,8 +8,11 @@ from mmengine.config import Config
 
 from sssd import provenance
 from sssd.checkpoints.files import newest_checkpoint
+from sssd.checks.data import examine
+from sssd.checks.findings import shown
 from sssd.errors import UserError
 from sssd.figures.style import plt, styled
+from sssd.report.config_differences import base_differences
 from sssd.report.contact_sheet import GROUND_TRUTH, draw_rows
 from sssd.report.curves import plot_curves
 from sssd.report.detected import AREAS, Found, Images, extremes, look, rows_of
@@ -51,6 +54,8 @@ def write_report(work_dir: str | Path, out: str | Path | None = None, images: in
         if images and checkpoint is not None and config.get('val_dataloader'):
             seen = Images.of(config, images)
             detections(page, seen, look(config, checkpoint, seen, device), Path(folder), checkpoint)
+    data(page, config)
+    differences_to_base(page, work_dir)
     surroundings(page, config)
     return page.write(out or work_dir / NAME)
 
@@ -169,6 +174,25 @@ def interval(estimate) -> str | None:
     if estimate.value != estimate.value or low != low:
         return None
     return f'{estimate.value:.1f} ({low:.1f} to {high:.1f})'
+
+
+def data(page: Page, config: Config) -> None:
+    """What the doctor says of the data, as they are now."""
+    page.section('Data', 'What the data sets hold now, and what `sssd doctor` would warn of.')
+    try:
+        findings = examine(config).findings
+        lines = [*findings.lines, *findings.told()]
+    except Exception as error:  # data that have gone since are no reason to have no page
+        lines = [f'They cannot be looked at any more: {error}']
+    page.items(shown(line) for line in lines)
+
+
+def differences_to_base(page: Page, work_dir: Path) -> None:
+    """Where the config differs from its base, if it has one and the training kept it."""
+    rows = base_differences(work_dir)
+    if rows is not None:
+        page.section('What the config changes', 'Keys that differ from the files in its `_base_`. A dash: no such key.')
+        page.table(['key', 'base', 'here'], rows)
 
 
 def surroundings(page: Page, config: Config) -> None:

@@ -1,5 +1,6 @@
 """`sssd report` and `sssd compare`, and the page with which a training and a study end."""
 
+import html
 import json
 import os
 import re
@@ -13,10 +14,12 @@ import pytest
 from mmengine.config import Config
 from pycocotools.cocoeval import COCOeval
 
+from sssd.checks.data import check_data
 from sssd.cli import compare, report
 from sssd.errors import run_cli
+from sssd.places import read_base
 from sssd.report import run_page
-from sssd.report.compare_page import config_differences
+from sssd.report.config_differences import config_differences, keep_base_differences
 from sssd.report.detected import AREAS, Images, extremes, look
 from sssd.report.page import Page
 
@@ -165,3 +168,30 @@ def test_what_is_written_is_escaped(tmp_path):
 def test_a_page_without_detections(runs):
     out = run_page.write_report(runs / 'one', runs / 'plain.html', images=0)
     assert 'By class' not in out.read_text() and 'Curves' in out.read_text()
+
+
+def test_the_page_says_what_the_data_hold_and_what_the_config_changes(runs):
+    config_differences_kept = runs / 'one/config_differences.json'
+    assert not config_differences_kept.exists()  # the tiny config has no base
+    child = runs / 'child.py'
+    child.write_text(f"_base_ = '{runs / 'tiny.py'}'\nmodel = dict(test_cfg=dict(max_per_img=7))\n")
+    whole = Config.fromfile(child)
+    whole.work_dir = str(runs / 'one')
+    keep_base_differences(whole, child)
+    try:
+        page = WellFormed(run_page.write_report(runs / 'one', runs / 'child.html', images=0))
+    finally:
+        config_differences_kept.unlink()
+    assert page.cells.count('model.test_cfg.max_per_img') == 1
+    assert page.cells[page.cells.index('model.test_cfg.max_per_img') + 1 :][:2] == ['10', '7']
+    assert check_data(whole)[0] in html.unescape((runs / 'child.html').read_text())
+
+
+def test_a_base_is_read_by_name_and_by_variable(monkeypatch):
+    base = read_base('configs/photos/retinanet_bccd_sed.py')
+    whole = Config.fromfile('configs/photos/retinanet_bccd_sed.py')
+    rows = config_differences(dict(base=base, here=whole))
+    assert [row[0] for row in rows] == ['model.detector.bbox_head.num_classes'] and rows[0][2] == '3'
+    monkeypatch.setenv('SED_BASE', 'configs/quickstart/retinanet_sed.py')
+    assert read_base('configs/ablations/alpha_constant.py') is not None
+    assert read_base('configs/_base_/default_runtime.py') is None
