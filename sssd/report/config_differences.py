@@ -2,7 +2,7 @@
 
 import json
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from mmengine.config import Config
@@ -13,6 +13,7 @@ from sssd.places import read_base
 NAME = 'config_differences.json'
 #: Keys that a call of a command sets, whatever the config.
 OF_A_CALL = ('work_dir', 'launcher', 'resume')
+MISSING = object()
 
 
 def keep_base_differences(config: Config, path: str | Path) -> None:
@@ -36,22 +37,36 @@ def base_differences(work_dir: str | Path) -> list[list[str | None]] | None:
 
 
 def config_differences(configs: Mapping[str, Config]) -> list[list[str | None]]:
-    """Every key in which the configs differ, and its value in each, but for what a call of a command sets."""
-    flat = {name: dict(leaves(config.to_dict())) for name, config in configs.items()}
-    keys = sorted({key for one in flat.values() for key in one if key.split('.')[0] not in OF_A_CALL})
-    rows = []
-    for key in keys:
-        values = [repr(one[key]) if key in one else None for one in flat.values()]
-        if len(set(values)) > 1:
-            rows.append([key, *(value and textwrap.shorten(value, 80) for value in values)])
-    return rows
+    """Every key in which the configs differ, and its value in each, but for what a call of a command sets.
+
+    A part that one of them lacks, or that is of another type there, is one row.
+    """
+    nodes = [
+        {key: value for key, value in config.to_dict().items() if key not in OF_A_CALL} for config in configs.values()
+    ]
+    return sorted([key, *map(_told, values)] for key, values in _differences(nodes))
 
 
-def leaves(node, key: str = '') -> Iterator[tuple[str, object]]:
-    """The values of a nested config with their dotted keys."""
-    items = node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, (list, tuple)) else None
-    if not items:
-        yield key, node
+def _differences(nodes: Sequence, key: str = '') -> Iterator[tuple[str, Sequence]]:
+    """The smallest parts in which nested configs differ, with their dotted keys."""
+    first = nodes[0]
+    if all(node == first for node in nodes):
         return
-    for name, value in items:
-        yield from leaves(value, f'{key}.{name}' if key else str(name))
+    if all(isinstance(node, (list, tuple)) for node in nodes):
+        nodes = [dict(enumerate(node)) for node in nodes]
+    if not all(isinstance(node, dict) for node in nodes) or any(
+        node.get('type') != nodes[0].get('type') for node in nodes
+    ):
+        yield key, nodes
+        return
+    for name in dict.fromkeys(name for node in nodes for name in node):
+        yield from _differences([node.get(name, MISSING) for node in nodes], f'{key}.{name}' if key else str(name))
+
+
+def _told(value) -> str | None:
+    """A value in few words, its type first; None where there is none."""
+    if value is MISSING:
+        return None
+    if isinstance(value, dict) and 'type' in value:
+        value = dict(type=value['type'], **{key: item for key, item in value.items() if key != 'type'})
+    return textwrap.shorten(repr(value), 80, placeholder=' ...')

@@ -195,3 +195,13 @@ def test_a_base_is_read_by_name_and_by_variable(monkeypatch):
     monkeypatch.setenv('SED_BASE', 'configs/quickstart/retinanet_sed.py')
     assert read_base('configs/ablations/alpha_constant.py') is not None
     assert read_base('configs/_base_/default_runtime.py') is None
+
+
+def test_a_part_of_another_type_is_one_row():
+    data = dict(type='A', pipeline=[dict(type='x', p=1), dict(type='y')])
+    one = Config(dict(data=data, hooks=[dict(type='h', n=1)], work_dir='a'))
+    other = Config(dict(data=dict(data, type='B'), hooks=[dict(n=2, type='h'), dict(n=3, type='i')], work_dir='b'))
+    rows = config_differences(dict(one=one, other=other))
+    assert [row[0] for row in rows] == ['data', 'hooks.0.n', 'hooks.1']
+    assert rows[1:] == [['hooks.0.n', '1', '2'], ['hooks.1', None, "{'type': 'i', 'n': 3}"]]
+    assert rows[0][1].startswith("{'type': 'A'") and rows[0][2].startswith("{'type': 'B'")
