@@ -40,12 +40,12 @@ def test_label_studio_takes_the_tasks(truth, tmp_path):
 
 
 def boxes_of(dataset):
-    """Name of the image without its extension: names of classes and corners of its boxes."""
+    """Name of the image without its extension: names of classes and corners of its boxes, sorted."""
     labels = next(iter(dataset.categories().values()))
     return {
-        item.id: [
-            (labels[thing.label].name, [round(float(side), 2) for side in thing.points]) for thing in item.annotations
-        ]
+        item.id: sorted(
+            (labels[one.label].name, [round(float(side), 2) for side in one.points]) for one in item.annotations
+        )
         for item in dataset
     }
 
@@ -58,7 +58,7 @@ def expected(coco, shift=0):
         x, y, w, h = thing['bbox']
         corners = [float(side) for side in (x + shift, y + shift, x + w, y + h)]
         found[thing['image_id']].append((names[thing['category_id']], corners))
-    return {image['file_name'].rsplit('.', 1)[0]: found[image['id']] for image in coco['images']}
+    return {image['file_name'].rsplit('.', 1)[0]: sorted(found[image['id']]) for image in coco['images']}
 
 
 def test_datumaro_takes_coco_and_voc_as_cvat_does(truth, tmp_path):
