@@ -57,7 +57,8 @@ def walk(repo_root):
     text = (repo_root / 'docs/your_own_data.md').read_text()
     section = text.partition('\n## The whole walk\n')[2].partition('\n## ')[0]
     first, rest = re.findall(r'```bash\n(.*?)```', section, flags=re.S)
-    inits = {line.rpartition('# ')[2].strip(): line for line in first.splitlines()}
+    lines = first.splitlines()
+    inits = {form.removeprefix('# '): line for form, line in zip(lines[::2], lines[1::2])}
     return inits, rest.splitlines()
 
 
