@@ -6,6 +6,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from sssd.checkpoints.files import newest_checkpoint
 from sssd.checkpoints.loading import trusting
 from sssd.cli._config import config_of, require_file
 from sssd.cli._parser import parse
@@ -18,6 +19,8 @@ from sssd.errors import UserError
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the folder; returns the exit status."""
     args = parse('export', argv)
+    if Path(args.checkpoint).is_dir():
+        args.checkpoint = newest_of(args.checkpoint)
     require_file(args.checkpoint, 'checkpoint')
     cfg = config_of(args.config) if args.config else None
     if args.images and not args.onnx:
@@ -33,6 +36,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     files = FILES + ((GRAPH, GRAPH_SCRIPT) if difference else ())
     print(f'wrote {args.folder}: {", ".join(files)}')
     return 0
+
+
+def newest_of(work_dir: str) -> str:
+    """The newest checkpoint of a work directory that can be read; it is told.
+
+    Raises:
+        UserError: If there is none.
+    """
+    found = newest_checkpoint(Path(work_dir), say=print)
+    if found is None:
+        raise UserError(
+            f'{work_dir} has no checkpoint: name a checkpoint, or the work directory of a run that was trained.'
+        )
+    print(f'checkpoint: {found}')
+    return str(found)
 
 
 def with_graph(args: argparse.Namespace) -> Difference:

@@ -12,7 +12,11 @@ DESCRIPTION = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them."""
-    parser.add_argument('checkpoint', help='checkpoint of a student and a teacher, of a guided or a plain detector')
+    parser.add_argument(
+        'checkpoint',
+        help='checkpoint of a student and a teacher, of a guided or a plain detector; or the work directory of a run, '
+        'for its newest one',
+    )
     parser.add_argument('folder', help='folder to write, new or empty')
     parser.add_argument(
         '--config', help='config of the training (default: the one in the checkpoint, else the one beside it)'
