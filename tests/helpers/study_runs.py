@@ -4,7 +4,10 @@ import os
 import signal
 import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 from sssd.studies.results import ResultsFile
 
@@ -15,17 +18,24 @@ def entries():
     return [{key: entry[key] for key in entry if key not in TIMES} for entry in ResultsFile('results.json').entries()]
 
 
+@contextmanager
 def interrupt_when(condition):
-    """Press Ctrl-C once it holds."""
+    """Press Ctrl-C once it holds; also where the tests run in the background of a shell, which has it ignored."""
 
     def wait():
         while not condition():
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     thread = threading.Thread(target=wait, daemon=True)
     thread.start()
-    return thread
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            yield
+        thread.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def ends(pid):
