@@ -22,6 +22,8 @@ from sssd.report import run_page
 from sssd.report.config_differences import config_differences, keep_base_differences
 from sssd.report.detected import AREAS, Images, extremes, look
 from sssd.report.page import Page
+from sssd.report.study_page import write_study_report
+from sssd.report.tables import Grid
 
 VOID = {'meta', 'img', 'br', 'hr'}
 
@@ -205,3 +207,13 @@ def test_a_part_of_another_type_is_one_row():
     assert [row[0] for row in rows] == ['data', 'hooks.0.n', 'hooks.1']
     assert rows[1:] == [['hooks.0.n', '1', '2'], ['hooks.1', None, "{'type': 'i', 'n': 3}"]]
     assert rows[0][1].startswith("{'type': 'A'") and rows[0][2].startswith("{'type': 'B'")
+
+
+def test_the_page_of_a_study(runs, tmp_path):
+    table = Grid('Share of the headroom', ('run', 'AP'), [('few', '12.5'), ('sed', '<17.5>')], 'AP in percent')
+    places = dict(few={0: runs / 'one'}, sed={0: runs / 'other', 1: runs / 'other'}, all={1: runs / 'one'})
+    out = write_study_report('mine', [table], places, tmp_path / 'study.html', images=5)
+    page, text = WellFormed(out), out.read_text()
+    assert '12.5' in page.cells and '<17.5>' in page.cells and 'Share of the headroom' in text
+    assert 'The runs of seed 1' in text and 'all less sed' in page.cells and 'few less sed' not in page.cells
+    assert all(target.startswith('data:image/') for target in page.loaded)
