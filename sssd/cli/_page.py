@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sssd.checkpoints.files import newest_checkpoint
 
-#: Set to 0, no page is written.
+#: Set to 0, no page is written; to ``later``, as a study does for its runs, what `sssd report` needs is kept.
 SWITCH = 'SSSD_REPORT'
 #: Most validation images that are looked at for it; `sssd report` looks at more.
 IMAGES = 50
@@ -15,11 +15,13 @@ IMAGES = 50
 
 def wanted() -> bool:
     """Whether a page is wanted here."""
-    return os.environ.get(SWITCH, '1') != '0'
+    return os.environ.get(SWITCH, '1') not in ('0', 'later')
 
 
 def keep_base(cfg, config: str) -> None:
     """Keep where a config differs from its base, for the page; one that cannot be told is left out."""
+    if os.environ.get(SWITCH) == '0':
+        return
     from sssd.report.config_differences import keep_base_differences
 
     with contextlib.suppress(Exception):  # the training matters more

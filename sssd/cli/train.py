@@ -162,7 +162,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         keep_seed(cfg, checkpoint)
         require_weights(cfg, args.config)
         with process_group(cfg, args.launcher), missing_files_explained(args.config):
-            if _page.wanted() and is_main_process():
+            if is_main_process():
                 _page.keep_base(cfg, args.config)
             train(cfg, checkpoint, screen, args.new_schedule, args.logger)
             first = is_main_process()

@@ -50,13 +50,15 @@ class Child:
         # While another thread reads a config, the environment has that run's variables.
         with open(self.log, 'ab') as handle, set_environment({}):
             self._offset = handle.tell()
+            # The study has a page of its own; that of a run is had by `sssd report`.
+            report = '0' if os.environ.get('SSSD_REPORT') == '0' else 'later'
             self._process = subprocess.Popen(
                 self.words,
                 stdin=subprocess.DEVNULL,
                 stdout=handle,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **self.environment, 'PYTHONUNBUFFERED': '1', 'SSSD_REPORT': '0'},
+                env={**os.environ, **self.environment, 'PYTHONUNBUFFERED': '1', 'SSSD_REPORT': report},
             )
         return self
 
