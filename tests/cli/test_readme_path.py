@@ -63,13 +63,14 @@ def test_from_photographs_to_labels(photographs, repo_root, capsys):
     assert main(['test', 'configs/mine/sed.py', str(run / 'iter_2.pth'), '--work-dir', 'tested']) == 0
 
     export, predict = commands(readme, 'export')[0], commands(readme, 'predict')[0]
-    assert export[1] == 'work_dirs/studies/mine/seed0/sed/LAST.pth'
-    assert main(['export', str(run / 'iter_2.pth'), *export[2:]]) == 0
+    assert export[1] == 'work_dirs/studies/mine/seed0/sed'
+    assert main(['export', str(run), *export[2:]]) == 0
     assert 'sssd' not in (Path('detector') / 'config.py').read_text()
     capsys.readouterr()
+    places = dict(PHOTOS='unlabeled')
     assert main([*(places.get(word, word) for word in predict), '--device', 'cpu', '--threshold', '0.0']) == 0
     assert f'{COUNT - LABELED} images, ' in capsys.readouterr().out
-    labels = Path('predictions/labels.json')
+    labels = Path('labels/labels.json')
     assert [name['name'] for name in json.loads(labels.read_text())['categories']] == ['disc']
 
 
