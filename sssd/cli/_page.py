@@ -1,11 +1,14 @@
 """The page that ends a training or a study: a convenience, so whatever goes wrong with it is told in one sentence."""
 
+import argparse
 import contextlib
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sssd.checkpoints.files import newest_checkpoint
+from sssd.cli._subject import check_numbers
+from sssd.errors import UserError
 
 #: Set to 0, no page is written; to ``later``, as a study does for its runs, what `sssd report` needs is kept.
 SWITCH = 'SSSD_REPORT'
@@ -16,6 +19,19 @@ IMAGES = 50
 def wanted() -> bool:
     """Whether a page is wanted here."""
     return os.environ.get(SWITCH, '1') not in ('0', 'later')
+
+
+def check_page(args: argparse.Namespace) -> None:
+    """Refuse, before any image is looked at, what a page cannot be made with.
+
+    Raises:
+        UserError: If a number or the device is out of range, or a folder is where the page goes.
+    """
+    if args.images < 0:
+        raise UserError(f'--images is {args.images}, but it counts images: 0 looks at none.')
+    check_numbers(argparse.Namespace(device=args.device))
+    if args.out and Path(args.out).is_dir():
+        raise UserError(f'--out: {args.out} is a folder; name the page, as in {Path(args.out) / "report.html"}.')
 
 
 def keep_base(cfg, config: str) -> None:

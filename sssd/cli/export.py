@@ -57,7 +57,7 @@ def with_graph(args: argparse.Namespace) -> Difference:
     """Add the ONNX graph to the folder that was just written; without it there is none."""
     try:
         return add_onnx(load_exported(args.folder), args.folder, args.images or ())
-    except UserError:
+    except BaseException:
         for name in FILES:
-            Path(args.folder, name).unlink()
+            Path(args.folder, name).unlink(missing_ok=True)
         raise

@@ -130,11 +130,14 @@ def _interrupted_by_sigterm():
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = signal.signal(signal.SIGTERM, _interrupt)
+    # A terminal that closes sends SIGHUP, unless nohup has it ignored; the trainings have sessions of their own.
+    kinds = [kind for kind in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(kind) is not signal.SIG_IGN]
+    before = {kind: signal.signal(kind, _interrupt) for kind in kinds}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
 
 
 def _interrupt(*_) -> None:

@@ -7,6 +7,7 @@ wrote that text, so it is read as the dump that it is, ``name = value`` with ``d
 import ast
 import math
 from collections.abc import Iterator, Mapping
+from keyword import iskeyword
 from typing import Any
 
 from sssd.errors import UserError
@@ -127,7 +128,9 @@ def _flat(value: Any) -> str:
 
 def _named(value: Any) -> bool:
     """Whether a dict can be written as ``dict(...)``."""
-    return isinstance(value, Mapping) and all(isinstance(key, str) and key.isidentifier() for key in value)
+    return isinstance(value, Mapping) and all(
+        isinstance(key, str) and key.isidentifier() and not iskeyword(key) for key in value
+    )
 
 
 def _brackets(value: Any) -> tuple[str, str]:

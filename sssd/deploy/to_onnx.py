@@ -181,7 +181,7 @@ def write_graph(detector: nn.Module, path: Path, told: Mapping[str, Any]) -> Non
                 opset_version=OPSET,
                 **older,
             )
-        except (torch.onnx.errors.OnnxExporterError, RuntimeError) as error:
+        except Exception as error:  # tracing runs the code of the detector
             said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
                 f'torch cannot write {type(detector).__name__} as ONNX ({said}): leave --onnx out.'

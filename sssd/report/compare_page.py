@@ -12,10 +12,10 @@ from sssd.checkpoints.files import newest_checkpoint
 from sssd.errors import UserError, shorten
 from sssd.report.config_differences import config_differences
 from sssd.report.contact_sheet import GROUND_TRUTH, draw_rows
-from sssd.report.detected import Found, Images, look, rows_of
+from sssd.report.detected import Found, Images, look, roles_of, rows_of
 from sssd.report.page import Page
 from sssd.report.run_page import SCORE, config_of, drawn_curves, interval
-from sssd.report.scalars import SINGLE_MODEL, history, read_curves
+from sssd.report.scalars import history, read_curves
 
 
 def write_comparison(runs: Mapping[str, str | Path], out: str | Path, images: int = 100, device: str = 'cpu') -> Path:
@@ -91,8 +91,8 @@ def found_by(name: str, place: Path, config: Config, images: Images, device: str
             f'{name} has the classes {shorten(list(classes))} and the first run {shorten(list(images.classes))}: '
             'compare runs of the same classes, in the same order.'
         )
-    found = look(config, checkpoint, images, device)
-    return found.get('teacher') or found[SINGLE_MODEL]
+    role = roles_of(config)[0]
+    return look(config, checkpoint, images, device, [role])[role]
 
 
 def differences(page: Page, found: Mapping[str, Found], images: Images) -> None:

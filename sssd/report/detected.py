@@ -110,12 +110,14 @@ class Found:
         return average_precision(self.areas[0], np.eye(self.weights.shape[1], dtype=np.int64))
 
 
-def look(config: Config, checkpoint: str | Path, images: Images, device: str = 'cpu') -> dict[str, Found]:
-    """What student and teacher, or the one model, of a checkpoint find on the images."""
+def look(
+    config: Config, checkpoint: str | Path, images: Images, device: str = 'cpu', roles: Sequence[str] | None = None
+) -> dict[str, Found]:
+    """What student and teacher, or the one model, of a checkpoint find on the images; of them ``roles`` if given."""
     truth, weights = images.truth(), draw(len(images.infos), DRAWS)
     paths = [info['img_path'] for info in images.infos]
     found = {}
-    for role in roles_of(config):
+    for role in roles or roles_of(config):
         asked = config.copy()
         if role != SINGLE_MODEL:
             asked.merge_from_dict(

@@ -124,7 +124,8 @@ class Submitted:
             end = time.monotonic() + CANCEL_SECONDS
             while not self._ended() and time.monotonic() < end:
                 time.sleep(0.1)
-        self.note.unlink(missing_ok=True)
+        if self._ended():  # else it is followed by the next call
+            self.note.unlink(missing_ok=True)
 
     @property
     def waits(self) -> bool:
@@ -165,7 +166,14 @@ class Submitted:
         words = launched(self.words, self.slot.processes)
         command = Command(words, str(self.log.resolve()), self.environment, '--resume' in words or 'train' in words)
         with set_environment({}):  # another thread may be reading a config with its run's variables
-            job = executor.submit(command)
+            try:
+                job = executor.submit(command)
+            except RuntimeError as error:  # of submitit, with what sbatch said
+                line = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
+                raise UserError(
+                    f'the cluster took no job for {self.title} ({line.strip()}): check --partition and '
+                    '--cluster-options, and how many jobs you may have; call the study again, what is done is kept'
+                ) from error
         self.note.write_text(json.dumps(dict(cluster=self.slot.cluster, job=job.job_id, offset=self._offset)))
         return job
 

@@ -56,15 +56,19 @@ def split_values(text: str, word: str) -> list[str]:
     Raises:
         UserError: If one is empty, or a bracket is not closed.
     """
-    parts, depth = [''], 0
+    parts, depth, least = [''], 0, 0
     for sign in text:
         depth += (sign in '[(') - (sign in '])')
+        least = min(least, depth)
         if sign == ',' and depth == 0:
             parts.append('')
         else:
             parts[-1] += sign
-    if depth or not all(parts):
-        raise UserError(f'--sweep got {word!r}, where a value is empty or a bracket is not closed: write {EXAMPLE}.')
+    if depth or least or not all(parts) or set('{}') & set(text):
+        raise UserError(
+            f'--sweep got {word!r}, where a value is empty, a bracket is not closed or a dict is meant: write '
+            f'{EXAMPLE}.'
+        )
     return parts
 
 

@@ -217,3 +217,20 @@ def test_the_page_of_a_study(runs, tmp_path):
     assert '12.5' in page.cells and '<17.5>' in page.cells and 'Share of the headroom' in text
     assert 'The runs of seed 1' in text and 'all less sed' in page.cells and 'few less sed' not in page.cells
     assert all(target.startswith('data:image/') for target in page.loaded)
+
+
+@pytest.mark.parametrize(
+    ('words', 'sentence'),
+    [(['--images', '-1'], '--images is -1'), (['--device', 'moon'], '--device'), (['--out', '.'], '. is a folder')],
+)
+def test_what_no_page_can_be_made_with_is_told_first(words, sentence, runs, capsys):
+    assert run_cli(report.main, [str(runs / 'one'), *words]) != 0
+    assert sentence in capsys.readouterr().err
+
+
+def test_a_folder_whose_name_has_an_equals_sign_is_a_run(runs, tmp_path):
+    swept = tmp_path / 'sed@lambda_d=1'
+    shutil.copytree(runs / 'other', swept)
+    out = tmp_path / 'both.html'
+    assert run_cli(compare.main, [str(runs / 'one'), str(swept), '--out', str(out), '--images', '0']) == 0
+    assert 'sed@lambda_d=1' in WellFormed(out).cells

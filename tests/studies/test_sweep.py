@@ -61,6 +61,8 @@ def test_an_argument_that_the_config_leaves_at_its_default_is_known():
         (':a=1', 'is not of the form'),
         ('a=1,,2', 'a value is empty'),
         ('a=[1,2', 'a bracket is not closed'),
+        ('a=1],[2', 'a bracket is not closed'),
+        ('k={x:1,y:2}', 'a dict is meant'),
         ('a=1,1', 'names a value twice'),
         ('sde:model.type=1', "'sde', but the study small has few, sed"),
         ('custom_hooks.0.alhpa=1', r"custom_hooks.0 of the run 'sed' has no 'alhpa'; did you mean 'alpha'"),

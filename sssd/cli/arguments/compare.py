@@ -2,6 +2,8 @@
 
 import argparse
 
+from sssd.cli.arguments._shared import add_device
+
 HELP = 'write a page of several runs side by side, with intervals of their differences'
 DESCRIPTION = """\
 Write one HTML page of several runs: AP, the difference of every two with its interval (a paired bootstrap over
@@ -17,4 +19,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--images', type=int, default=100, help='most validation images to detect on; 0 for none (default: 100)'
     )
-    parser.add_argument('--device', default='cpu', help='default: cpu')
+    add_device(parser)

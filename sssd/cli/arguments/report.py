@@ -2,6 +2,8 @@
 
 import argparse
 
+from sssd.cli.arguments._shared import add_device
+
 HELP = 'write the page of a run: curves, AP by class, best and worst images'
 DESCRIPTION = """\
 Write one HTML page of a run, trained, stopped or in progress: curves, AP by class and size with intervals, the best
@@ -16,4 +18,4 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--images', type=int, default=100, help='most validation images to detect on; 0 for none (default: 100)'
     )
-    parser.add_argument('--device', default='cpu', help='default: cpu')
+    add_device(parser)
