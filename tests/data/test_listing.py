@@ -16,6 +16,7 @@ from sssd.data.image_folder import ImageFolder, list_images, passed_over
 from sssd.data.sampler import _portrait
 from sssd.errors import UserError
 from sssd.listing import keep_beside, kept, measure
+from sssd.locks import LOCK
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def save(path, width, height):
 
 
 def the_file():
-    (path,) = kept.Path('work_dirs/.listings').iterdir()
+    (path,) = (path for path in kept.Path('work_dirs/.listings').iterdir() if path.name != LOCK)
     return path
 
 
