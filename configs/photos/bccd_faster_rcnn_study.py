@@ -1,6 +1,6 @@
-# bccd_study.py with Faster R-CNN, whose softmax is surer of itself. At lambda 1 its losses pull about ten times as hard
-# as RetinaNet's (gradient ratios of 1.8 to 2.9 for Eq. 2, and at 4 of 2.5 to 4.2 for Eq. 3), so both lambdas are
-# smaller: ratios of 0.2 to 0.35 and 0.5 to 0.75. All go on from 600 iterations of labels alone.
+# bccd_study.py with Faster R-CNN, whose softmax is surer of itself. At lambda 1 its losses pull 4 to 10 times as hard as
+# RetinaNet's (gradient ratios of 1.1 to 2.9 for Eq. 2, 0.5 to 1.1 for Eq. 3; benchmarks/results/pilot_photos.json), so
+# both lambdas are smaller: ratios of 0.1 to 0.35 and 0.25 to 0.75. All go on from 600 iterations of labels alone.
 name = 'photos_bccd_faster_rcnn'
 seeds = [1, 2, 3]
 data = dict(

@@ -2,11 +2,11 @@
 
 import json
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from rich.console import Console
+from study_runs import ends
 
 from sssd.datasets.toy import make_toy
 from sssd.errors import UserError
@@ -169,18 +169,6 @@ def test_a_data_set_may_be_made_of_another(study, tmp_path):
     parts = [json.loads(path.read_text())['images'] for path in sorted((tmp_path / 'splits').iterdir())]
     assert [len(part) for part in parts] == [3, 3]
     assert all((tmp_path / 'seen/images' / image['file_name']).is_file() for part in parts for image in part)
-
-
-def ends(pid):
-    """Whether a process ends soon; an orphan may stay a zombie until it is reaped."""
-    for _ in range(100):
-        try:
-            if Path(f'/proc/{pid}/stat').read_text().split()[2] == 'Z':
-                return True
-        except (FileNotFoundError, ProcessLookupError):
-            return True
-        time.sleep(0.05)
-    return False
 
 
 class Impatient(Reporter):

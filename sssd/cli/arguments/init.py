@@ -14,6 +14,13 @@ PRESETS = ('paper', 'small')
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them."""
     parser.add_argument('folder', help='folder for the configs, such as configs/mine')
+    _add_data(parser)
+    _add_detector(parser)
+    _add_training(parser)
+    parser.add_argument('--overwrite', action='store_true', help='replace configs that are there')
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--labeled',
         required=True,
@@ -48,6 +55,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'shows what could be reached',
     )
     parser.add_argument('--all-images', metavar='DIR', help='their folder, where the labels do not tell it')
+
+
+def _add_detector(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--preset',
         choices=PRESETS,
@@ -71,6 +81,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='what the backbone begins with: weights of ImageNet if this machine or the network has them, in any case, '
         'never; or those of a file (default: %(default)s)',
     )
+
+
+def _add_training(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--image-size',
         type=int,
@@ -85,7 +98,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='labelled images of a GPU in one step, as many unlabelled ones come to them (default: 2, small: 4)',
     )
     parser.add_argument('--gpus', type=int, default=1, help='number of GPUs (default: %(default)s)')
-    parser.add_argument('--overwrite', action='store_true', help='replace configs that are there')
     parser.add_argument(
         '--no-trial', action='store_true', help='train no steps to see that all works and how long it will take'
     )
