@@ -1,7 +1,9 @@
 """The detections of a training's last validation are kept: figures with intervals need them long after."""
 
+import contextlib
 import io
 import os
+import zipfile
 from collections.abc import Sequence
 from logging import WARNING
 from pathlib import Path
@@ -38,6 +40,13 @@ class KeepDetectionsHook(Hook):
     def __init__(self) -> None:
         self.found: dict[str, dict[str, tuple]] = {}
 
+    def before_train(self, runner) -> None:
+        """Take away what a training kept that went further, or was another: its figures are not this one's."""
+        path = Path(runner.work_dir) / KEPT
+        if is_main_process() and path.is_file() and kept_after(path) > runner.iter:
+            with contextlib.suppress(OSError):
+                path.unlink()
+
     def before_val_epoch(self, runner) -> None:
         """Begin anew: one before may not have come to its end."""
         self.found = {}
@@ -64,6 +73,15 @@ class KeepDetectionsHook(Hook):
             write(Path(runner.work_dir) / KEPT, arrays(merged, runner.iter))
         except OSError as error:
             print_log(f'the detections of this validation are not kept: {error}', logger='current', level=WARNING)
+
+
+def kept_after(path: Path) -> float:
+    """After which iteration a file was kept; infinity for one that cannot be read."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return int(file['iteration'])
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return float('inf')
 
 
 def role_of(model) -> str:

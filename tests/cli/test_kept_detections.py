@@ -1,11 +1,13 @@
 """The detections that a training keeps, and the figures of the pages that are made of them."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +17,7 @@ from pycocotools.cocoeval import COCOeval
 from sssd.cli import compare, study
 from sssd.datasets.toy import make_toy
 from sssd.errors import run_cli
-from sssd.hooks.keep_detections import KEPT, arrays, write
+from sssd.hooks.keep_detections import KEPT, KeepDetectionsHook, arrays, write
 from sssd.report import detected, run_page
 from sssd.report.detected import AREAS, Images, look
 from sssd.report.kept import read_kept
@@ -203,6 +205,19 @@ def test_a_study_has_the_student_beside_its_teacher(crafted, monkeypatch):
     )
 
 
+def test_what_a_longer_training_kept_is_taken_away(tmp_path):
+    runner, hook = SimpleNamespace(work_dir=tmp_path, iter=9), KeepDetectionsHook()
+    found = (np.ones((1, 4), np.float32), np.array([0.5], np.float32), np.array([1]))
+    for iteration, stays in ((9, True), (3, True), (10, False)):
+        write(tmp_path / KEPT, arrays(dict(model=dict(a=found)), iteration))
+        hook.before_train(runner)
+        assert (tmp_path / KEPT).exists() == stays
+    (tmp_path / KEPT).write_bytes(b'half')
+    hook.before_train(runner)
+    assert not (tmp_path / KEPT).exists()
+    hook.before_train(runner)
+
+
 def test_an_image_without_detections_and_one_that_came_twice(tmp_path):
     box = (np.ones((1, 4), np.float32), np.array([0.5], np.float32), np.array([1]))
     none = (np.ones((0, 4), np.float32), np.zeros(0, np.float32), np.zeros(0, int))
@@ -241,3 +256,32 @@ def test_a_real_study_ends_with_its_page(tmp_path, monkeypatch, capsys):
     head = cells.before('all', 8)
     assert head[:4] == ['few teacher', 'few student', 'sed teacher', 'sed student']
     assert head[4:6] == ['sed teacher less few teacher', 'sed student less few student']
+
+
+@pytest.mark.slow
+def test_two_processes_keep_what_one_finds(write_job, make_tiny_coco, forked_python, repo_root, free_port, tmp_path):
+    """Five images on two processes: one of them is looked at twice."""
+    short = LONGER.replace('120', '2').replace('60', '2') + "env_cfg = dict(env_cfg, dist_cfg=dict(backend='gloo'))\n"
+    job = write_job(tmp_path, make_tiny_coco(tmp_path / 'coco', num_images=5), extra=short)
+    port, words = free_port(), [forked_python, '-m', 'sssd', 'train', job.config, '--work-dir', tmp_path / 'two']
+    addresses = dict(MASTER_ADDR='127.0.0.1', MASTER_PORT=port, WORLD_SIZE='2', CUDA_VISIBLE_DEVICES='-1')
+    processes = [
+        subprocess.Popen(
+            [*words, '--launcher', 'pytorch'],
+            env=os.environ | addresses | dict(RANK=str(rank), LOCAL_RANK=str(rank)),
+            cwd=repo_root,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=120)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    config = Config.fromfile(tmp_path / 'two/tiny.py')
+    images = Images.of(config, 100)
+    kept = read_kept(tmp_path / 'two')
+    assert len(kept.roles['model']) == 5
+    ran = look(config, tmp_path / 'two/iter_2.pth', images)['model'].boxes
+    for before, after in zip(kept.of(images.paths)['model'], ran, strict=True):
+        assert np.allclose(before.scores, after.scores, atol=1e-5)
