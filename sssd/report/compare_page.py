@@ -18,6 +18,9 @@ from sssd.report.page import Page
 from sssd.report.run_page import SCORE, config_of, drawn_curves, interval
 from sssd.report.scalars import ROLES, history, read_curves
 
+#: Most columns of figures with intervals that a screen has room for.
+BESIDE = 5
+
 
 def write_comparison(runs: Mapping[str, str | Path], out: str | Path, images: int = 100, device: str = 'cpu') -> Path:
     """Write the page of several runs.
@@ -136,11 +139,17 @@ def differences(
         'bracket has 0 in it may be chance.',
     )
     labels = [('all', None), *((str(name), label) for label, name in enumerate(images.classes))]
-    rows = []
+    values, apart = [], []
     for name, label in labels:
         ap = {run: one.ap(label) for run, one in found.items()}
-        rows.append([name, *map(interval, ap.values()), *(interval(ap[second] - ap[first]) for first, second in pairs)])
-    page.table(['', *found, *(f'{second} less {first}' for first, second in pairs)], rows)
+        values.append([name, *map(interval, ap.values())])
+        apart.append([name, *(interval(ap[second] - ap[first]) for first, second in pairs)])
+    told = [f'{second} less {first}' for first, second in pairs]
+    if len(found) + len(pairs) <= BESIDE:
+        page.table(['', *found, *told], [[*row, *more] for row, (_, *more) in zip(values, apart)])
+        return
+    page.table(['', *found], values)
+    page.table(['', *told], apart)
 
 
 def most_different(found: Mapping[str, Found], count: int = 4) -> list[int]:

@@ -46,7 +46,7 @@ def write_report(work_dir: str | Path, out: str | Path | None = None, images: in
     curves, config = read_curves(work_dir), config_of(work_dir)
     if not curves:
         raise UserError(f'{work_dir} has nothing to report: no iteration was logged yet; train on, and ask again.')
-    page = Page(f'Report of {work_dir.name}', f'Config {config.filename}; written {provenance.now()}.')
+    page = Page(f'Report of {work_dir.name}', f'Config {Path(config.filename).name}; written {provenance.now()}.')
     with tempfile.TemporaryDirectory() as folder:
         evaluations(page, curves)
         drawn_curves(page, {work_dir.name: curves}, Path(folder))
