@@ -24,7 +24,7 @@ from sssd.cli._parser import parse
 from sssd.cli._quiet import Screen, quiet
 from sssd.cli._runner import broken_images_explained, build_runner, missing_files_explained, report_data, say_once
 from sssd.errors import LocalError, UserError
-from sssd.hooks import StopOnSignalHook
+from sssd.hooks import KeepDetectionsHook, StopOnSignalHook
 from sssd.hooks.stop_on_signal import save_now, shielded_workers
 
 
@@ -114,7 +114,7 @@ def train(
     runner = build_runner(cfg, checkpoint=checkpoint, strict=resume, resume=resume, screen=screen)
     attach_logger(runner, logger, resume)
     make_exact(runner)
-    for hook in (ScheduleHook(new_schedule), DueValidationHook(), StopOnSignalHook()):
+    for hook in (ScheduleHook(new_schedule), DueValidationHook(), KeepDetectionsHook(), StopOnSignalHook()):
         runner.register_hook(hook)
     refuse_weights_of_nothing(runner.model)
     with shielded_workers(runner), saved_at_a_broken_image(runner):

@@ -5,6 +5,7 @@ from sssd.hooks.ema_teacher import EMATeacherHook
 from sssd.hooks.freeze_backbone import FreezeBackboneHook
 from sssd.hooks.gradient_ratio import GradientRatioHook
 from sssd.hooks.health import HealthHook
+from sssd.hooks.keep_detections import KeepDetectionsHook
 from sssd.hooks.lambda_schedule import LambdaScheduleHook
 from sssd.hooks.recompute import RecomputeHook
 from sssd.hooks.scale_draw import ScaleDrawHook
@@ -16,6 +17,7 @@ __all__ = [
     'FreezeBackboneHook',
     'GradientRatioHook',
     'HealthHook',
+    'KeepDetectionsHook',
     'LambdaScheduleHook',
     'RecomputeHook',
     'ScaleDrawHook',

@@ -1,7 +1,7 @@
 """The page of several runs side by side: AP, differences with intervals, curves, and where the configs differ."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
@@ -12,10 +12,14 @@ from sssd.checkpoints.files import newest_checkpoint
 from sssd.errors import UserError, shorten
 from sssd.report.config_differences import config_differences
 from sssd.report.contact_sheet import GROUND_TRUTH, draw_rows
-from sssd.report.detected import Found, Images, look, roles_of, rows_of
+from sssd.report.detected import Found, Images, images_and_kept, look, roles_of, rows_of
+from sssd.report.kept import Kept
 from sssd.report.page import Page
 from sssd.report.run_page import SCORE, config_of, drawn_curves, interval
-from sssd.report.scalars import history, read_curves
+from sssd.report.scalars import ROLES, history, read_curves
+
+#: Most columns of figures with intervals that a screen has room for.
+BESIDE = 5
 
 
 def write_comparison(runs: Mapping[str, str | Path], out: str | Path, images: int = 100, device: str = 'cpu') -> Path:
@@ -51,7 +55,9 @@ def write_comparison(runs: Mapping[str, str | Path], out: str | Path, images: in
     return page.write(out)
 
 
-def comparison(page: Page, runs: Mapping[str, str | Path], images: int, device: str, folder: Path) -> None:
+def comparison(
+    page: Page, runs: Mapping[str, str | Path], images: int, device: str, folder: Path, students: bool = False
+) -> None:
     """Differences of runs with intervals, the images on which they differ, and where their configs do.
 
     Args:
@@ -60,13 +66,18 @@ def comparison(page: Page, runs: Mapping[str, str | Path], images: int, device: 
         images: Most validation images of the first run that all of them are run on; 0 for none.
         device: Where.
         folder: For pictures meanwhile.
+        students: Show students beside their teachers, with their differences, and those from the first run alone.
     """
     places = {name: Path(place) for name, place in runs.items()}
     configs = {name: config_of(place) for name, place in places.items()}
     if images:
-        seen = Images.of(next(iter(configs.values())), images)
-        found = {name: found_by(name, places[name], configs[name], seen, device) for name in runs}
-        differences(page, found, seen)
+        seen, kept = images_and_kept(next(iter(configs.values())), places, images)
+        each = {name: found_by(name, places[name], configs[name], seen, device, kept[name], students) for name in runs}
+        found, pairs = teachers(each)
+        if students:
+            differences(page, *everyone(each), seen, 'by student and teacher')
+        else:
+            differences(page, found, pairs, seen, 'by the teacher where there is one')
         rows = rows_of(seen, most_different(found), found, SCORE)
         if rows:
             page.section('Where they differ most', 'The images whose APs of the runs lie furthest apart.')
@@ -76,8 +87,16 @@ def comparison(page: Page, runs: Mapping[str, str | Path], images: int, device: 
     page.table(['key', *runs], config_differences(configs))
 
 
-def found_by(name: str, place: Path, config: Config, images: Images, device: str) -> Found:
-    """What a run's teacher, or its one model, finds at the newest checkpoint.
+def found_by(
+    name: str,
+    place: Path,
+    config: Config,
+    images: Images,
+    device: str,
+    kept: Kept | None = None,
+    students: bool = False,
+) -> dict[str, Found]:
+    """What a run's models found at its last validation, or find at the newest checkpoint.
 
     Raises:
         UserError: If there is none, or its classes are others.
@@ -91,25 +110,46 @@ def found_by(name: str, place: Path, config: Config, images: Images, device: str
             f'{name} has the classes {shorten(list(classes))} and the first run {shorten(list(images.classes))}: '
             'compare runs of the same classes, in the same order.'
         )
-    role = roles_of(config)[0]
-    return look(config, checkpoint, images, device, [role])[role]
+    return look(config, checkpoint, images, device, kept, None if students else roles_of(config)[:1])
 
 
-def differences(page: Page, found: Mapping[str, Found], images: Images) -> None:
-    """AP by class of every run, and each pair's difference, image by image."""
+def teachers(each: Mapping[str, Mapping[str, Found]]) -> tuple[dict[str, Found], list[tuple[str, str]]]:
+    """The teacher of each run, or its one model, and every two of them."""
+    found = {name: roles.get('teacher') or next(iter(roles.values())) for name, roles in each.items()}
+    return found, list(combinations(found, 2))
+
+
+def everyone(each: Mapping[str, Mapping[str, Found]]) -> tuple[dict[str, Found], list[tuple[str, str]]]:
+    """All models of each run; each beside the first run's of the same role, and each teacher beside its student."""
+    names = {run: {role: run if len(roles) == 1 else f'{run} {role}' for role in roles} for run, roles in each.items()}
+    found = {names[run][role]: one for run, roles in each.items() for role, one in roles.items()}
+    first, *others = names.values()
+    pairs = [(first.get(role, next(iter(first.values()))), name) for run in others for role, name in run.items()]
+    return found, pairs + [(run['student'], run['teacher']) for run in names.values() if set(ROLES) <= set(run)]
+
+
+def differences(
+    page: Page, found: Mapping[str, Found], pairs: Sequence[tuple[str, str]], images: Images, whose: str
+) -> None:
+    """AP by class of every model, and each pair's difference, second less first, image by image."""
     page.section(
         'Differences',
-        f'On {len(images.infos)} validation images, the same for all, by the teacher where there is one: AP in percent '
+        f'On {len(images.infos)} validation images, the same for all, {whose}: AP in percent '
         'and, in brackets, where it lies in 95 % of 1000 drawings of the images with replacement. A difference whose '
         'bracket has 0 in it may be chance.',
     )
-    pairs = list(combinations(found, 2))
     labels = [('all', None), *((str(name), label) for label, name in enumerate(images.classes))]
-    rows = []
+    values, apart = [], []
     for name, label in labels:
         ap = {run: one.ap(label) for run, one in found.items()}
-        rows.append([name, *map(interval, ap.values()), *(interval(ap[second] - ap[first]) for first, second in pairs)])
-    page.table(['', *found, *(f'{second} less {first}' for first, second in pairs)], rows)
+        values.append([name, *map(interval, ap.values())])
+        apart.append([name, *(interval(ap[second] - ap[first]) for first, second in pairs)])
+    told = [f'{second} less {first}' for first, second in pairs]
+    if len(found) + len(pairs) <= BESIDE:
+        page.table(['', *found, *told], [[*row, *more] for row, (_, *more) in zip(values, apart)])
+        return
+    page.table(['', *found], values)
+    page.table(['', *told], apart)
 
 
 def most_different(found: Mapping[str, Found], count: int = 4) -> list[int]:

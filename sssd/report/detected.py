@@ -12,11 +12,14 @@ from mmengine.config import Config
 from sssd.errors import UserError
 from sssd.report.bootstrap import ClassMatches, Estimate, Truth, average_precision, draw
 from sssd.report.contact_sheet import Boxes, detect, ground_truth, validation_set
+from sssd.report.kept import Kept, read_kept
 from sssd.report.scalars import ROLES, SINGLE_MODEL
 
 #: COCO's areas in the order of pycocotools, by what a reader calls them.
 AREAS = ('all', 'small, below 32 px', 'medium, below 96 px', 'large')
 DRAWS = 1000
+#: So many images at least where what was found on them was kept, and no model has to run.
+MANY = 500
 
 
 @dataclass
@@ -26,10 +29,12 @@ class Images:
     Attributes:
         infos: mmdet's infos of them.
         classes: Names of the classes.
+        ann_file: The COCO file that the config evaluates on; None for another metric.
     """
 
     infos: list[dict]
     classes: Sequence[str]
+    ann_file: str | None = None
 
     @classmethod
     def of(cls, config: Config, most: int, seed: int = 0) -> 'Images':
@@ -42,29 +47,20 @@ class Images:
             raise UserError(f'{config.filename} has no val_dataloader: there are no images to look at, try --images 0.')
         dataset = validation_set(config)
         chosen = np.random.default_rng(seed).permutation(len(dataset))[:most]
-        return cls([dataset.get_data_info(int(i)) for i in sorted(chosen)], dataset.metainfo['classes'])
+        infos = [dataset.get_data_info(int(i)) for i in sorted(chosen)]
+        return cls(infos, dataset.metainfo['classes'], evaluated_on(config))
+
+    @property
+    def paths(self) -> list[str]:
+        """Their files."""
+        return [info['img_path'] for info in self.infos]
 
     def truth(self) -> Truth:
-        """Their objects, for :mod:`sssd.report.bootstrap`; those that a data set ignores are COCO's crowds."""
-        boxes = [
-            dict(image_id=number, corners=item['bbox'], label=item['bbox_label'], crowd=item.get('ignore_flag', 0))
-            for number, info in enumerate(self.infos)
-            for item in info['instances']
-        ]
+        """Their objects, for :mod:`sssd.report.bootstrap`, as the training's metric has them where that is COCO's."""
         content = dict(
             images=[dict(id=number) for number in range(len(self.infos))],
             categories=[dict(id=label, name=str(name)) for label, name in enumerate(self.classes)],
-            annotations=[
-                dict(
-                    id=number,
-                    image_id=box['image_id'],
-                    category_id=box['label'],
-                    bbox=xywh(box['corners']),
-                    area=float(np.prod(xywh(box['corners'])[2:])),
-                    iscrowd=int(box['crowd']),
-                )
-                for number, box in enumerate(boxes, 1)
-            ],
+            annotations=annotated(self) or loaded(self),
         )
         with tempfile.NamedTemporaryFile('w', suffix='.json') as file:
             json.dump(content, file)
@@ -78,6 +74,58 @@ class Images:
             for number, boxes in enumerate(found)
             for corners, label, score in zip(boxes.corners, boxes.labels, boxes.scores)
         ]
+
+
+def evaluated_on(config: Config) -> str | None:
+    """The file of a config's one COCO metric."""
+    evaluator = config.get('val_evaluator')
+    one = evaluator[0] if isinstance(evaluator, (list, tuple)) and len(evaluator) == 1 else evaluator
+    is_coco = isinstance(one, dict) and str(one.get('type')).rpartition('.')[2] == 'CocoMetric'
+    return one.get('ann_file') if is_coco else None
+
+
+def annotated(images: Images) -> list[dict] | None:
+    """The annotations of a COCO file, whose areas are those of masks where it has any; None if it is another's."""
+    if not images.ann_file or not Path(images.ann_file).is_file():
+        return None
+    content = json.loads(Path(images.ann_file).read_bytes())
+    number = {info.get('img_id'): place for place, info in enumerate(images.infos)}
+    if not set(number) <= {image['id'] for image in content['images']}:
+        return None
+    place = {str(name): label for label, name in enumerate(images.classes)}
+    label = {one['id']: place[one['name']] for one in content['categories'] if one['name'] in place}
+    kept = [one for one in content['annotations'] if one['image_id'] in number and one['category_id'] in label]
+    return [
+        dict(
+            id=new,
+            image_id=number[one['image_id']],
+            category_id=label[one['category_id']],
+            bbox=one['bbox'],
+            area=one.get('area', one['bbox'][2] * one['bbox'][3]),
+            iscrowd=int(one.get('iscrowd', 0)),
+        )
+        for new, one in enumerate(kept, 1)
+    ]
+
+
+def loaded(images: Images) -> list[dict]:
+    """Annotations of what a data set of any form loads; what it ignores are COCO's crowds."""
+    boxes = [
+        dict(image_id=number, corners=item['bbox'], label=item['bbox_label'], crowd=item.get('ignore_flag', 0))
+        for number, info in enumerate(images.infos)
+        for item in info['instances']
+    ]
+    return [
+        dict(
+            id=number,
+            image_id=box['image_id'],
+            category_id=box['label'],
+            bbox=xywh(box['corners']),
+            area=float(np.prod(xywh(box['corners'])[2:])),
+            iscrowd=int(box['crowd']),
+        )
+        for number, box in enumerate(boxes, 1)
+    ]
 
 
 def xywh(corners: Sequence[float]) -> list[float]:
@@ -111,22 +159,61 @@ class Found:
 
 
 def look(
-    config: Config, checkpoint: str | Path, images: Images, device: str = 'cpu', roles: Sequence[str] | None = None
+    config: Config,
+    checkpoint: str | Path,
+    images: Images,
+    device: str = 'cpu',
+    kept: Kept | None = None,
+    roles: Sequence[str] | None = None,
 ) -> dict[str, Found]:
-    """What student and teacher, or the one model, of a checkpoint find on the images; of them ``roles`` if given."""
+    """What student and teacher, or the one model, find on the images.
+
+    Args:
+        config: The run's.
+        checkpoint: What is run, unless detections were kept.
+        images: The images.
+        device: Where it runs.
+        kept: Detections that the last validation left, of all the images; None runs the checkpoint.
+        roles: Only these, or the first that was kept if none of them was; None for all.
+    """
+    boxes = kept.of(images.paths) if kept else None
+    if boxes is None:
+        wanted = roles or roles_of(config)
+        boxes = {role: detect(asked(config, role), checkpoint, images.paths, 0.0, device) for role in wanted}
+    elif roles:
+        boxes = {role: boxes[role] for role in roles if role in boxes} or dict(list(boxes.items())[:1])
     truth, weights = images.truth(), draw(len(images.infos), DRAWS)
-    paths = [info['img_path'] for info in images.infos]
     found = {}
-    for role in roles or roles_of(config):
-        asked = config.copy()
-        if role != SINGLE_MODEL:
-            asked.merge_from_dict(
-                {'model.semi_test_cfg': dict(config.model.get('semi_test_cfg') or {}, predict_on=role)}
-            )
-        boxes = detect(asked, checkpoint, paths, 0.0, device)
-        results = images.results(boxes)
-        found[role] = Found(boxes, [truth.match(results, area) for area in range(len(AREAS))], weights)
+    for role, of_role in boxes.items():
+        results = images.results(of_role)
+        found[role] = Found(of_role, [truth.match(results, area) for area in range(len(AREAS))], weights)
     return found
+
+
+def images_and_kept(
+    config: Config, places: Mapping[str, Path], most: int
+) -> tuple[Images, dict[str, Kept] | dict[str, None]]:
+    """Validation images to compare runs on, and what each of them kept of all these; else None for every run.
+
+    Args:
+        config: That of the first run, whose images they are.
+        places: Work directories by name.
+        most: Most images if a model has to run; if none has to, at least :data:`MANY` are taken.
+    """
+    kept = {name: read_kept(place) for name, place in places.items()}
+    if all(kept.values()):
+        images = Images.of(config, max(most, MANY))
+        if all(one.of(images.paths) is not None for one in kept.values()):
+            return images, kept
+    return Images.of(config, most), dict.fromkeys(places)
+
+
+def asked(config: Config, role: str) -> Config:
+    """A config whose model answers by this role."""
+    changed = config.copy()
+    if role != SINGLE_MODEL:
+        changed.merge_from_dict({'model.semi_test_cfg': dict(config.model.get('semi_test_cfg') or {}, predict_on=role)})
+    return changed
 
 
 def roles_of(config: Config) -> tuple[str, ...]:

@@ -21,7 +21,9 @@ h1 { font-size: 1.6rem; overflow-wrap: anywhere; } h2 { font-size: 1.2rem; margi
 .scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
 td.long { white-space: normal; overflow-wrap: anywhere; min-width: 10rem; max-width: 24rem; text-align: left; }
-th:first-child, td:first-child { text-align: left; } th { color: var(--soft); font-weight: 600; }
+th:first-child, td:first-child { text-align: left; }
+th { color: var(--soft); font-weight: 600; white-space: normal; max-width: 11rem; vertical-align: bottom; }
+.scroll { margin: 1rem 0; }
 figure { margin: 1rem 0; overflow-x: auto; }
 img { min-width: 38rem; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 figcaption, .about { color: var(--soft); font-size: .92rem; } pre { overflow-x: auto; font-size: .85rem; }

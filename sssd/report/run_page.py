@@ -15,7 +15,8 @@ from sssd.figures.style import plt, styled
 from sssd.report.config_differences import base_differences
 from sssd.report.contact_sheet import GROUND_TRUTH, draw_rows
 from sssd.report.curves import plot_curves
-from sssd.report.detected import AREAS, Found, Images, extremes, look, rows_of
+from sssd.report.detected import AREAS, Found, Images, extremes, images_and_kept, look, rows_of
+from sssd.report.kept import Kept
 from sssd.report.page import Page
 from sssd.report.scalars import Curves, history, read_curves
 
@@ -31,7 +32,8 @@ def write_report(work_dir: str | Path, out: str | Path | None = None, images: in
     Args:
         work_dir: Its work directory.
         out: The page; ``report.html`` in the work directory if None.
-        images: Most validation images that its model is run on; 0 leaves AP by class and the pictures out.
+        images: Most validation images that its model is run on, if the last validation's detections were not kept; 0
+            leaves AP by class and the pictures out.
         device: Where.
 
     Returns:
@@ -52,8 +54,9 @@ def write_report(work_dir: str | Path, out: str | Path | None = None, images: in
         teacher(page, curves, Path(folder))
         checkpoint = newest_checkpoint(work_dir, say=lambda _: None)
         if images and checkpoint is not None and config.get('val_dataloader'):
-            seen = Images.of(config, images)
-            detections(page, seen, look(config, checkpoint, seen, device), Path(folder), checkpoint)
+            seen, kept = images_and_kept(config, {NAME: work_dir}, images)
+            found = look(config, checkpoint, seen, device, kept[NAME])
+            detections(page, seen, found, Path(folder), source(kept[NAME], checkpoint))
     data(page, config)
     differences_to_base(page, work_dir)
     surroundings(page, config)
@@ -139,11 +142,11 @@ def lines(curves: Curves, names: Mapping[str, str], label: str, out: Path) -> Pa
     return out
 
 
-def detections(page: Page, images: Images, found: Mapping[str, Found], folder: Path, checkpoint: Path) -> None:
+def detections(page: Page, images: Images, found: Mapping[str, Found], folder: Path, source: str) -> None:
     """AP by class and by size with intervals, and the best and the worst images."""
     page.section(
         'By class and by size',
-        f'{checkpoint.name} on {len(images.infos)} validation images: AP in percent and, in brackets, where it lies in '
+        f'{source}, on {len(images.infos)} validation images: AP in percent and, in brackets, where it lies in '
         '95 % of 1000 drawings of these images with replacement.',
     )
     rows = [[name, *(interval(one.ap(label)) for one in found.values())] for label, name in enumerate(images.classes)]
@@ -166,6 +169,11 @@ def detections(page: Page, images: Images, found: Mapping[str, Found], folder: P
                 SCORE,
             )
             page.picture(path, f'The {which} of {len(images.infos)} images')
+
+
+def source(kept: Kept | None, checkpoint: Path) -> str:
+    """Which detections a page is made of, for a sentence."""
+    return f'The validation after iteration {kept.iteration}' if kept else checkpoint.name
 
 
 def interval(estimate) -> str | None:

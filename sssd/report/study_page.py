@@ -40,5 +40,5 @@ def write_study_report(
         last = {run: places[seeds[-1]] for run, places in runs.items() if seeds and seeds[-1] in places}
         if len(last) > 1:
             page.section(f'The runs of seed {seeds[-1]}', 'Pictures and intervals on validation images.')
-            comparison(page, last, images, 'cpu', Path(folder))
+            comparison(page, last, images, 'cpu', Path(folder), students=True)
     return page.write(out)
