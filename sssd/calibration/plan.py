@@ -9,10 +9,9 @@ from sssd.calibration.override import WEIGHTS as SCHEDULES
 from sssd.calibration.override import first_value, is_hook
 from sssd.detectors import SED, GuidedDetector
 from sssd.errors import UserError
+from sssd.hooks.calibrate_lambda import WEIGHTS
 from sssd.registry import MODELS
 
-#: The branches that a model may have beside its supervised loss, and the model's weight of each.
-WEIGHTS = dict(scale='lambda_s', distill='lambda_d', guide='lambda_')
 #: The wanted ratio of a branch that has no other: 0.3 to 1 is where labels are still learnt.
 RATIO = 0.5
 
@@ -68,6 +67,11 @@ def plan_of(cfg: Config, share: bool, ratio: float | None, named: Mapping[str, f
     for option, value in {'--ratio': ratio, **{f'--{name}-ratio': value for name, value in named.items()}}.items():
         if value is not None and not 0 < value < float('inf'):
             raise UserError(f'{option} is {value:g}, but a ratio of gradient norms is above 0; try {RATIO:g}.')
+    if any(is_hook(hook, 'CalibrateLambdaHook') for hook in cfg.get('custom_hooks') or []):
+        raise UserError(
+            'the config finds its lambdas while it trains, by CalibrateLambdaHook in custom_hooks: set the ratios '
+            'there, or take the hook out to calibrate beforehand.'
+        )
     named = {branch: value for branch, value in named.items() if value is not None}
     kind, branches = cfg.model.get('type'), branches_of(cfg)
     for branch in named:

@@ -1,5 +1,6 @@
 """Hooks: each carries one thing from the state of training to where it is used."""
 
+from sssd.hooks.calibrate_lambda import CalibrateLambdaHook
 from sssd.hooks.compile_parts import CompilePartsHook
 from sssd.hooks.ema_teacher import EMATeacherHook
 from sssd.hooks.freeze_backbone import FreezeBackboneHook
@@ -12,6 +13,7 @@ from sssd.hooks.scale_draw import ScaleDrawHook
 from sssd.hooks.stop_on_signal import StopOnSignalHook
 
 __all__ = [
+    'CalibrateLambdaHook',
     'CompilePartsHook',
     'EMATeacherHook',
     'FreezeBackboneHook',

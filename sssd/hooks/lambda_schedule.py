@@ -39,9 +39,13 @@ class LambdaScheduleHook(Hook):
                 )
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
-        """Set and log the values of this iteration."""
+        """Set the values of this iteration."""
         progress = progress_of(runner)
         for name, schedule in self.schedules.items():
             value = 0.0 if progress.iteration < self.burn_in else schedule(progress)
             setattr(unwrap(runner.model), name, value)
-            runner.message_hub.update_scalar(f'train/{name}', value)
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Log the values that the iteration had, which :class:`~sssd.hooks.CalibrateLambdaHook` may have changed."""
+        for name in self.schedules:
+            runner.message_hub.update_scalar(f'train/{name}', getattr(unwrap(runner.model), name))

@@ -146,6 +146,8 @@ def test_mistakes_are_told_before_training(make_job, make_guided):
     assert '--ratio is given, but the model of the config is RetinaNet' in refused(plain, '--ratio', '0.5')
     off = make_job('off', extra=SED + 'custom_hooks[0].update(lambda_s=0.0, lambda_d=0.0)\n')
     assert 'every lambda of the config is 0' in refused(off)
+    own = make_job('own', extra=SED + "custom_hooks.append(dict(type='sssd.CalibrateLambdaHook', distill=0.5))\n")
+    assert 'finds its lambdas while it trains, by CalibrateLambdaHook' in refused(own)
     odd = make_job('odd', extra=SED + "custom_hooks[0]['lambda_d'] = dict(type='Zigzag')\n")
     assert 'the schedule of lambda_d in custom_hooks is Zigzag' in refused(odd)
 

@@ -66,6 +66,7 @@ def test_lambdas_follow_their_schedules_after_the_burn_in():
     for runner.iter in range(10):
         hook.before_train_iter(runner, runner.iter)
         found.append((runner.model.lambda_s, runner.model.lambda_d))
+        hook.after_train_iter(runner, runner.iter)
         assert runner.message_hub.get_scalar('train/lambda_s').current() == found[-1][0]
     assert found == [(0, 0)] * 3 + [(1.5, 0), (1.5, 0), (1.5, 0.5), (1.5, 1), (1.5, 1.5), (1.5, 2), (1.5, 2)]
 

@@ -1,0 +1,121 @@
+"""Loss weights found while training, from the gradients that they weigh."""
+
+from mmengine.hooks import Hook, LoggerHook
+
+from sssd.errors import UserError
+from sssd.hooks.ema_teacher import unwrap
+from sssd.registry import HOOKS
+
+#: The weight of each branch, as attributes of the model.
+WEIGHTS = dict(scale='lambda_s', distill='lambda_d', guide='lambda_')
+KEY = 'calibrated_lambdas'
+NOTHING = (0, 0.0, 0.0)
+
+
+@HOOKS.register_module()
+class CalibrateLambdaHook(Hook):
+    """Sets ``lambda_s``, ``lambda_d`` or ``lambda_`` so that a branch pulls as hard as wanted, whatever the detector.
+
+    A lambda that suits one detector is wrong for another (docs/calibration.md). This hook measures, from the first
+    iteration on in which a branch has a weight, the norm of its gradient over that of the supervised loss, as
+    ``<branch>_grad_ratio`` of :class:`~sssd.hooks.GradientRatioHook` does. Both norms are averaged, and the weight is
+    ``ratio * mean(supervised) / mean(branch at weight 1)``. After ``batches`` measurements it stays, as one of
+    ``sssd calibrate`` would; with ``hold`` it goes on following, by a moving average over about as many.
+
+    What :class:`~sssd.hooks.LambdaScheduleHook` sets multiplies the weight that is found, so it should be 1 where the
+    ratio is wanted, 0 where a branch is off, and a ramp stays a ramp. The averages are part of the checkpoint, and the
+    same on all ranks. A measured iteration has one backward pass for all branches and takes more memory than others.
+
+    Args:
+        batches: Measurements before the factor stays, or over which the moving average goes.
+        hold: Go on for the whole training.
+        interval: Iterations between measurements after the first ``batches``; by default LoggerHook's interval.
+        **ratios: Wanted ratio of a branch: ``scale``, ``distill``, ``guide``.
+
+    Raises:
+        UserError: If a branch is unknown, a number is out of range or, when training starts, the model has no such
+            branch.
+    """
+
+    priority = 55  # after LambdaScheduleHook and GradientRatioHook, before LoggerHook
+
+    def __init__(self, batches: int = 20, hold: bool = False, interval: int | None = None, **ratios: float) -> None:
+        for name, value in dict(batches=batches, interval=interval or 1).items():
+            if not isinstance(value, int) or value < 1:
+                raise UserError(f'CalibrateLambdaHook: {name} is {value!r}, but must be a whole number of at least 1.')
+        if not ratios or set(ratios) - set(WEIGHTS):
+            raise UserError(
+                f'CalibrateLambdaHook: its ratios are {", ".join(ratios) or "none"}; name at least one of '
+                f'{", ".join(WEIGHTS)}, such as distill=0.5.'
+            )
+        for name, value in ratios.items():
+            if not isinstance(value, (int, float)) or not 0 < value < float('inf'):
+                raise UserError(
+                    f'CalibrateLambdaHook: {name} is {value!r}, but a ratio of gradients is a number above 0; 0.3 to 1 '
+                    'is where to begin, and a branch is turned off by its weight in LambdaScheduleHook.'
+                )
+        self.batches, self.hold, self.interval, self.ratios = batches, hold, interval, dict(ratios)
+        # of each branch: measurements so far, and the means of its norm at weight 1 and of the supervised norm
+        self.means: dict[str, list] = {}
+        self.set: dict[str, float] = {}
+
+    def before_train(self, runner) -> None:
+        """Check that the model has the branches, and find the interval of the log."""
+        model = unwrap(runner.model)
+        for name in self.ratios:
+            if not (hasattr(model, 'measure_gradients') and hasattr(model, WEIGHTS[name])):
+                raise UserError(
+                    f'CalibrateLambdaHook: {type(model).__name__} has no branch {name!r}; SED has scale and distill, '
+                    'GuidedDetector and SED with guidance have guide.'
+                )
+        if self.interval is None:
+            self.interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 50)
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
+        """Multiply the weights that are set, and have the model measure if a measurement is due."""
+        model = unwrap(runner.model)
+        self.set = {name: getattr(model, WEIGHTS[name]) for name in self.ratios if getattr(model, WEIGHTS[name]) > 0}
+        for name, weight in self.set.items():
+            setattr(model, WEIGHTS[name], weight * self.found(name))
+        if any(self.due(name, runner.iter) for name in self.set):
+            model.measure_gradients, model.gradient_norms = True, None
+            scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
+            if scaler is not None:
+                model.gradient_scale = scaler.get_scale()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
+        """Take in what was measured, and set the weights of before again."""
+        model = unwrap(runner.model)
+        norms = (model.gradient_norms or {}) if model.measure_gradients else {}
+        for name, weight in self.set.items():
+            if name in norms and self.due(name, runner.iter):
+                self.take(name, float(norms[name]) / getattr(model, WEIGHTS[name]), float(norms['sup']))
+            setattr(model, WEIGHTS[name], weight)
+        model.measure_gradients = False
+
+    def due(self, name: str, iteration: int) -> bool:
+        """Whether a branch is to be measured in an iteration."""
+        count = self.means.get(name, NOTHING)[0]
+        return count < self.batches or (self.hold and (iteration + 1) % self.interval == 0)
+
+    def take(self, name: str, norm: float, supervised: float) -> None:
+        """Average one measurement in; the first ``batches`` weigh the same. A gradient of 0 tells nothing."""
+        if not (norm > 0 and supervised > 0):
+            return
+        count, *means = self.means.get(name, NOTHING)
+        count = min(count + 1, self.batches)
+        self.means[name] = [count, *(old + (new - old) / count for old, new in zip(means, (norm, supervised)))]
+
+    def found(self, name: str) -> float:
+        """The weight with which a branch has its ratio; 1 before the first measurement."""
+        count, norm, supervised = self.means.get(name, NOTHING)
+        return self.ratios[name] * supervised / norm if count else 1.0
+
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Keep the averages."""
+        checkpoint[KEY] = {name: list(values) for name, values in self.means.items()}
+
+    def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Take them up again where a training is resumed."""
+        if runner._resume:
+            self.means = {name: list(values) for name, values in (checkpoint.get(KEY) or {}).items()}
