@@ -11,6 +11,7 @@ from pathlib import Path
 
 for _name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'):
     os.environ.setdefault(_name, '1')
+os.environ['PIP_NO_INDEX'] = '1'  # no test fetches anything
 os.environ['SSSD_REPORT'] = '0'  # the tests that want a page say so
 
 import forked  # noqa: E402

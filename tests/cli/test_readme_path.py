@@ -85,7 +85,7 @@ def test_a_new_user_with_photographs_in_one_folder(photographs, capsys):
     parts = [json.loads(Path(f'configs/mine/data/{part}.json').read_text()) for part in ('train', 'val')]
     assert [len(part['images']) for part in parts] == [8, 2]
     model = config_of('configs/mine/sed.py').model
-    assert model.detector.bbox_head.num_classes == 1
+    assert model.detector.roi_head.bbox_head.num_classes == 1
     assert model.detector.data_preprocessor.pad_size_divisor == 64
 
     # The same folder named as that of the unlabelled images: labelled ones do not count twice.

@@ -32,10 +32,11 @@ BASES = dict(
         '_base_/small_runtime.py',
     ),
 )
-#: Weights of Eq. 2 and Eq. 3 by the bases: the paper's, and those of trainings from random weights.
+#: Weights of Eq. 2 and Eq. 3 of the paper, and of RetinaNet from random weights, for which they were measured.
 LAMBDAS = dict(paper=(1.0, 1.0), scratch=(4.0, 4.0))
-#: On photographs they were measured for RetinaNet and for a second stage (configs/photos/*_study.py), for others not.
-MEASURED, UNMEASURED = dict(RetinaHead=(1.0, 10.0), roi_head=(0.25, 1.2)), (1.0, 1.0)
+#: For all else they follow from gradients: these ratios are those of the weights chosen on photographs, 1 and 10 for
+#: RetinaNet, 0.25 and 1.2 for Faster R-CNN (benchmarks/results/pilot_photos.json).
+RATIOS = dict(scale=0.25, distill=0.6)
 #: Rows of an image in a second stage of the small preset, as in configs/_base_/photos/faster_rcnn_sed.py.
 ROWS = 256
 ALPHA = dict(
@@ -81,11 +82,11 @@ model = dict(
     detector=detector,{views}{losses}
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', data_preprocessor=detector.data_preprocessor))
 # The weights of Eq. 2 and Eq. 3 do not carry over from one detector to another, nor from one data set:
-# `python -m sssd calibrate` finds those for a ratio of gradients that you want (docs/calibration.md).
+# {calibration} (docs/calibration.md).
 custom_hooks = [
     dict(type='sssd.LambdaScheduleHook', burn_in={burn_in}, lambda_s={lambda_s}, lambda_d={lambda_d}),
     dict(type='sssd.ScaleDrawHook', max_shift=1),
-    dict(type='sssd.EMATeacherHook', alpha={alpha})]
+    dict(type='sssd.EMATeacherHook', alpha={alpha}){calibrate}]
 
 max_iters = {iters}
 train_cfg = dict(max_iters=max_iters, val_interval={interval})
@@ -204,7 +205,7 @@ def model_values(kind: str, own: OwnDetector) -> dict:
     views = views_of(kind, own)
     losses = '\n    scale_loss=_base_.unsupervised_loss,\n    distill_loss=_base_.unsupervised_loss,'
     return dict(
-        lambdas_of(kind, own),
+        weights_of(kind, own),
         detector=own.source.name,
         imports=imports_of(own),
         views=f'\n    views={views!r},' if views else '',
@@ -238,12 +239,20 @@ def runs_of(data: OwnData) -> dict[str, str]:
     return dict(few='supervised.py', sed='sed.py', **({'all': 'all.py'} if data.everything else {}))
 
 
-def lambdas_of(kind: str, own: OwnDetector) -> dict[str, float]:
-    """Weights of both losses."""
-    known = LAMBDAS.get(kind) or (MEASURED['roi_head'] if own.config.get('roi_head') else None)
-    head = own.config.get('bbox_head') or {}
-    scale, distill = known or MEASURED.get(head.get('type'), UNMEASURED)
-    return dict(lambda_s=scale, lambda_d=distill)
+def weights_of(kind: str, own: OwnDetector) -> dict:
+    """Weights of both losses: known ones, or the hook that finds them while training."""
+    head = (own.config.get('bbox_head') or {}).get('type')
+    known = LAMBDAS.get(kind) if kind == 'paper' or head == 'RetinaHead' else None
+    scale, distill = known or (1.0, 1.0)
+    hook = f",\n    dict(type='sssd.CalibrateLambdaHook', scale={RATIOS['scale']}, distill={RATIOS['distill']})"
+    return dict(
+        lambda_s=scale,
+        lambda_d=distill,
+        calibrate='' if known else hook,
+        calibration='`python -m sssd calibrate` finds those for a ratio of gradients that you want'
+        if known
+        else 'CalibrateLambdaHook finds those with which their gradients have these ratios to that of the labels',
+    )
 
 
 def views_of(kind: str, own: OwnDetector) -> list[dict] | None:

