@@ -82,14 +82,26 @@ def gpus_of(runner: StudyRunner, args: argparse.Namespace) -> int:
 def show(console: Console, runner: StudyRunner, found: Reckoning) -> None:
     """Print every run with its command and its hours, and what a cluster is told."""
     for job, (title, hours) in zip(found.jobs, found.lines()):
-        say(console, f'{title}: {hours}')
-        say(console, f'  {command_of(runner, job)}')
+        trains = not job.is_finished()
+        say(console, f'{title}: {hours}' if trains else f'{title}: trained already')
+        if job.has_other():
+            say(console, f'  what {job.work_dir} holds is specified otherwise, and is moved away')
+        say(console, f'  {command_of(runner, job)}' if trains else f'  {left_of(runner, job)}')
     parameters = getattr(runner.slots[0], 'parameters', None)
     if parameters is not None:
         told = ', '.join(f'{key}={value}' for key, value in parameters.items())
         say(console, f'each is a job with {told}')
         if parameters.get('time', MINUTES) == MINUTES:
             say(console, 'a job whose time is up saves, is queued again and goes on')
+
+
+def left_of(runner: StudyRunner, job: Job) -> str:
+    """What there is to do for a run that is trained, in words."""
+    entry = runner.results.find(job.run.name, job.seed)
+    held = entry if job.is_held(entry) else None
+    tests = [trial.name for trial in job.untested(held or {})]
+    words = [*['its results are read from its folder'] * (held is None), *[f'it is tested ({name})' for name in tests]]
+    return ', '.join(words)
 
 
 def command_of(runner: StudyRunner, job: Job) -> str:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from sssd import provenance
 from sssd.checkpoints.files import checkpoint_files, newest_checkpoint, number_of
+from sssd.errors import UserError
+from sssd.locks import LOCK, training_in
 from sssd.report.scalars import history, read_curves
+from sssd.studies.cluster import job_in
 from sssd.studies.cost import Extent, Work, iteration_cost
 from sssd.studies.slots import launched
 from sssd.studies.spec import RunSpec, fingerprint, load_config, option_arguments
@@ -67,7 +70,7 @@ class Job:
         """The arguments of the training command; ``unknown`` stands for the checkpoint of a start that has none yet."""
         options = self.run.options_for(self.seed)
         if self.start is not None and resume_from is None:
-            options['load_from'] = str(self.start.last_checkpoint() or unknown)
+            options['load_from'] = str(self.start_checkpoint() or unknown)
         words = [self.run.config, '--work-dir', str(self.work_dir)]
         if resume_from is not None:
             words += ['--resume', str(resume_from)]
@@ -94,9 +97,9 @@ class Job:
     def works(self, entry: dict | None = None) -> list[Work]:
         """The processes to come: the training, if no entry is given that has it, and the trials that are missing."""
         trials = [Work(self.run.name, 0.0, 1) for _ in self.untested(entry or {})]
-        if entry is not None or (self._is_own() and self.is_finished()):
+        if entry is not None or self.is_finished():
             return trials
-        begin = (self.resume_point() or (0, None))[0] if self._is_own() else 0
+        begin = (self.resume_point() or (0, None))[0]
         return [self.training(begin), *trials]
 
     def training(self, begin: int = 0) -> Work:
@@ -112,8 +115,14 @@ class Job:
         """
         return newest_checkpoint(self.work_dir)
 
+    def start_checkpoint(self) -> Path | None:
+        """The checkpoint of the start that it begins with; None where that is not trained yet."""
+        return self.start.last_checkpoint() if self.start is not None and self.start.is_finished() else None
+
     def resume_point(self, say: Callable[[str], None] = lambda sentence: None) -> tuple[int, Path] | None:
         """The iteration (or epoch) and the checkpoint to go on from; from one at the end the last evaluation is made.
+
+        What a differently specified run has left in its place, and is going to be moved away, does not count.
 
         Args:
             say: Called with a sentence about each newer one that cannot be read.
@@ -121,12 +130,16 @@ class Job:
         Raises:
             UserError: If there are some, but none can be read.
         """
-        found = newest_checkpoint(self.work_dir, say=say)
+        found = None if self.has_other() else newest_checkpoint(self.work_dir, say=say)
         return None if found is None else (number_of(found), found)
 
+    def newest_number(self) -> int:
+        """The iteration (or epoch) of its newest checkpoint, by the name alone; 0 if there is none."""
+        return max((number_of(path) for path in checkpoint_files(self.work_dir)[:1]), default=0)
+
     def is_finished(self) -> bool:
-        """Whether it ran to its end, evaluation included."""
-        return self.read_state().get('finished', False) and bool(checkpoint_files(self.work_dir))
+        """Whether what is in its place is of this very specification and ran to its end, evaluation included."""
+        return self.is_own() and self.read_state().get('finished', False) and bool(checkpoint_files(self.work_dir))
 
     def read_state(self) -> dict:
         """What is known of its work directory: hash, attempts, finished."""
@@ -169,17 +182,44 @@ class Job:
 
         Returns:
             Where it is now, or None if there was none.
+
+        Raises:
+            UserError: If something still trains there, or is to, naming it and how to end it.
         """
-        if not self.work_dir.is_dir() or not any(self.work_dir.iterdir()) or self._is_own():
+        if not self.has_other():
             return None
+        self._refuse_to_move()
         number = 1
         while (old := self.work_dir.with_name(f'{self.work_dir.name}.old{number}')).exists():
             number += 1
         self.work_dir.rename(old)
         return old
 
-    def _is_own(self) -> bool:
+    def has_other(self) -> bool:
+        """Whether a differently specified run has left something in its place."""
+        left = self.work_dir.is_dir() and any(path.name != LOCK for path in self.work_dir.iterdir())
+        return left and not self.is_own()
+
+    def is_own(self) -> bool:
+        """Whether what is in its place is of this very specification."""
         return (self.work_dir / STATE).is_file() and self.read_state()['hash'] == self.hash
+
+    def _refuse_to_move(self) -> None:
+        """Refuse to move the folder of a training under way, or of one in a queue."""
+        changed = f'{self.title} is specified otherwise than what is in {self.work_dir}'
+        found = job_in(self.work_dir)
+        if found is not None:
+            raise UserError(
+                f'{changed}, where job {found[0]} of Slurm still runs or waits: wait until it has ended, or end it '
+                f'with `scancel {found[0]}`, and call the study again (if it has ended and Slurm cannot be asked here, '
+                f'remove {found[1]}).'
+            )
+        holder = training_in(self.work_dir)
+        if holder is not None:
+            raise UserError(
+                f'{changed}, where {holder} still trains: wait until it has ended, or {holder.remedy}, and call the '
+                'study again.'
+            )
 
     def evaluations(self) -> dict:
         """Its evaluations so far, by role."""
@@ -199,17 +239,31 @@ class Attempt:
         self._job, self._state, self._note = job, state, note
         self._began = self._saved = time.monotonic()
         self._waits = False
+        self._measured: Callable[[], float | None] = lambda: None
+
+    def follow(self, child) -> None:
+        """Take the time that a process measures itself, if it does; one that an earlier call began is no new start.
+
+        Args:
+            child: The process, a :class:`~sssd.studies.child.Child` or what stands for one.
+        """
+        self._measured = lambda: child.seconds
+        attempts = self._state['attempts']
+        if child.followed and len(attempts) > 1:
+            attempts.pop()
+            self._note = attempts[-1]
+            self._job.write_state(self._state)
 
     def keep(self, wait: float = STATE_SECONDS) -> None:
         """Note the seconds so far, if the last note is ``wait`` seconds old."""
-        now = time.monotonic()
-        if not self._waits and now - self._saved >= wait:
+        now, measured = time.monotonic(), self._measured()
+        if now - self._saved >= wait and not (self._waits and measured is None):
             self._saved = now
-            self._note['seconds'] = round(now - self._began, 1)
+            self._note['seconds'] = round(now - self._began if measured is None else measured, 1)
             self._job.write_state(self._state)
 
     def wait(self) -> None:
-        """It has not begun yet: a cluster has it in its queue."""
+        """It is in the queue of a cluster, and has not begun or is to go on."""
         self._waits = True
 
     def begin(self) -> bool:
