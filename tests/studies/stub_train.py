@@ -26,7 +26,7 @@ from sssd.places import read_config  # noqa: E402
 parser = argparse.ArgumentParser()
 parser.add_argument('config')
 parser.add_argument('--work-dir', type=Path)
-parser.add_argument('--resume', type=Path, nargs='?', const=Path('newest_0.pth'))  # it keeps no newest one
+parser.add_argument('--resume', type=Path)
 parser.add_argument('--launcher')
 parser.add_argument('--logger')
 parser.add_argument('--cfg-options', nargs='+', action=DictAction)
