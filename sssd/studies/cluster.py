@@ -31,6 +31,7 @@ class Command:
     """What a job of the cluster does: a command with a log, which goes on from its newest checkpoint when it has to.
 
     It notes beside the log how long it has run in all, times in the queue left out, and whether it waits there again.
+    By that it knows as well that it has run before, where the cluster starts it anew as a node has failed.
 
     Args:
         words: The command.
@@ -46,10 +47,12 @@ class Command:
 
     def __call__(self) -> dict[str, Any]:
         """Run it; its exit status and the kind of machine."""
-        self._before, self._began = read_clock(Path(self.log))[0], time.monotonic()
+        seconds, queued = read_clock(Path(self.log))
+        words = self.words if queued is None else self._resuming()
+        self._before, self._began = seconds, time.monotonic()
         self._note()
         noted = self._began
-        with Child(self.words, Path(self.log), self.environment, GRACE) as self._child:
+        with Child(words, Path(self.log), self.environment, GRACE) as self._child:
             while self._child.running():
                 if time.monotonic() - noted >= CLOCK_SECONDS:
                     noted = time.monotonic()
@@ -63,13 +66,15 @@ class Command:
 
         self._child.__exit__()
         self._note(queued=True)
+        return DelayedSubmission(Command(self._resuming(), self.log, self.environment, self.resumes))
+
+    def _resuming(self) -> list[str]:
+        """The command that goes on: not from where this job began, but from the newest checkpoint."""
         words = self.words
-        if self.resumes and '--resume' in words:  # not from where this job began, but from the newest
+        if self.resumes and '--resume' in words:
             place = words.index('--resume')
             words = [*words[:place], *words[place + 2 :]]
-        return DelayedSubmission(
-            Command([*words, *['--resume'] * self.resumes], self.log, self.environment, self.resumes)
-        )
+        return [*words, *['--resume'] * self.resumes]
 
     def _note(self, queued: bool = False) -> None:
         seconds = self._before + time.monotonic() - self._began

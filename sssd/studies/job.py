@@ -142,11 +142,23 @@ class Job:
         return self.is_own() and self.read_state().get('finished', False) and bool(checkpoint_files(self.work_dir))
 
     def read_state(self) -> dict:
-        """What is known of its work directory: hash, attempts, finished."""
+        """What is known of its work directory: hash, attempts, finished.
+
+        Raises:
+            UserError: If its file is damaged.
+        """
         path = self.work_dir / STATE
-        if path.is_file():
-            return json.loads(path.read_text())
-        return {'hash': self.hash, 'finished': False, 'attempts': []}
+        if not path.is_file():
+            return {'hash': self.hash, 'finished': False, 'attempts': []}
+        try:
+            state = json.loads(path.read_text())
+            state['hash'], state['attempts']
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f'{path} does not say what was trained there, it is damaged: move its folder away, and the run is '
+                'trained anew'
+            ) from None
+        return state
 
     def write_state(self, state: dict) -> None:
         """Replace the state in one step."""

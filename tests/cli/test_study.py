@@ -169,6 +169,18 @@ def test_the_table_of_the_others_is_printed_where_a_run_failed(capsys):
     assert 'the run sed, seed 0 failed with exit status 1' in said.err and 'all' in said.out and '23.0' in said.out
 
 
+def test_what_a_study_cannot_read_or_write_is_told(capsys):
+    assert run_cli(command.main, ['spec.py', '--runs', 'few', '--work-dir', 'spec.py/here']) == 2
+    assert 'spec.py/here' in (said := capsys.readouterr().err) and 'cannot be written (Not a directory)' in said
+    assert run_cli(command.main, ['spec.py', '--runs', 'few', '--work-dir', 'here']) == 0
+    Path('here/seed0/few/study_run.json').write_text('')
+    Path('here/results.json').unlink()
+    assert run_cli(command.main, ['spec.py', '--runs', 'few', '--work-dir', 'here']) == 2
+    said = capsys.readouterr().err
+    assert 'here/seed0/few/study_run.json does not say what was trained there, it is damaged: move its folder' in said
+    assert 'Traceback' not in said and said.count('\n') == 1
+
+
 @pytest.mark.parametrize(
     'words, said',
     [

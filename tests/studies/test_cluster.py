@@ -233,6 +233,18 @@ def test_a_job_whose_time_is_up_goes_on_from_the_newest_checkpoint(tmp_path):
     assert delayed.function.words[3:] == ['--cfg-options', 'a=1', '--resume']
 
 
+def test_a_job_that_a_cluster_starts_anew_goes_on_where_it_was(tmp_path):
+    """A node has failed: nobody could tell the job, whose command is as it was."""
+    words = [sys.executable, '-c', 'import sys; print(*sys.argv[1:])', '--resume', 'iter_2.pth', '--cfg-options', 'a=1']
+    for _ in range(2):
+        assert Command(words, str(tmp_path / 'log'), {}, True)()['returncode'] == 0
+    assert (tmp_path / 'log').read_text().splitlines() == [
+        '--resume iter_2.pth --cfg-options a=1',
+        '--cfg-options a=1 --resume',
+    ]
+    assert json.loads((tmp_path / 'cluster_clock.json').read_text())['queued'] is False
+
+
 def test_what_is_missing_or_unknown_is_told(tmp_path, monkeypatch):
     with pytest.raises(UserError, match='there is no Slurm on this machine'):
         cluster_slots('slurm', 1, 8, 'gpu', {})[0].executor(tmp_path)
