@@ -11,7 +11,7 @@ from sssd.cli._loggers import require_logger
 from sssd.errors import UserError
 from sssd.studies.cluster import MINUTES, cluster_slots, require_submitit
 from sssd.studies.hours import Reckoning, reckon
-from sssd.studies.job import Job
+from sssd.studies.job import UNKNOWN, Job
 from sssd.studies.runner import StudyRunner
 from sssd.studies.slots import GPUS, Slot, launched, local_slots, visible_gpus
 
@@ -107,16 +107,12 @@ def left_of(runner: StudyRunner, job: Job) -> str:
 def command_of(runner: StudyRunner, job: Job) -> str:
     """The command of a training, as it would be typed."""
     resume = job.resume_point()
-    arguments = job.arguments(None if resume is None else resume[1], START)
+    arguments = job.arguments(None if resume is None else resume[1], UNKNOWN)
     python, *command = runner.train_command
     command = ['python' if python == sys.executable else python, *command]
     words = launched([*command, *arguments, *runner.flags], job.processes)
     variables = {**getattr(runner.slots[0], 'environment', {}), **job.run.environment_for(job.seed)}
     return ' '.join([*(f'{key}={shlex.quote(value)}' for key, value in variables.items()), shlex.join(words)])
-
-
-#: Stands for the checkpoint of a start that is not trained yet.
-START = 'LAST_CHECKPOINT_OF_THE_START'
 
 
 def say(console: Console, text: str) -> None:

@@ -21,6 +21,8 @@ from sssd.studies.trial import Trial
 
 STATE = 'study_run.json'
 LOG = 'study_run.log'
+#: Stands for the checkpoint of a start that is not trained yet, or gone.
+UNKNOWN = 'LAST_CHECKPOINT_OF_THE_START'
 #: Seconds between two notes of how long a training has run.
 STATE_SECONDS = 10.0
 
@@ -67,10 +69,21 @@ class Job:
         return self.work_dir / LOG
 
     def arguments(self, resume_from: Path | None = None, unknown: str | None = None) -> list[str]:
-        """The arguments of the training command; ``unknown`` stands for the checkpoint of a start that has none yet."""
+        """The arguments of the training command; ``unknown`` stands for the checkpoint of a start that has none yet.
+
+        Raises:
+            UserError: If there is no such checkpoint, and nothing that stands for it.
+        """
         options = self.run.options_for(self.seed)
         if self.start is not None and resume_from is None:
-            options['load_from'] = str(self.start_checkpoint() or unknown)
+            checkpoint = self.start_checkpoint() or unknown
+            if checkpoint is None:
+                raise UserError(
+                    f'{self.title} begins with {self.start.title}, but {self.start.work_dir} has no checkpoint of it '
+                    'any more, as if another study with other settings had it for its own: give each its --work-dir, '
+                    'and call the study again'
+                )
+            options['load_from'] = str(checkpoint)
         words = [self.run.config, '--work-dir', str(self.work_dir)]
         if resume_from is not None:
             words += ['--resume', str(resume_from)]
@@ -80,7 +93,7 @@ class Job:
         """The command for the records: no path that only this machine has."""
         root = self.work_dir.parent.parent
         variables = [f'{key}={value}' for key, value in self.run.environment_for(self.seed).items()]
-        command = launched(['python', '-m', 'sssd', 'train', *self.arguments()], self.processes)
+        command = launched(['python', '-m', 'sssd', 'train', *self.arguments(unknown=UNKNOWN)], self.processes)
         words = ' '.join([*variables, *command])
         if os.path.isabs(root):
             words = words.replace(str(root), 'WORK_DIR')

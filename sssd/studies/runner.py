@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -182,7 +182,7 @@ class StudyRunner:
         """Train it, unless it is, then test it; what is known goes to the results file at once."""
         report.begin(job.title)
         try:
-            with directory_lock(job.work_dir.with_name(f'.{job.run.name}.lock'), lambda: report.tick(HELD)):
+            with directory_lock(job.work_dir.with_name(f'.{job.run.name}.lock'), waits_and_says_so(report)):
                 self._train_and_test(job, slot, report)
         except UserError as error:
             left_out = [number for number, other in enumerate(pending) if begins_with(other, [job.key])]
@@ -285,6 +285,18 @@ class StudyRunner:
         refused = summarise(self.test, self.all_jobs(seeds), self.results, self.spec.compare)
         if refused:
             self.reporter.say(refused)
+
+
+def waits_and_says_so(report: Reporter | Lane) -> Callable[[], None]:
+    """What goes on while another study has a run: that is said once, and then shown."""
+    said = []
+
+    def wait() -> None:
+        if not said:
+            said.append(report.say(f'  {HELD.text}'))
+        report.tick(HELD)
+
+    return wait
 
 
 def told_failures(failures: Sequence[Failure], runs: int) -> str:

@@ -148,6 +148,28 @@ class Waits(Reporter):
             self.held.close()
 
 
+def test_a_start_that_another_study_takes_away_is_missed(study):
+    """Between the end of a start and the beginning of a run: that is not trained from nothing, nor another start."""
+
+    class TakesAway(Reporter):
+        def begin(self, title):
+            super().begin(title)
+            if title.startswith('few'):
+                runner = study.runner(other)
+                runner.results = ResultsFile('others.json')
+                runner.run(seeds=[0], runs=['sed'])
+
+    other = study.load()
+    other.start.cfg_options['train_cfg.max_iters'] = 2
+    runner = study.runner()
+    runner.reporter = TakesAway(Console(file=study.output, width=200))
+    with pytest.raises(
+        UserError, match='few, seed 0 begins with start, seed 0, but work/seed0/start has no checkpoint'
+    ):
+        runner.run(seeds=[0], runs=['few'])
+    assert not Path('work/seed0/few/arguments.txt').exists()
+
+
 def test_a_training_that_outlives_its_study_is_waited_for(study):
     """It holds its folder; what it has saved by then is gone on from, and nothing is moved away from under it."""
     study.runner().run(seeds=[0], runs=['all'])
