@@ -11,7 +11,7 @@ from sssd.cli._loggers import require_logger
 from sssd.errors import UserError
 from sssd.studies.cluster import MINUTES, cluster_slots, require_submitit
 from sssd.studies.hours import Reckoning, reckon
-from sssd.studies.job import Job
+from sssd.studies.job import UNKNOWN, Job
 from sssd.studies.runner import StudyRunner
 from sssd.studies.slots import GPUS, Slot, launched, local_slots, visible_gpus
 
@@ -82,8 +82,11 @@ def gpus_of(runner: StudyRunner, args: argparse.Namespace) -> int:
 def show(console: Console, runner: StudyRunner, found: Reckoning) -> None:
     """Print every run with its command and its hours, and what a cluster is told."""
     for job, (title, hours) in zip(found.jobs, found.lines()):
-        say(console, f'{title}: {hours}')
-        say(console, f'  {command_of(runner, job)}')
+        trains = not job.is_finished()
+        say(console, f'{title}: {hours}' if trains else f'{title}: trained already')
+        if job.has_other():
+            say(console, f'  what {job.work_dir} holds is specified otherwise, and is moved away')
+        say(console, f'  {command_of(runner, job)}' if trains else f'  {left_of(runner, job)}')
     parameters = getattr(runner.slots[0], 'parameters', None)
     if parameters is not None:
         told = ', '.join(f'{key}={value}' for key, value in parameters.items())
@@ -92,19 +95,24 @@ def show(console: Console, runner: StudyRunner, found: Reckoning) -> None:
             say(console, 'a job whose time is up saves, is queued again and goes on')
 
 
+def left_of(runner: StudyRunner, job: Job) -> str:
+    """What there is to do for a run that is trained, in words."""
+    entry = runner.results.find(job.run.name, job.seed)
+    held = entry if job.is_held(entry) else None
+    tests = [trial.name for trial in job.untested(held or {})]
+    words = [*['its results are read from its folder'] * (held is None), *[f'it is tested ({name})' for name in tests]]
+    return ', '.join(words)
+
+
 def command_of(runner: StudyRunner, job: Job) -> str:
     """The command of a training, as it would be typed."""
     resume = job.resume_point()
-    arguments = job.arguments(None if resume is None else resume[1], START)
+    arguments = job.arguments(None if resume is None else resume[1], UNKNOWN)
     python, *command = runner.train_command
     command = ['python' if python == sys.executable else python, *command]
     words = launched([*command, *arguments, *runner.flags], job.processes)
     variables = {**getattr(runner.slots[0], 'environment', {}), **job.run.environment_for(job.seed)}
     return ' '.join([*(f'{key}={shlex.quote(value)}' for key, value in variables.items()), shlex.join(words)])
-
-
-#: Stands for the checkpoint of a start that is not trained yet.
-START = 'LAST_CHECKPOINT_OF_THE_START'
 
 
 def say(console: Console, text: str) -> None:

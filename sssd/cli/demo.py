@@ -10,6 +10,8 @@ from rich.console import Console
 
 from sssd.cli._parser import parse
 from sssd.cli.study import run
+from sssd.errors import UserError
+from sssd.locks import training_in
 from sssd.report.scalars import read_curves
 from sssd.report.tables import shares
 from sssd.studies.results import RESULTS, ResultsFile
@@ -79,7 +81,18 @@ def headroom_line(runner: StudyRunner, seed: int, kept: Path) -> str | None:
 
 
 def remove_runs(work_dir: Path) -> None:
-    """Remove what the demo made in its work directory, and nothing else."""
+    """Remove what the demo made in its work directory, and nothing else.
+
+    Raises:
+        UserError: If something trains there.
+    """
+    for place in work_dir.glob('seed*/*'):
+        holder = training_in(place) if place.is_dir() else None
+        if holder is not None:
+            raise UserError(
+                f'{holder} uses {place}, so it is not removed: wait until it has ended, {holder.remedy}, or give '
+                'another folder with --work-dir.'
+            )
     for path in work_dir.glob('seed*'):
         shutil.rmtree(path)
     for name in (RESULTS, CURVES, SHEET):

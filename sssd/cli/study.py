@@ -1,6 +1,7 @@
 """Command: run a study, or print the table of one."""
 
 import argparse
+import errno
 import signal
 import threading
 from collections.abc import Mapping, Sequence
@@ -13,6 +14,7 @@ from sssd.checks.data import check_data
 from sssd.checks.weights import require_weights
 from sssd.cli import _page
 from sssd.cli._parser import parse
+from sssd.cli._runner import NOT_WRITTEN
 from sssd.cli._slots import flags_of, slots_of, tell
 from sssd.errors import EXIT_INTERRUPTED, UserError
 from sssd.report.final_tables import TEST, tables_of
@@ -84,7 +86,7 @@ def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence
     require_all_weights(runner, seeds, runs)
     require_all_data(runner, seeds, runs)
     try:
-        with _interrupted_by_sigterm():
+        with _interrupted_by_sigterm(), unwritable_explained():
             jobs = runner.run(seeds, runs)
     except KeyboardInterrupt:
         console.print('Interrupted: call it again to go on from the last checkpoint.')
@@ -122,6 +124,24 @@ def require_all_data(runner: StudyRunner, seeds: Sequence[int] | None, runs: Seq
                 check_data(cfg)
             except UserError as error:
                 raise UserError(f'the run {job.run.name!r}, {job.run.config}: {error}') from error
+
+
+@contextmanager
+def unwritable_explained():
+    """Turn a disk that is full, or not to be written on, into a sentence, where a study notes what its runs do.
+
+    Raises:
+        UserError: Naming the file, where the system does.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (*NOT_WRITTEN, errno.EACCES, errno.EPERM, errno.ENOTDIR):
+            raise
+        raise UserError(
+            f'{error.filename or "a file of the study"} cannot be written ({error.strerror}): make room or permit it, '
+            'or give another folder with --work-dir, and call the study again; what is done is kept.'
+        ) from error
 
 
 @contextmanager

@@ -1,12 +1,13 @@
 """Train a detector from a config: mmdet's arguments over MMEngine's Runner."""
 
 import argparse
+import os
 from collections.abc import Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import torch
 from mmengine.config import Config
-from mmengine.dist import get_world_size, is_main_process
+from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 
 from sssd.checkpoints.exact import keep_seed, make_exact
 from sssd.checkpoints.files import checkpoint_place, newest_checkpoint
@@ -22,10 +23,18 @@ from sssd.cli._dist import process_group
 from sssd.cli._loggers import attach_logger, require_logger
 from sssd.cli._parser import parse
 from sssd.cli._quiet import Screen, quiet
-from sssd.cli._runner import broken_images_explained, build_runner, missing_files_explained, report_data, say_once
+from sssd.cli._runner import (
+    broken_images_explained,
+    build_runner,
+    missing_files_explained,
+    report_data,
+    require_writable,
+    say_once,
+)
 from sssd.errors import LocalError, UserError
 from sssd.hooks import KeepDetectionsHook, StopOnSignalHook
 from sssd.hooks.stop_on_signal import save_now, shielded_workers
+from sssd.locks import training_lock
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -105,6 +114,38 @@ def set_start(cfg: Config, resume: str | None) -> str | None:
     return cfg.get('load_from')
 
 
+@contextmanager
+def held_by_first(work_dir: str):
+    """Have the first of all processes hold the work directory, so that no other training writes there at once.
+
+    Raises:
+        UserError: On all processes that have a group already, else on the first, whose launcher ends the others.
+    """
+    trouble = [None]
+    with ExitStack() as stack:
+        if os.environ.get('RANK', os.environ.get('OMPI_COMM_WORLD_RANK', '0')) == '0':
+            require_writable(work_dir)
+            try:
+                stack.enter_context(training_lock(work_dir, say_once))
+            except UserError as error:
+                trouble = [str(error)]
+        if get_world_size() > 1:
+            broadcast_object_list(trouble)
+        if trouble[0] is not None:
+            raise UserError(trouble[0])
+        yield
+
+
+def refuse_newer(cfg: Config, resume: str | None, checkpoint: str | None) -> None:
+    """Refuse to go on from a checkpoint that was the newest before we held the work directory, and is not any more.
+
+    Raises:
+        UserError: Asking to be called again.
+    """
+    if resume == 'auto' and str(newest_checkpoint(*checkpoint_place(cfg)) or checkpoint) != str(checkpoint):
+        raise UserError(f'a training in {cfg.work_dir} has just ended, with a newer checkpoint: call it again.')
+
+
 def train(
     cfg: Config, checkpoint: str | None, screen: Screen | None, new_schedule: bool = False, logger: str | None = None
 ) -> None:
@@ -161,7 +202,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         checkpoint = set_start(cfg, args.resume)
         keep_seed(cfg, checkpoint)
         require_weights(cfg, args.config)
-        with process_group(cfg, args.launcher), missing_files_explained(args.config):
+        with process_group(cfg, args.launcher), missing_files_explained(args.config), held_by_first(cfg.work_dir):
+            refuse_newer(cfg, args.resume, checkpoint)
             if is_main_process():
                 _page.keep_base(cfg, args.config)
             train(cfg, checkpoint, screen, args.new_schedule, args.logger)

@@ -4,10 +4,13 @@ import os
 import re
 import signal
 import subprocess
+import sys
+import uuid
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from sssd.errors import UserError
+from sssd.studies.marked import end_marked
 from sssd.studies.spec import environment as set_environment
 
 POLL_SECONDS = 1.0
@@ -16,10 +19,18 @@ GRACE_SECONDS = 10.0
 TAIL, TOLD = 65536, 300
 #: A line that tells an error: an exception's, or that of a command (ours, argparse's).
 ERROR = re.compile(r'[A-Za-z_][\w.]*(?:Error|Exception|Interrupt)\b.*|[\w .-]+: error: .*')
+#: What a launcher says of its workers after they have told their own.
+LAUNCHERS = 'torch.distributed.elastic.'
+#: The variable of the environment by which the processes that stem from a command are known.
+MARK = 'SSSD_STUDY_PROCESS'
+LEASH = Path(__file__).with_name('leash.py')
 
 
 class Child:
-    """A command in a process of its own, ended with its workers when the block is left.
+    """A command in a process of its own, ended with all that it has started when the block is left, or when we end.
+
+    On Linux it gets SIGTERM when this process is gone, were it by SIGKILL (:mod:`sssd.studies.leash`); and workers that
+    a launcher gave sessions of their own are ended, were the launcher gone (:mod:`sssd.studies.marked`).
 
     .. code-block:: python
 
@@ -37,14 +48,17 @@ class Child:
     Attributes:
         waits: Whether it waits for its turn; here none does.
         machine: What it runs on, if that is another machine than this one.
+        seconds: How long it has run by its own account, where it keeps one.
+        followed: Whether an earlier call has started it.
     """
 
-    waits, machine = False, None
+    waits, machine, seconds, followed = False, None, None, False
 
     def __init__(
         self, words: Sequence[str], log: Path, environment: Mapping[str, str], grace: float = GRACE_SECONDS
     ) -> None:
         self.words, self.log, self.environment, self.grace = list(words), log, environment, grace
+        self._mark = uuid.uuid4().hex
 
     def __enter__(self) -> 'Child':
         # While another thread reads a config, the environment has that run's variables.
@@ -52,24 +66,40 @@ class Child:
             self._offset = handle.tell()
             # The study has a page of its own; that of a run is had by `sssd report`.
             report = '0' if os.environ.get('SSSD_REPORT') == '0' else 'later'
+            words = self.words
+            if sys.platform == 'linux':
+                words = [sys.executable, '-I', '-S', str(LEASH), str(os.getpid()), *words]
             self._process = subprocess.Popen(
-                self.words,
+                words,
                 stdin=subprocess.DEVNULL,
                 stdout=handle,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **self.environment, 'PYTHONUNBUFFERED': '1', 'SSSD_REPORT': report},
+                env={
+                    **os.environ,
+                    **self.environment,
+                    'PYTHONUNBUFFERED': '1',
+                    'SSSD_REPORT': report,
+                    MARK: self._mark,
+                },
             )
         return self
 
     def __exit__(self, *_) -> None:
-        if self._process.poll() is not None:
+        if self._process.poll() == 0:
             return
-        os.killpg(self._process.pid, signal.SIGTERM)
+        if self._process.returncode is not None:  # a launcher that was killed leaves its workers
+            end_marked(MARK, self._mark, self.grace)
+            return
         try:
+            os.killpg(self._process.pid, signal.SIGTERM)  # a launcher hands it on; a second one ends without saving
             self._process.wait(timeout=self.grace)
         except subprocess.TimeoutExpired:
-            os.killpg(self._process.pid, signal.SIGKILL)
+            pass
+        finally:  # at a second Ctrl-C, too
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            end_marked(MARK, self._mark, 0.0)
             self._process.wait()
 
     def running(self) -> bool:
@@ -132,6 +162,7 @@ def last_error(log: Path, offset: int = 0) -> str:
     with open(log, 'rb') as handle:
         handle.seek(max(offset, handle.seek(0, 2) - TAIL))
         lines = [line.strip() for line in handle.read().decode(errors='replace').splitlines() if line.strip()]
-    told = next((line for line in reversed(lines) if ERROR.fullmatch(line)), lines[-1] if lines else '')
+    errors = [line for line in lines if ERROR.fullmatch(line) and not line.startswith(LAUNCHERS)]
+    told = (errors or lines or [''])[-1]
     told = told.removeprefix('sssd: error: ').rstrip('.')
     return told if len(told) <= TOLD else f'{told[:TOLD]} ...'

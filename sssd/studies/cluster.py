@@ -1,8 +1,10 @@
 """Runs of a study as jobs of a cluster, through submitit: Slurm, or submitit's own executor on this machine."""
 
 import json
+import os
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,18 @@ CLUSTERS = ('slurm', 'local')
 MINUTES, SAVE_SECONDS, CPUS_PER_GPU = 24 * 60, 180, 5
 #: How often a job that has used its time up is queued again; preempted ones are in any case.
 TIMEOUTS = 1000
-#: Where the work directory of a run names its job, and where submitit's files lie.
-NOTE, FOLDER = 'cluster_job.json', 'cluster'
+#: Where the work directory of a run names its job, where submitit's files lie, and where the job says how long it ran.
+NOTE, FOLDER, CLOCK = 'cluster_job.json', 'cluster', 'cluster_clock.json'
 CANCEL_SECONDS = 120.0
+#: Seconds between two notes of a job's own of how long it has run.
+CLOCK_SECONDS = 10.0
 
 
 class Command:
     """What a job of the cluster does: a command with a log, which goes on from its newest checkpoint when it has to.
+
+    It notes beside the log how long it has run in all, times in the queue left out, and whether it waits there again.
+    By that it knows as well that it has run before, where the cluster starts it anew as a node has failed.
 
     Args:
         words: The command.
@@ -36,12 +43,21 @@ class Command:
     def __init__(self, words: Sequence[str], log: str, environment: Mapping[str, str], resumes: bool) -> None:
         self.words, self.log, self.environment, self.resumes = list(words), log, dict(environment), resumes
         self._child: Child | None = None
+        self._before, self._began = 0.0, time.monotonic()
 
     def __call__(self) -> dict[str, Any]:
         """Run it; its exit status and the kind of machine."""
-        with Child(self.words, Path(self.log), self.environment, GRACE) as self._child:
+        seconds, queued = read_clock(Path(self.log))
+        words = self.words if queued is None else self._resuming()
+        self._before, self._began = seconds, time.monotonic()
+        self._note()
+        noted = self._began
+        with Child(words, Path(self.log), self.environment, GRACE) as self._child:
             while self._child.running():
-                pass
+                if time.monotonic() - noted >= CLOCK_SECONDS:
+                    noted = time.monotonic()
+                    self._note()
+        self._note()
         return dict(returncode=self._child.returncode, machine=provenance.machine())
 
     def checkpoint(self, *_):
@@ -49,13 +65,37 @@ class Command:
         from submitit.helpers import DelayedSubmission
 
         self._child.__exit__()
+        self._note(queued=True)
+        return DelayedSubmission(Command(self._resuming(), self.log, self.environment, self.resumes))
+
+    def _resuming(self) -> list[str]:
+        """The command that goes on: not from where this job began, but from the newest checkpoint."""
         words = self.words
-        if self.resumes and '--resume' in words:  # not from where this job began, but from the newest
+        if self.resumes and '--resume' in words:
             place = words.index('--resume')
             words = [*words[:place], *words[place + 2 :]]
-        return DelayedSubmission(
-            Command([*words, *['--resume'] * self.resumes], self.log, self.environment, self.resumes)
-        )
+        return [*words, *['--resume'] * self.resumes]
+
+    def _note(self, queued: bool = False) -> None:
+        seconds = self._before + time.monotonic() - self._began
+        with suppress(OSError):  # a full disk is the training's to tell
+            write_whole(Path(self.log).with_name(CLOCK), json.dumps(dict(seconds=round(seconds, 1), queued=queued)))
+
+
+def read_clock(log: Path) -> tuple[float, bool | None]:
+    """How long the job of a log has run by its own account, and whether it is in the queue again; 0, None for none."""
+    try:
+        said = json.loads(log.with_name(CLOCK).read_text())
+        return float(said['seconds']), bool(said['queued'])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0.0, None
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file in one step: who reads it meanwhile, or after a kill, has the text before."""
+    fresh = path.with_name(f'.{path.name}')
+    fresh.write_text(text)
+    os.replace(fresh, path)
 
 
 @dataclass(frozen=True)
@@ -112,25 +152,48 @@ class Submitted:
         self.slot, self.words, self.log, self.environment, self.title = slot, words, log, environment, title
         self.note = log.with_name(NOTE)
         self.folder = log.with_name(FOLDER).resolve()
+        self.followed = False
 
     def __enter__(self) -> 'Submitted':
         self._offset = self.log.stat().st_size if self.log.is_file() else 0
-        self._job = self._found() or self._submit()
+        found = self._found()
+        self.followed = found is not None
+        self._job = found or self._submit()
         return self
 
     def __exit__(self, *_) -> None:
         if not self._ended():
-            self._job.cancel(check=False)
-            end = time.monotonic() + CANCEL_SECONDS
-            while not self._ended() and time.monotonic() < end:
-                time.sleep(0.1)
+            self._cancel()
         if self._ended():  # else it is followed by the next call
             self.note.unlink(missing_ok=True)
 
+    def _cancel(self) -> None:
+        try:
+            self._job.cancel(check=False)
+        except OSError:  # no scancel: the job's own end is waited for, and told by the next call
+            return
+        if self.slot.cluster == 'slurm':
+            self._job.watcher.register_job(self._job.job_id)  # or it would ask for a long job every ten minutes only
+        end = time.monotonic() + CANCEL_SECONDS
+        while not self._ended() and time.monotonic() < end:
+            time.sleep(0.1)
+
     @property
     def waits(self) -> bool:
-        """Whether it is in the queue: it has printed nothing yet."""
-        return not self._ended() and (not self.log.is_file() or self.log.stat().st_size <= self._offset)
+        """Whether it is in the queue: it has printed nothing yet, or is to go on."""
+        if self._ended():
+            return False
+        queued = read_clock(self.log)[1]
+        return not self._has_printed() if queued is None else queued
+
+    def _has_printed(self) -> bool:
+        return self.log.is_file() and self.log.stat().st_size > self._offset
+
+    @property
+    def seconds(self) -> float | None:
+        """How long it has run by its own account, without the times in the queue; None where it gave none."""
+        seconds, queued = read_clock(self.log)
+        return None if queued is None else seconds
 
     def running(self) -> bool:
         """Whether it waits or runs; takes about a second."""
@@ -165,24 +228,25 @@ class Submitted:
             executor.update_parameters(job_name=''.join(sign if sign.isalnum() else '_' for sign in self.title))
         words = launched(self.words, self.slot.processes)
         command = Command(words, str(self.log.resolve()), self.environment, '--resume' in words or 'train' in words)
+        self.log.with_name(CLOCK).unlink(missing_ok=True)  # of an earlier job
         with set_environment({}):  # another thread may be reading a config with its run's variables
             try:
                 job = executor.submit(command)
-            except RuntimeError as error:  # of submitit, with what sbatch said
+            except (RuntimeError, OSError) as error:  # with what sbatch said, or it is not there
                 line = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
                 raise UserError(
                     f'the cluster took no job for {self.title} ({line.strip()}): check --partition and '
                     '--cluster-options, and how many jobs you may have; call the study again, what is done is kept'
                 ) from error
-        self.note.write_text(json.dumps(dict(cluster=self.slot.cluster, job=job.job_id, offset=self._offset)))
+        said = dict(
+            cluster=self.slot.cluster, job=job.job_id, offset=self._offset, inode=self.note.parent.stat().st_ino
+        )
+        write_whole(self.note, json.dumps(said))
         return job
 
     def _found(self):
         """The job of Slurm that an earlier call left behind, if it has not ended."""
-        if self.slot.cluster != 'slurm' or not self.note.is_file():
-            return None
-        said = json.loads(self.note.read_text())
-        if said['cluster'] != 'slurm':
+        if self.slot.cluster != 'slurm' or (said := read_note(self.note)) is None:
             return None
         job = require_submitit().SlurmJob(self.folder, said['job'])
         if job.done(force_check=True):
@@ -192,6 +256,37 @@ class Submitted:
 
     def _ended(self) -> bool:
         return self._job.done()
+
+
+def read_note(note: Path) -> dict | None:
+    """What a note says of a job of Slurm in its folder; None where there is none, or it came with a copied folder."""
+    try:
+        said = json.loads(note.read_text())
+        here = said.get('inode', inode := note.parent.stat().st_ino) == inode
+        return said if said['cluster'] == 'slurm' and said['job'] and 'offset' in said and here else None
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def job_in(folder: Path) -> tuple[str, Path] | None:
+    """A job of Slurm for a run or one of its tests that has not ended, as far as Slurm tells: its number and note.
+
+    Args:
+        folder: The run's work directory.
+    """
+    for note in sorted(folder.rglob(NOTE)):
+        said = read_note(note)
+        if said is not None and _may_run(note, said['job']):
+            return said['job'], note
+    return None
+
+
+def _may_run(note: Path, number: str) -> bool:
+    try:
+        from submitit import SlurmJob
+    except ImportError:  # nobody can be asked
+        return True
+    return not SlurmJob(note.with_name(FOLDER).resolve(), number).done(force_check=True)
 
 
 def cluster_slots(

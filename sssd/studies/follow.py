@@ -48,7 +48,9 @@ class Follower:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.work_dir, self.extent, self.resumed, self.clock = work_dir, extent, resumed, clock
+        self._first = resumed
         self._earlier = set(scalar_files(work_dir)) if work_dir.is_dir() else set()
+        self._file: Path | None = None
         self._offset = 0
         self._began = self._seen = clock()
         self._elsewhere = evaluation
@@ -60,9 +62,13 @@ class Follower:
         self._per_epoch = 0.0
         self._aps: dict[str, str] = {}
 
-    def begin(self) -> None:
-        """It begins only now."""
+    def begin(self, resumed: int | None = None) -> None:
+        """It begins only now; or it goes on after so many iterations (epochs), and does again what was not saved."""
         self._began = self._seen = self.clock()
+        if self._file is not None and resumed is not None:
+            self._earlier.add(self._file)
+            self._file, self.resumed = None, resumed
+            self._record, self._step, self._interval, self._done = {}, 0, 0, 0
 
     def look(self) -> Status:
         """Read what is new, and tell how far it is."""
@@ -83,14 +89,16 @@ class Follower:
         total = self._total()
         if total is None:
             return None
-        training = mean(self._times) * max(0.0, total - self._iterations(self.resumed))
+        training = mean(self._times) * max(0.0, total - self._iterations(self._first))
         return Taken(self._start, training, self._evaluation())
 
     def _new_lines(self) -> Iterator[dict]:
         files = [path for path in scalar_files(self.work_dir) if path not in self._earlier]
         if not files:
             return
-        with open(files[-1], 'rb') as handle:
+        if files[-1] != self._file:
+            self._file, self._offset = files[-1], 0
+        with open(self._file, 'rb') as handle:
             handle.seek(self._offset)
             text = handle.read()
         text = text[: text.rfind(b'\n') + 1]  # the last line may be under way
@@ -100,7 +108,7 @@ class Follower:
     def _add_training(self, record: dict) -> None:
         first, before = not self._record, self._record.get('step', self._iterations(self.resumed))
         self._record, self._step = record, record['step']
-        self._interval = self._step - before
+        self._interval = max(0, self._step - before)  # a job that was queued again may begin before its last line
         if 'epoch' in record:  # exact where an epoch's last iteration is logged, else by less than a line's iterations
             self._per_epoch = max(self._per_epoch, self._step / record['epoch'])
         if 'time' in record:

@@ -92,7 +92,9 @@ def reckon(
         raise UserError(f'--image-seconds is {image_seconds}, but has to be above 0.')
 
     def by_cost(rate: Callable[[Config], float]) -> list[float | None]:
-        return [None if job.extent.by_epoch else job.training().cost * rate(configs(job)) for job in jobs]
+        return [
+            None if job.extent.by_epoch else sum(work.cost for work in job.works()) * rate(configs(job)) for job in jobs
+        ]
 
     def configs(job: Job) -> Config:
         return load_config(job.run, job.seed)

@@ -10,7 +10,10 @@ from pathlib import Path
 
 from sssd import provenance
 from sssd.checkpoints.files import checkpoint_files, newest_checkpoint, number_of
+from sssd.errors import UserError
+from sssd.locks import LOCK, training_in
 from sssd.report.scalars import history, read_curves
+from sssd.studies.cluster import job_in
 from sssd.studies.cost import Extent, Work, iteration_cost
 from sssd.studies.slots import launched
 from sssd.studies.spec import RunSpec, fingerprint, load_config, option_arguments
@@ -18,6 +21,8 @@ from sssd.studies.trial import Trial
 
 STATE = 'study_run.json'
 LOG = 'study_run.log'
+#: Stands for the checkpoint of a start that is not trained yet, or gone.
+UNKNOWN = 'LAST_CHECKPOINT_OF_THE_START'
 #: Seconds between two notes of how long a training has run.
 STATE_SECONDS = 10.0
 
@@ -64,10 +69,21 @@ class Job:
         return self.work_dir / LOG
 
     def arguments(self, resume_from: Path | None = None, unknown: str | None = None) -> list[str]:
-        """The arguments of the training command; ``unknown`` stands for the checkpoint of a start that has none yet."""
+        """The arguments of the training command; ``unknown`` stands for the checkpoint of a start that has none yet.
+
+        Raises:
+            UserError: If there is no such checkpoint, and nothing that stands for it.
+        """
         options = self.run.options_for(self.seed)
         if self.start is not None and resume_from is None:
-            options['load_from'] = str(self.start.last_checkpoint() or unknown)
+            checkpoint = self.start_checkpoint() or unknown
+            if checkpoint is None:
+                raise UserError(
+                    f'{self.title} begins with {self.start.title}, but {self.start.work_dir} has no checkpoint of it '
+                    'any more, as if another study with other settings had it for its own: give each its --work-dir, '
+                    'and call the study again'
+                )
+            options['load_from'] = str(checkpoint)
         words = [self.run.config, '--work-dir', str(self.work_dir)]
         if resume_from is not None:
             words += ['--resume', str(resume_from)]
@@ -77,7 +93,7 @@ class Job:
         """The command for the records: no path that only this machine has."""
         root = self.work_dir.parent.parent
         variables = [f'{key}={value}' for key, value in self.run.environment_for(self.seed).items()]
-        command = launched(['python', '-m', 'sssd', 'train', *self.arguments()], self.processes)
+        command = launched(['python', '-m', 'sssd', 'train', *self.arguments(unknown=UNKNOWN)], self.processes)
         words = ' '.join([*variables, *command])
         if os.path.isabs(root):
             words = words.replace(str(root), 'WORK_DIR')
@@ -94,9 +110,9 @@ class Job:
     def works(self, entry: dict | None = None) -> list[Work]:
         """The processes to come: the training, if no entry is given that has it, and the trials that are missing."""
         trials = [Work(self.run.name, 0.0, 1) for _ in self.untested(entry or {})]
-        if entry is not None or (self._is_own() and self.is_finished()):
+        if entry is not None or self.is_finished():
             return trials
-        begin = (self.resume_point() or (0, None))[0] if self._is_own() else 0
+        begin = (self.resume_point() or (0, None))[0]
         return [self.training(begin), *trials]
 
     def training(self, begin: int = 0) -> Work:
@@ -112,8 +128,14 @@ class Job:
         """
         return newest_checkpoint(self.work_dir)
 
+    def start_checkpoint(self) -> Path | None:
+        """The checkpoint of the start that it begins with; None where that is not trained yet."""
+        return self.start.last_checkpoint() if self.start is not None and self.start.is_finished() else None
+
     def resume_point(self, say: Callable[[str], None] = lambda sentence: None) -> tuple[int, Path] | None:
         """The iteration (or epoch) and the checkpoint to go on from; from one at the end the last evaluation is made.
+
+        What a differently specified run has left in its place, and is going to be moved away, does not count.
 
         Args:
             say: Called with a sentence about each newer one that cannot be read.
@@ -121,19 +143,35 @@ class Job:
         Raises:
             UserError: If there are some, but none can be read.
         """
-        found = newest_checkpoint(self.work_dir, say=say)
+        found = None if self.has_other() else newest_checkpoint(self.work_dir, say=say)
         return None if found is None else (number_of(found), found)
 
+    def newest_number(self) -> int:
+        """The iteration (or epoch) of its newest checkpoint, by the name alone; 0 if there is none."""
+        return max((number_of(path) for path in checkpoint_files(self.work_dir)[:1]), default=0)
+
     def is_finished(self) -> bool:
-        """Whether it ran to its end, evaluation included."""
-        return self.read_state().get('finished', False) and bool(checkpoint_files(self.work_dir))
+        """Whether what is in its place is of this very specification and ran to its end, evaluation included."""
+        return self.is_own() and self.read_state().get('finished', False) and bool(checkpoint_files(self.work_dir))
 
     def read_state(self) -> dict:
-        """What is known of its work directory: hash, attempts, finished."""
+        """What is known of its work directory: hash, attempts, finished.
+
+        Raises:
+            UserError: If its file is damaged.
+        """
         path = self.work_dir / STATE
-        if path.is_file():
-            return json.loads(path.read_text())
-        return {'hash': self.hash, 'finished': False, 'attempts': []}
+        if not path.is_file():
+            return {'hash': self.hash, 'finished': False, 'attempts': []}
+        try:
+            state = json.loads(path.read_text())
+            state['hash'], state['attempts']
+        except (ValueError, KeyError, TypeError):
+            raise UserError(
+                f'{path} does not say what was trained there, it is damaged: move its folder away, and the run is '
+                'trained anew'
+            ) from None
+        return state
 
     def write_state(self, state: dict) -> None:
         """Replace the state in one step."""
@@ -169,17 +207,44 @@ class Job:
 
         Returns:
             Where it is now, or None if there was none.
+
+        Raises:
+            UserError: If something still trains there, or is to, naming it and how to end it.
         """
-        if not self.work_dir.is_dir() or not any(self.work_dir.iterdir()) or self._is_own():
+        if not self.has_other():
             return None
+        self._refuse_to_move()
         number = 1
         while (old := self.work_dir.with_name(f'{self.work_dir.name}.old{number}')).exists():
             number += 1
         self.work_dir.rename(old)
         return old
 
-    def _is_own(self) -> bool:
+    def has_other(self) -> bool:
+        """Whether a differently specified run has left something in its place."""
+        left = self.work_dir.is_dir() and any(path.name != LOCK for path in self.work_dir.iterdir())
+        return left and not self.is_own()
+
+    def is_own(self) -> bool:
+        """Whether what is in its place is of this very specification."""
         return (self.work_dir / STATE).is_file() and self.read_state()['hash'] == self.hash
+
+    def _refuse_to_move(self) -> None:
+        """Refuse to move the folder of a training under way, or of one in a queue."""
+        changed = f'{self.title} is specified otherwise than what is in {self.work_dir}'
+        found = job_in(self.work_dir)
+        if found is not None:
+            raise UserError(
+                f'{changed}, where job {found[0]} of Slurm still runs or waits: wait until it has ended, or end it '
+                f'with `scancel {found[0]}`, and call the study again (if it has ended and Slurm cannot be asked here, '
+                f'remove {found[1]}).'
+            )
+        holder = training_in(self.work_dir)
+        if holder is not None:
+            raise UserError(
+                f'{changed}, where {holder} still trains: wait until it has ended, or {holder.remedy}, and call the '
+                'study again.'
+            )
 
     def evaluations(self) -> dict:
         """Its evaluations so far, by role."""
@@ -199,17 +264,31 @@ class Attempt:
         self._job, self._state, self._note = job, state, note
         self._began = self._saved = time.monotonic()
         self._waits = False
+        self._measured: Callable[[], float | None] = lambda: None
+
+    def follow(self, child) -> None:
+        """Take the time that a process measures itself, if it does; one that an earlier call began is no new start.
+
+        Args:
+            child: The process, a :class:`~sssd.studies.child.Child` or what stands for one.
+        """
+        self._measured = lambda: child.seconds
+        attempts = self._state['attempts']
+        if child.followed and len(attempts) > 1:
+            attempts.pop()
+            self._note = attempts[-1]
+            self._job.write_state(self._state)
 
     def keep(self, wait: float = STATE_SECONDS) -> None:
         """Note the seconds so far, if the last note is ``wait`` seconds old."""
-        now = time.monotonic()
-        if not self._waits and now - self._saved >= wait:
+        now, measured = time.monotonic(), self._measured()
+        if now - self._saved >= wait and not (self._waits and measured is None):
             self._saved = now
-            self._note['seconds'] = round(now - self._began, 1)
+            self._note['seconds'] = round(now - self._began if measured is None else measured, 1)
             self._job.write_state(self._state)
 
     def wait(self) -> None:
-        """It has not begun yet: a cluster has it in its queue."""
+        """It is in the queue of a cluster, and has not begun or is to go on."""
         self._waits = True
 
     def begin(self) -> bool:

@@ -1,14 +1,16 @@
 """Running a study: from its specification to jobs, from each job to processes and to its entry in the results."""
 
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
 from sssd import provenance
 from sssd.errors import UserError
-from sssd.locks import directory_lock
+from sssd.locks import POLL_SECONDS, directory_lock, training_in
 from sssd.studies.board import Board, Lane
+from sssd.studies.cluster import job_in
 from sssd.studies.cost import Taken
 from sssd.studies.datasets import make_data
 from sssd.studies.final_test import FinalTest
@@ -180,7 +182,7 @@ class StudyRunner:
         """Train it, unless it is, then test it; what is known goes to the results file at once."""
         report.begin(job.title)
         try:
-            with directory_lock(job.work_dir.with_name(f'.{job.run.name}.lock'), lambda: report.tick(HELD)):
+            with directory_lock(job.work_dir.with_name(f'.{job.run.name}.lock'), waits_and_says_so(report)):
                 self._train_and_test(job, slot, report)
         except UserError as error:
             left_out = [number for number, other in enumerate(pending) if begins_with(other, [job.key])]
@@ -214,6 +216,7 @@ class StudyRunner:
         Raises:
             UserError: If the process fails, or logs no evaluation.
         """
+        self._await_others(job, slot, report)
         resumed, checkpoint = job.resume_point(lambda sentence: report.say(f'  {sentence}')) or (0, None)
         if checkpoint is not None:
             report.say(f'  resumes from {checkpoint.name}')
@@ -221,13 +224,14 @@ class StudyRunner:
         follower = Follower(job.work_dir, job.extent, resumed, report.forecast.evaluation)
         process = slot.start(words, job.log, job.run.environment_for(job.seed), job.title)
         with job.attempt(checkpoint) as attempt, process as child:
+            attempt.follow(child)
             while child.running():
                 if child.waits:
                     attempt.wait()
                     report.tick(QUEUED)
                     continue
                 if attempt.begin():
-                    follower.begin()
+                    follower.begin(job.newest_number())
                 attempt.keep()
                 report.tick(follower.look())
             attempt.ran_on(child.machine)
@@ -239,6 +243,31 @@ class StudyRunner:
             )
         job.finish()
         report.process_ended(follower.look().taken)
+
+    def _await_others(self, job: Job, slot: Slot, report: Reporter | Lane) -> None:
+        """Wait for a training of this very job that outlives the study which has started it.
+
+        Raises:
+            UserError: If it is a job of Slurm, which only a study that runs there can follow.
+        """
+        found = job_in(job.work_dir)
+        if found is not None and getattr(slot, 'cluster', None) == 'slurm':
+            return  # it is followed
+        if found is not None:
+            raise UserError(
+                f'{job.title} runs or waits as job {found[0]} of Slurm already: call the study with --cluster slurm '
+                f'to follow it, or end it with `scancel {found[0]}` (if it has ended and Slurm cannot be asked here, '
+                f'remove {found[1]}).'
+            )
+        told = None
+        while (holder := training_in(job.work_dir)) is not None:
+            if holder != told:
+                report.say(
+                    f'  {holder} still trains in {job.work_dir}; waiting for it ({holder.remedy} to go on at once)'
+                )
+                told = holder
+            report.tick(Status(f'{holder} trains in its folder; waiting for it'))
+            time.sleep(POLL_SECONDS)
 
     def _test(self, job: Job, trial: Trial | FinalTest, slot: Slot, report: Reporter | Lane) -> dict:
         """Test it, each model in a process of its own; the metrics."""
@@ -256,6 +285,18 @@ class StudyRunner:
         refused = summarise(self.test, self.all_jobs(seeds), self.results, self.spec.compare)
         if refused:
             self.reporter.say(refused)
+
+
+def waits_and_says_so(report: Reporter | Lane) -> Callable[[], None]:
+    """What goes on while another study has a run: that is said once, and then shown."""
+    said = []
+
+    def wait() -> None:
+        if not said:
+            said.append(report.say(f'  {HELD.text}'))
+        report.tick(HELD)
+
+    return wait
 
 
 def told_failures(failures: Sequence[Failure], runs: int) -> str:

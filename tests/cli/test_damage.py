@@ -9,6 +9,7 @@ import resource
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import evil
 import pytest
@@ -20,6 +21,7 @@ from sssd.checkpoints import keeping, saving
 from sssd.checkpoints.files import newest_checkpoint
 from sssd.cli import train
 from sssd.errors import UserError, run_cli
+from sssd.locks import training_lock
 from sssd.report.scalars import history, read_curves
 
 #: Validation every two iterations, as checkpoints are written.
@@ -204,6 +206,21 @@ def test_a_moved_work_directory(broken, tmp_path):
     assert not broken.work_dir.exists()
 
 
+@pytest.mark.parametrize('template', [None, 's{}.pth'], ids=['usual names', 'names of its own'])
+def test_a_copied_work_directory_goes_on_from_its_own_checkpoint(broken, tmp_path, template):
+    """The original has gone on; nothing of it is read, though ``last_checkpoint`` names it, and nothing is changed."""
+    options = [f'default_hooks.checkpoint.filename_tmpl={template}'] * (template is not None)
+    for path in broken.work_dir.glob('iter_*.pth') if template else ():
+        path.rename(path.with_name(path.name.replace('iter_', 's')))
+    newest = broken.work_dir / ('s4.pth' if template else 'iter_4.pth')
+    (broken.work_dir / 'last_checkpoint').write_text(str(newest))  # as MMEngine writes it
+    copy = Broken(broken.config, Path(shutil.copytree(broken.work_dir, tmp_path / 'copies' / 'run')))
+    broken.train(*options, iterations=8)
+    before = {path: path.stat().st_mtime_ns for path in broken.work_dir.rglob('*')}
+    assert copy.train(*options) == ([5, 6], [6])
+    assert {path: path.stat().st_mtime_ns for path in broken.work_dir.rglob('*')} == before
+
+
 def test_another_folder_for_checkpoints(broken, tmp_path, capsys):
     hook = [
         'default_hooks.checkpoint.out_dir=' + str(tmp_path / 'out'),
@@ -254,6 +271,17 @@ def test_a_kill_inside_a_save_where_one_checkpoint_is_kept(broken, monkeypatch, 
     assert leftovers(broken.work_dir) == ['.iter_8.pth.part', 'iter_4.pth', 'iter_6.pth']
     assert broken.train(one, iterations=8) == ([7, 8], [8])
     assert leftovers(broken.work_dir) == ['iter_4.pth', 'iter_8.pth']
+
+
+def test_a_folder_that_another_process_trains_in_is_refused(broken, monkeypatch, capsys):
+    monkeypatch.setattr('sssd.locks.PATIENCE', 1.0)
+    before = set(broken.work_dir.iterdir())
+    with training_lock(broken.work_dir):
+        status = run_cli(train.main, [str(broken.config), '--work-dir', str(broken.work_dir), '--resume'])
+    assert status == 2
+    assert f'sssd: error: process {os.getpid()} trains in {broken.work_dir}, and two' in capsys.readouterr().err
+    assert set(broken.work_dir.iterdir()) == before
+    assert broken.train() == ([5, 6], [6]), 'free again'
 
 
 def test_a_kill_before_the_old_checkpoint_is_removed(broken, monkeypatch):

@@ -9,7 +9,8 @@ import pytest
 from matplotlib.image import imread
 
 from sssd.cli import demo
-from sssd.errors import run_cli
+from sssd.errors import UserError, run_cli
+from sssd.locks import training_lock
 from sssd.studies.results import ResultsFile
 from sssd.studies.runner import StudyRunner
 from sssd.studies.spec import load_spec
@@ -17,6 +18,17 @@ from sssd.studies.spec import load_spec
 
 def entry(run, ap):
     return {'run': run, 'seed': 0, 'seconds': 1.0, 'metrics': {'teacher': {'iter': 500, 'AP': ap}}}
+
+
+def test_a_folder_in_use_is_not_removed(tmp_path):
+    with (
+        training_lock(tmp_path / 'seed0/few'),
+        pytest.raises(UserError, match='uses .*seed0/few, so it is not removed'),
+    ):
+        demo.remove_runs(tmp_path)
+    assert (tmp_path / 'seed0/few').is_dir()
+    demo.remove_runs(tmp_path)
+    assert not (tmp_path / 'seed0').exists()
 
 
 def test_outside_a_checkout_the_study_that_comes_with_the_package_is_run(tmp_path, monkeypatch):

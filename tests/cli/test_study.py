@@ -138,11 +138,47 @@ def test_several_runs_at_once_and_a_sweep(capsys, monkeypatch):
     assert 'Nothing to run' in capsys.readouterr().out
 
 
+def test_a_plan_says_what_would_be_done_with_what_is_there(capsys):
+    """To go on is for what is there of the very same runs; what is trained is not trained again."""
+    Path('spec.py').write_text(SPEC.replace('runs =', "start = dict(config='config.py')\nruns ="))
+    words = ['spec.py', '--runs', 'few', '--work-dir', 'here']
+    assert run_cli(command.main, words) == 0
+    state = Path('here/seed0/few/study_run.json')
+    state.write_text(state.read_text().replace('"finished": true', '"finished": false'))
+    Path('here/results.json').unlink()
+
+    def planned(*more):
+        capsys.readouterr()
+        assert run_cli(command.main, [*words, *more, '--dry-run']) == 0
+        return capsys.readouterr().out
+
+    out = planned()
+    assert 'start, seed 0, 2 iterations: trained already\n  its results are read from its folder\n' in out
+    assert '--work-dir here/seed0/few --resume here/seed0/few/iter_2.pth' in out
+    out = planned('--cfg-options', 'train_cfg.max_iters=1')
+    assert '--resume' not in out and 'load_from=LAST_CHECKPOINT_OF_THE_START' in out
+    assert 'what here/seed0/start holds is specified otherwise, and is moved away' in out
+    assert run_cli(command.main, [*words, '--cfg-options', 'train_cfg.max_iters=1']) == 0
+    assert Path('here/seed0/few.old1/iter_2.pth').is_file() and not Path('here/seed0/few/iter_2.pth').exists()
+
+
 def test_the_table_of_the_others_is_printed_where_a_run_failed(capsys):
     Path('spec.py').write_text(SPEC.replace("{'stub.bonus': 15}", "{'stub.bonus': 15, 'stub.fail_at': 1}"))
     assert run_cli(command.main, ['spec.py']) == 2
     said = capsys.readouterr()
     assert 'the run sed, seed 0 failed with exit status 1' in said.err and 'all' in said.out and '23.0' in said.out
+
+
+def test_what_a_study_cannot_read_or_write_is_told(capsys):
+    assert run_cli(command.main, ['spec.py', '--runs', 'few', '--work-dir', 'spec.py/here']) == 2
+    assert 'spec.py/here' in (said := capsys.readouterr().err) and 'cannot be written (Not a directory)' in said
+    assert run_cli(command.main, ['spec.py', '--runs', 'few', '--work-dir', 'here']) == 0
+    Path('here/seed0/few/study_run.json').write_text('')
+    Path('here/results.json').unlink()
+    assert run_cli(command.main, ['spec.py', '--runs', 'few', '--work-dir', 'here']) == 2
+    said = capsys.readouterr().err
+    assert 'here/seed0/few/study_run.json does not say what was trained there, it is damaged: move its folder' in said
+    assert 'Traceback' not in said and said.count('\n') == 1
 
 
 @pytest.mark.parametrize(

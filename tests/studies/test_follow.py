@@ -141,3 +141,23 @@ def test_a_training_without_times_has_no_time_left(run):
 
 def test_no_work_directory_yet(tmp_path):
     Follower(Path(tmp_path / 'none'), Extent(1, False, 1))
+
+
+def test_a_training_that_was_queued_again_is_followed_in_its_new_log(run):
+    run.at(60, trained(100))
+    run.at(72, evaluated(100, coco__bbox_mAP=0.1))
+    run.at(90, trained(140))
+    run.clock.now = 5000  # it was queued again: an hour that is none of an evaluation
+    run.follower.begin(100)
+    run.log = run.log.parents[2] / '20260101_020000' / 'vis_data' / 'scalars.json'
+    status = run.at(5015, trained(110))
+    assert (status.text, status.left) == ('iteration 110/200, loss 1.2346, AP 10.0', 90 * 0.5 + 12)
+    assert status.taken == Taken(10.0, 100.0, 12.0), 'of the whole training'
+    run.at(5060, trained(200))
+    assert run.at(5072, evaluated(200, coco__bbox_mAP=0.2)).left == 0
+
+
+def test_a_new_log_is_read_from_its_beginning(run):
+    run.at(60, trained(100), trained(120))
+    run.log = run.log.parents[2] / '20260101_020000' / 'vis_data' / 'scalars.json'
+    assert run.at(70, trained(110)).text.startswith('iteration 110/200')

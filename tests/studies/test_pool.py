@@ -100,4 +100,5 @@ def test_another_study_s_run_is_waited_for_and_not_run_again(study):
     threading.Timer(2, done.set).start()
     study.runner(slots=[Slot()] * 2).run(runs=['all'])
     thread.join()
+    assert study.output.getvalue().count('another process has it; waiting for it') >= 1
     assert [entry['seed'] for entry in entries()] == [0, 1]

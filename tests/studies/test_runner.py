@@ -1,7 +1,9 @@
 """A study runs what is missing, keeps what is done, goes on where it stopped."""
 
 import json
+import os
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from study_runs import ends
 
 from sssd.datasets.toy import make_toy
 from sssd.errors import UserError
+from sssd.locks import training_lock
 from sssd.studies.datasets import make_data
 from sssd.studies.results import ResultsFile
 from sssd.studies.watch import Reporter
@@ -120,6 +123,79 @@ def test_lost_start_is_trained_again_for_a_missing_run(study):
         path.unlink()
     jobs = study.runner().run(seeds=[0], runs=['few', 'sed'])
     assert [job.run.name for job in jobs] == ['start', 'sed']
+
+
+def test_start_of_another_specification_is_not_begun_with(study):
+    """Two results files over one work directory, as two tables of ablations have: the start is that of the second."""
+    study.runner().run(seeds=[0], runs=['few'])
+    other = study.load()
+    other.start.cfg_options['train_cfg.max_iters'] = other.runs['few'].cfg_options['train_cfg.max_iters'] = 2
+    runner = study.runner(other)
+    runner.results = ResultsFile('others.json')
+    runner.run(seeds=[0], runs=['few'])
+    jobs = study.runner().run(seeds=[0], runs=['sed'])
+    assert [job.run.name for job in jobs] == ['start', 'sed']
+    assert study.starts('sed') == ['resume=None load_from=work/seed0/start/iter_3.pth']
+
+
+class Waits(Reporter):
+    """Waits for a training of this process, which saves and ends when it was looked at twice."""
+
+    def tick(self, status):
+        self.ticks.append(status.text)
+        if len(self.ticks) == 2:
+            Path('saved.pth').rename('work/seed0/all/iter_3.pth')
+            self.held.close()
+
+
+def test_a_start_that_another_study_takes_away_is_missed(study):
+    """Between the end of a start and the beginning of a run: that is not trained from nothing, nor another start."""
+
+    class TakesAway(Reporter):
+        def begin(self, title):
+            super().begin(title)
+            if title.startswith('few'):
+                runner = study.runner(other)
+                runner.results = ResultsFile('others.json')
+                runner.run(seeds=[0], runs=['sed'])
+
+    other = study.load()
+    other.start.cfg_options['train_cfg.max_iters'] = 2
+    runner = study.runner()
+    runner.reporter = TakesAway(Console(file=study.output, width=200))
+    with pytest.raises(
+        UserError, match='few, seed 0 begins with start, seed 0, but work/seed0/start has no checkpoint'
+    ):
+        runner.run(seeds=[0], runs=['few'])
+    assert not Path('work/seed0/few/arguments.txt').exists()
+
+
+def test_a_training_that_outlives_its_study_is_waited_for(study):
+    """It holds its folder; what it has saved by then is gone on from, and nothing is moved away from under it."""
+    study.runner().run(seeds=[0], runs=['all'])
+    state = Path('work/seed0/all/study_run.json')
+    state.write_text(json.dumps(dict(json.loads(state.read_text()), finished=False)))
+    Path('results.json').unlink()
+    Path('work/seed0/all/iter_3.pth').rename('saved.pth')
+    other = study.load()
+    other.runs['all'].cfg_options['stub.bonus'] = 13
+    with training_lock('work/seed0/all'):
+        with pytest.raises(UserError) as caught:
+            study.runner(other).run(seeds=[0], runs=['all'])
+        assert f'work/seed0/all, where process {os.getpid()} still trains: wait until it has ended, or end it' in str(
+            caught.value
+        )
+
+    runner = study.runner()
+    runner.reporter = Waits(Console(file=study.output, width=200))
+    runner.reporter.ticks, runner.reporter.held = [], ExitStack()
+    runner.reporter.held.enter_context(training_lock('work/seed0/all'))
+    runner.run(seeds=[0], runs=['all'])
+    assert runner.reporter.ticks[0] == f'process {os.getpid()} trains in its folder; waiting for it'
+    assert (
+        f'process {os.getpid()} still trains in work/seed0/all; waiting for it (end it with' in study.output.getvalue()
+    )
+    assert study.starts('all')[-1] == 'resume=iter_3.pth load_from=None'
 
 
 def test_run_without_evaluation_is_an_error(study):
