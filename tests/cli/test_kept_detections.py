@@ -196,8 +196,8 @@ def test_a_study_has_the_student_beside_its_teacher(crafted, monkeypatch):
     cells = Cells(write_study_report(Study('mine', [], places), folder / 'study.html', images=5))
     models = ['few', 'sed teacher', 'sed student']
     pairs = [('sed teacher', 'few'), ('sed student', 'few'), ('sed teacher', 'sed student')]
-    place = cells.found.index('few', cells.found.index('large'))  # behind the head of the validations
-    assert cells.found[place - 1 : place + 3] == ['', *models]
+    place = cells.found.index('sed teacher')
+    assert cells.found[place - 2 : place + 2] == ['', *models]
     told = cells.after('objects: all', 3)
     head = cells.found.index(' less '.join(pairs[0]))
     assert cells.found[head : head + 4] == [*(' less '.join(pair) for pair in pairs), 'all']
@@ -267,11 +267,20 @@ def test_a_real_study_ends_with_its_page(tmp_path, monkeypatch, capsys):
         kept = read_kept(f'work/seed0/{entry["run"]}')
         assert kept.iteration == 2 and set(kept.roles) == set(entry['history']) == {'student', 'teacher'}
         assert all(len(boxes) == 2 and any(len(one.scores) for one in boxes.values()) for boxes in kept.roles.values())
-    assert cells.before('all', 4) == ['few teacher', 'few student', 'sed teacher', 'sed student']
+    assert cells.after('few teacher', 3) == ['few student', 'sed teacher', 'sed student']
     pairs = ['sed teacher less few teacher', 'sed student less few student']
     pairs += ['few teacher less few student', 'sed teacher less sed student']
     place = cells.found.index(pairs[0])
     assert cells.found[place : place + 5] == [*pairs, 'all']
+    text, written = Path('work/report.html').read_text(), Path('work/report.html').stat().st_mtime_ns
+    for word in ('How hard each loss pulls', 'What the teacher says of unlabelled', 'What the configs change'):
+        assert word in text
+    assert (
+        'cannot be shown' not in text and 'left out' not in text and '<h2>tiny</h2>' in text.partition('Validation')[0]
+    )
+    assert run_cli(study.main, ['spec.py', '--work-dir', 'work']) == 0
+    assert 'report:     work/report.html (nothing has changed since it was written)' in capsys.readouterr().out
+    assert Path('work/report.html').stat().st_mtime_ns == written
 
 
 @pytest.mark.slow

@@ -145,6 +145,24 @@ def test_the_table_of_the_others_is_printed_where_a_run_failed(capsys):
     assert 'the run sed, seed 0 failed with exit status 1' in said.err and 'all' in said.out and '23.0' in said.out
 
 
+def test_the_page_names_the_run_that_failed_and_why(capsys, monkeypatch):
+    monkeypatch.setenv('SSSD_REPORT', '1')
+    failing = SPEC.replace("{'stub.bonus': 15}", "{'stub.bonus': 15, 'stub.fail_at': 1}")
+    Path('spec.py').write_text(failing)
+    assert run_cli(command.main, ['spec.py']) == 2
+    out, page = capsys.readouterr().out, Path('work_dirs/studies/small/report.html')
+    assert f'report:     {page}\n' in out
+    text = page.read_text()
+    assert '<td class="left">sed</td>' in text and '1 missing, see below' in text and '23.0' in text
+    assert 'not finished; its log ends with: RuntimeError: the stub fails as asked' in text
+    assert 'the run sed, seed 0 failed with exit status 1' in text
+    Path('spec.py').write_text(SPEC)
+    assert run_cli(command.main, ['spec.py', '--runs', 'few']) == 0
+    assert 'not run' in page.read_text()
+    assert run_cli(command.main, ['spec.py']) == 0
+    assert 'missing' not in page.read_text() and 'Share of the headroom recovered' in page.read_text()
+
+
 @pytest.mark.parametrize(
     'words, said',
     [
