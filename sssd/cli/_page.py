@@ -57,9 +57,9 @@ def page_of_study(
     runner: StudyRunner,
     tables: Sequence[Grid],
     again: str,
+    asked: tuple[Sequence[int] | None, Sequence[str] | None],
     *,
     out: str = 'report.html',
-    seeds: Sequence[int] | None = None,
     names: Mapping[str, str] | None = None,
     trouble: str = '',
 ) -> None:
@@ -69,26 +69,23 @@ def page_of_study(
         runner: The study's runner.
         tables: Its tables.
         again: The command that writes it anew.
+        asked: The seeds and the runs that were asked for; None for all.
         out: The page's name.
-        seeds: Those that were asked for.
         names: Other names for some runs, which the tables have as well.
         trouble: What is said of runs that failed just now.
     """
     from sssd.report.study_page import Study, is_current, write_study_report
 
-    path = runner.work_dir / out
+    path, names = runner.work_dir / out, names or {}
 
     def write() -> str:
         study = Study(
             runner.spec.name,
             tables,
-            {(names or {}).get(run, run): found for run, found in places_of(runner).items()},
-            [
-                ((names or {}).get(run, run), *rest)
-                for run, *rest in missing_runs(runner, seeds, list(names or ()) or None)
-            ],
+            {names.get(run, run): found for run, found in places_of(runner).items()},
+            [(names.get(run, run), *rest) for run, *rest in missing_runs(runner, *asked)],
             runner.results.entries(),
-            {key: (names or {}).get(run, run) for key, run in {**COMPARE, **runner.spec.compare}.items()},
+            {key: names.get(run, run) for key, run in {**COMPARE, **runner.spec.compare}.items()},
             trouble,
         )
         if is_current(study, path):

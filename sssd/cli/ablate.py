@@ -66,7 +66,7 @@ def run(runner: StudyRunner, table: Table, seeds: Sequence[int] | None, runs: Se
         if _page.wanted():
             grids = [grid_of(table, runner.results, seeds or ())]
             again, out = 'the same `sssd ablate`', f'{table.study.name}.html'
-            _page.page_of_study(runner, grids, again, out=out, seeds=seeds, trouble=str(trouble or ''))
+            _page.page_of_study(runner, grids, again, (seeds, runs), out=out, trouble=str(trouble or ''))
     if trouble is not None:
         raise trouble
     return status

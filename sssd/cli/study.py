@@ -73,7 +73,7 @@ def run(
         if _page.wanted():
             tables = final_tables(runner.spec, runner.results, names)
             again = 'the same `sssd study`'
-            _page.page_of_study(runner, tables, again, seeds=seeds, names=names, trouble=str(trouble or ''))
+            _page.page_of_study(runner, tables, again, (seeds, runs), names=names, trouble=str(trouble or ''))
     if trouble is not None:
         raise trouble
     return status

@@ -38,7 +38,8 @@ def write_comparison(runs: Mapping[str, str | Path], out: str | Path, images: in
     Raises:
         UserError: If a directory holds no run, or two runs have not the same classes.
     """
-    page = Page(' and '.join(runs), f'{len(runs)} runs side by side; written {provenance.now()}.')
+    *others, last = runs
+    page = Page(f'{", ".join(others)} and {last}', f'{len(runs)} runs side by side; written {provenance.now()}.')
     with tempfile.TemporaryDirectory() as folder:
         curves = {name: read_curves(place) for name, place in runs.items()}
         page.section('Validation', 'AP in percent at the last evaluation of each.')

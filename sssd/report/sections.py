@@ -221,7 +221,8 @@ def interval(estimate: Estimate) -> str | None:
     low, high = estimate.interval()
     if estimate.value != estimate.value or low != low:
         return None
-    return f'{estimate.value:.1f} ({low:.1f} to {high:.1f})'
+    value, low, high = (round(number, 1) + 0.0 for number in (estimate.value, low, high))  # none is -0.0
+    return f'{value:.1f} ({low:.1f} to {high:.1f})'
 
 
 def data(page: Page, configs: Mapping[str, Config]) -> None:

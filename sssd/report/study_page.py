@@ -259,8 +259,8 @@ class Sections:
         if pairs:
             self.page.section(
                 'Student against teacher, and both against labels alone',
-                f'Differences of AP in percent on these images, from {self.study.first} and of teachers from their '
-                f'students; '
+                'AP in percent on these images: what each model has more than that of '
+                f'{self.study.first}, and each teacher more than its student; '
                 f'{BRACKET}. {CHANCE} Other seeds are not in the brackets.',
             )
             self.page.table(*fitted(*apart_of(found, pairs, self.seen)))
@@ -273,8 +273,9 @@ class Sections:
         by = self.study.main if self.study.main in found else next(iter(found))
         chosen = dict.fromkeys([by, *found])
         shown = {run: found[run] for run in found if run in list(chosen)[:COLUMNS]}
-        several = ', the mean over its seeds; the last seed is shown' if len(self.found[by]) > 1 else ''
-        best_and_worst(self.page, self.seen, shown, by, f'{by}, its teacher if it has one{several}', self.folder)
+        several = ', the mean over its seeds, of which the last is shown' if len(self.found[by]) > 1 else ''
+        whose = 'teacher' if 'teacher' in self.by_run[by] else 'model'
+        best_and_worst(self.page, self.seen, shown, by, f'the {whose} of {by}{several}', self.folder)
         if len(shown) > 1:
             most_different(self.page, shown, self.seen, self.folder)
 
