@@ -12,7 +12,7 @@ NOT_RUN = 'not run'
 def missing_runs(
     runner: StudyRunner, seeds: Sequence[int] | None = None, runs: Sequence[str] | None = None
 ) -> list[tuple[str, int, str]]:
-    """Run, seed and reason of what is not done of that which was asked for or begun.
+    """Run, seed and reason of what is not done, or gone, of that which was asked for or begun.
 
     Args:
         runner: The study.
@@ -22,8 +22,8 @@ def missing_runs(
     wanted = runner.spec.seeds if seeds is None else seeds
     asked = {run.name for run in runner.spec.select(runs)}
     known = {entry['seed'] for entry in runner.results.entries()}
-    jobs = [job for job in runner.all_jobs(sorted(known.union(wanted))) if not runner.is_done(job)]
-    told = [(job, why_missing(runner, job)) for job in jobs]
+    jobs = runner.all_jobs(sorted(known.union(wanted)))
+    told = [(job, why_missing(runner, job)) for job in jobs if not (runner.is_done(job) and job.work_dir.is_dir())]
     return [
         (job.run.name, job.seed, why)
         for job, why in told
@@ -33,6 +33,8 @@ def missing_runs(
 
 def why_missing(runner: StudyRunner, job: Job) -> str:
     """Why a job is not done, as far as its work directory and that of its start tell."""
+    if runner.is_done(job):
+        return f'done, but {job.work_dir} is gone: its figures alone are left'
     entry = runner.results.find(*job.key)
     if job.is_held(entry):
         return f'trained, but not tested ({", ".join(trial.name for trial in job.untested(entry))})'

@@ -1,6 +1,7 @@
 """The command `study`: tables from a results file, exit statuses."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -161,6 +162,9 @@ def test_the_page_names_the_run_that_failed_and_why(capsys, monkeypatch):
     assert 'missing' not in page.read_text(), 'of what was asked for nothing is'
     assert run_cli(command.main, ['spec.py']) == 0
     assert 'missing' not in page.read_text() and 'Share of the headroom recovered' in page.read_text()
+    shutil.rmtree('work_dirs/studies/small/seed0/all')
+    assert run_cli(command.main, ['spec.py']) == 0
+    assert 'done, but work_dirs/studies/small/seed0/all is gone' in page.read_text()
 
 
 @pytest.mark.parametrize(
