@@ -13,6 +13,8 @@ import warnings
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 
+from sssd.errors import first_line
+
 STACKS = {
     'maintained forks': dict(mmengine='0.10.12', mmcv='2.3.6', mmdet='3.5.1'),
     'official releases': dict(mmengine='0.10.7', mmcv='2.1.0', mmdet='3.3.0'),
@@ -124,8 +126,7 @@ def _import(name, trouble, remedy):
     # mmdet refuses a wrong mmcv with an assertion; a library built for another
     # torch fails with an OSError or an ImportError.
     except (ImportError, AssertionError, OSError, AttributeError) as error:
-        cause = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ImportError(f'{trouble} ({cause}): {remedy}.') from error
+        raise ImportError(f'{trouble} ({first_line(error)}): {remedy}.') from error
 
 
 def _installed():

@@ -34,6 +34,11 @@ def shorten(names: Sequence[str], limit: int = 6) -> str:
     return f'{shown}, ... ({len(names)})' if len(names) > limit else shown or 'none'
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, without a full stop at its end, for a sentence; its type if it is mute."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip('. ')
+
+
 def refuse_all(what: str, sentences: Sequence[str], limit: int = 20) -> None:
     """Raise all mistakes at once; nothing without any.
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sssd.errors import LocalError, UserError, run_cli
+from sssd.errors import LocalError, UserError, first_line, run_cli
 
 
 def _fail(argv):
@@ -52,3 +52,11 @@ def test_other_errors_are_not_hidden():
     with pytest.raises(ValueError, match='a bug'):
         run_cli(broken)
     assert issubclass(UserError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ('error', 'line'),
+    [(ValueError('\n one. \n two'), 'one'), (KeyError(), 'KeyError'), (OSError(2, 'gone'), '[Errno 2] gone')],
+)
+def test_the_first_line_of_an_error(error, line):
+    assert first_line(error) == line

@@ -21,8 +21,9 @@ FLOORS = (
     {'views', 'guides', 'hooks', 'data', 'evaluation'},
     {'losses', 'optim'},
     {'listing'},
-    {'schedules', 'places', 'progress', 'provenance', 'locks', 'images'},
-    {'errors', 'registry', 'compat'},
+    {'schedules', 'places', 'progress', 'provenance', 'locks', 'images', 'silence'},
+    {'registry', 'compat'},
+    {'errors'},
 )
 #: What is used of the package itself, by the command line alone: any other part would import all of it.
 ITSELF = {'', '__version__'}

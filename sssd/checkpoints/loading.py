@@ -18,7 +18,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from sssd.checkpoints.content import check_content, kind_of_file
-from sssd.errors import LocalError, UserError
+from sssd.errors import LocalError, UserError, first_line
 
 #: PyTorch's own function, whatever stands in its place while MMEngine's loaders run.
 TORCH_LOAD = torch.load
@@ -191,7 +191,7 @@ def _load(handle, map_location, what, path=None):
         raise _refusal(what, error) from error
     except Exception as error:  # a pickle of anything ends in an error of any type
         raise LocalError(
-            f'{what} cannot be read ({_first_line(error)}): it is damaged or no checkpoint; take another copy of it.'
+            f'{what} cannot be read ({first_line(error)}): it is damaged or no checkpoint; take another copy of it.'
         ) from error
 
 
@@ -235,7 +235,7 @@ def _check_archive(handle, what):
     except (UserError, OSError):
         raise
     except Exception as error:  # zipfile says in many ways that an archive is none
-        raise LocalError(f'{what} is damaged or cut off ({_first_line(error)}): take another copy of it.') from error
+        raise LocalError(f'{what} is damaged or cut off ({first_line(error)}): take another copy of it.') from error
     finally:
         handle.seek(0)
 
@@ -258,8 +258,4 @@ def _refusal(what, error):
 def _said(error):
     """What PyTorch's restricted unpickler said, without the advice around it."""
     found = re.search(r'WeightsUnpickler error:\s*(.+?)(?:\. |\n|$)', str(error))
-    return found[1] if found else _first_line(error)
-
-
-def _first_line(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip('.')
+    return found[1] if found else first_line(error)

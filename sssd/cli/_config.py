@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from mmengine.config import Config, DictAction
 
 from sssd.checkpoints.pretrained import fetch
-from sssd.errors import UserError
+from sssd.errors import UserError, first_line
 from sssd.listing import keep_beside
 from sssd.places import find_config, read_config
 
@@ -109,8 +109,3 @@ def config_of(path: str) -> Config:
             f'config file {found} cannot be read ({type(error).__name__}: {first_line(error)}): '
             'correct it, or the file in its _base_ that the message names.'
         ) from error
-
-
-def first_line(error):
-    """The first line of an error's text."""
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]

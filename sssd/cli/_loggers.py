@@ -14,7 +14,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 from mmengine.visualization.vis_backend import BaseVisBackend, MLflowVisBackend, TensorboardVisBackend, WandbVisBackend
 
-from sssd.errors import LocalError, UserError
+from sssd.errors import LocalError, UserError, first_line
 
 #: Where a work directory names the run that its training is, so that a resumed one goes on in the same.
 NOTE = 'logger_runs.json'
@@ -65,7 +65,7 @@ def attach_logger(runner: Runner, name: str | None, resume: bool) -> None:
         backend.add_config(runner.cfg)
         _write(runner.work_dir, {**_read(runner.work_dir), name: RUN_OF[name](backend)})
     except Exception as error:  # of any of three packages, and of the network
-        line = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip('.')
+        line = first_line(error)
         raise LocalError(f'--logger {name}: {line} ({type(error).__name__}): {REMEDIES[name]}.') from error
     for call in CALLS:
         setattr(backend, call, forgiving(getattr(backend, call), name, runner))

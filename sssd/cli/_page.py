@@ -3,12 +3,14 @@
 import argparse
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from sssd.checkpoints.files import newest_checkpoint
-from sssd.cli._subject import check_numbers
+from sssd.cli._subject import check_numbers, with_device
 from sssd.errors import UserError
+from sssd.report.tables import COMPARE, Grid
+from sssd.studies.missing import missing_runs
+from sssd.studies.runner import StudyRunner
 
 #: Set to 0, no page is written; to ``later``, as a study does for its runs, what `sssd report` needs is kept.
 SWITCH = 'SSSD_REPORT'
@@ -51,21 +53,60 @@ def page_of_run(work_dir: str, device: str) -> None:
     told(lambda: write_report(work_dir, images=IMAGES, device=device), f'sssd report {work_dir}')
 
 
-def page_of_study(runner, tables: Sequence) -> None:
-    """Write the page of a study, into its work directory."""
-    from sssd.report.study_page import write_study_report
+def page_of_study(
+    runner: StudyRunner,
+    tables: Sequence[Grid],
+    again: str,
+    asked: tuple[Sequence[int] | None, Sequence[str] | None],
+    *,
+    out: str = 'report.html',
+    names: Mapping[str, str] | None = None,
+    trouble: str = '',
+) -> None:
+    """Write the page of a study into its work directory, unless it is there and nothing has changed since.
 
-    places = {name: {} for name in runner.spec.runs}
+    Args:
+        runner: The study's runner.
+        tables: Its tables.
+        again: The command that writes it anew.
+        asked: The seeds and the runs that were asked for; None for all.
+        out: The page's name.
+        names: Other names for some runs, which the tables have as well.
+        trouble: What is said of runs that failed just now.
+    """
+    from sssd.report.study_page import Study, is_current, write_study_report
+
+    path, names = runner.work_dir / out, names or {}
+
+    def write() -> str:
+        study = Study(
+            runner.spec.name,
+            tables,
+            {names.get(run, run): found for run, found in places_of(runner).items()},
+            [(names.get(run, run), *rest) for run, *rest in missing_runs(runner, *asked)],
+            runner.results.entries(),
+            {key: names.get(run, run) for key, run in {**COMPARE, **runner.spec.compare}.items()},
+            trouble,
+        )
+        if is_current(study, path):
+            return f'{path} (nothing has changed since it was written)'
+        device = with_device(argparse.Namespace(device=None)).device
+        return str(write_study_report(study, path, IMAGES, device, runner.reporter.console))
+
+    told(write, again)
+
+
+def places_of(runner: StudyRunner) -> dict[str, dict[int, Path]]:
+    """The work directories of a study's runs that are in its results and still there, by run and seed."""
+    places: dict[str, dict[int, Path]] = {name: {} for name in runner.spec.runs}
     for entry in runner.results.entries():
         place = runner.work_dir / f'seed{entry["seed"]}' / entry['run']
-        if entry['run'] in places and newest_checkpoint(place, say=lambda _: None):
+        if entry['run'] in places and any(place.glob('*.py')):
             places[entry['run']][entry['seed']] = place
-    places = {name: seeds for name, seeds in places.items() if seeds}
-    out = runner.work_dir / 'report.html'
-    told(lambda: write_study_report(runner.spec.name, tables, places, out, IMAGES), 'the same `sssd study`')
+    return {name: seeds for name, seeds in places.items() if seeds}
 
 
-def told(write: Callable[[], Path], again: str) -> None:
+def told(write: Callable[[], Path | str], again: str) -> None:
     """Write a page and say where it is, or why there is none.
 
     Args:

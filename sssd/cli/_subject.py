@@ -16,9 +16,9 @@ from torch import nn
 from sssd.checkpoints.loading import read_checkpoint
 from sssd.checks.checkpoint import compare, weights_of
 from sssd.checks.data import check_data
-from sssd.cli._config import first_line, require_file
+from sssd.cli._config import require_file
 from sssd.deploy.parts import extract, is_guided, plain_config
-from sssd.errors import UserError
+from sssd.errors import UserError, first_line
 from sssd.registry import MODELS
 
 #: Arguments of numbers, with the least and the largest value of each. X^ of s = 8 has one pixel for 65536 of X.

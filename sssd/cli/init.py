@@ -16,8 +16,8 @@ from sssd.cli._config import config_of
 from sssd.cli._own import Unlabeled, everything_of, file_of, have_masks, labels_of, unlabeled_of
 from sssd.cli._parser import parse
 from sssd.datasets.labels import Labels
-from sssd.errors import UserError
-from sssd.studies.own.configs import own_configs, runs_of
+from sssd.errors import UserError, first_line
+from sssd.studies.own.configs import own_configs, runs_of, study_command
 from sssd.studies.own.data import OwnData, boxes_by_class
 from sssd.studies.own.detector import OwnDetector, built, own_detector
 from sssd.studies.own.names import FIRST, SMALL, read_detector
@@ -143,7 +143,7 @@ def preset_of(args: argparse.Namespace) -> tuple[str, str]:
 
 
 def tried(args: argparse.Namespace, folder: Path, data: OwnData, preset: str) -> list[str]:
-    """What two training steps took and how long all will take by that; whether they can be trained at all.
+    """What a few training steps took and how long all will take by that; whether they can be trained at all.
 
     Raises:
         UserError: If a step cannot be trained for a reason that is known.
@@ -178,11 +178,10 @@ def failing_steps_explained() -> Iterator[None]:
     try:
         yield
     except UserError as error:
-        raise UserError(f'two steps of training were tried, and cannot be: {error}') from error
+        raise UserError(f'training was tried, and cannot be: {error}') from error
     except Exception as error:  # of the detector's, whatever it is
-        said = (str(error).strip().splitlines() or [''])[0]
         raise UserError(
-            f'two steps of training were tried, and failed with {type(error).__name__} ({said[:200]}): name another '
+            f'training was tried, and failed with {type(error).__name__} ({first_line(error)[:200]}): name another '
             'detector, other sizes (--image-size, --batch), or look at it with --no-trial and `sssd train`.'
         ) from error
 
@@ -247,5 +246,5 @@ def next_steps(folder: Path, gpus: int, everything: bool) -> str:
         for name in ('supervised', 'sed', *(['all'] if everything else []))
     ]
     how = 'all' if everything else 'both'
-    both = [f'or {how}, and a table: {shlex.join(["python", "-m", "sssd", "study", str(folder / "study.py")])}']
-    return '\n'.join(['next:', *(f'  {shlex.join(words)}' for words in lines), *(both if gpus == 1 else [])])
+    both = f'or {how}, and a table: {study_command(folder, gpus)}'
+    return '\n'.join(['next:', *(f'  {shlex.join(words)}' for words in lines), both])

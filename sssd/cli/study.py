@@ -16,8 +16,9 @@ from sssd.cli import _page
 from sssd.cli._parser import parse
 from sssd.cli._runner import NOT_WRITTEN
 from sssd.cli._slots import flags_of, slots_of, tell
-from sssd.errors import EXIT_INTERRUPTED, UserError
+from sssd.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from sssd.report.final_tables import TEST, tables_of
+from sssd.report.tables import Grid
 from sssd.studies.results import RESULTS, ResultsFile
 from sssd.studies.runner import RunsFailed, StudyRunner
 from sssd.studies.spec import StudySpec, load_config, load_spec
@@ -64,19 +65,19 @@ def run(
     Returns:
         The exit status: 0, or 130 after an interruption.
     """
+    trouble = None
     try:
         status = run_or_stop(runner, seeds, runs)
-    except RunsFailed:
-        if runner.results.entries():
-            show(runner.reporter.console, runner.spec, runner.results, names=names)
-        raise
-    if status == 0:
+    except RunsFailed as error:
+        trouble, status = error, EXIT_USER_ERROR
+    if status != EXIT_INTERRUPTED and (trouble is None or runner.results.entries()):
         show(runner.reporter.console, runner.spec, runner.results, names=names)
         if _page.wanted():
-            entries, spec = runner.results.entries(), runner.spec
-            _page.page_of_study(
-                runner, tables_of(entries, spec.name, spec.compare, names, runner.results.described(TEST))
-            )
+            tables = final_tables(runner.spec, runner.results, names)
+            again = 'the same `sssd study`'
+            _page.page_of_study(runner, tables, again, (seeds, runs), names=names, trouble=str(trouble or ''))
+    if trouble is not None:
+        raise trouble
     return status
 
 
@@ -182,8 +183,13 @@ def show(
             f'{results.path} holds no results yet: run the study first, or name another file with --results '
             '(those of this repository are in benchmarks/results/)'
         )
-    for table in tables_of(entries, spec.name, spec.compare, names, results.described(TEST)):
+    for table in final_tables(spec, results, names):
         if markdown:
             print(table.to_markdown())
         else:
             console.print(table.to_rich())
+
+
+def final_tables(spec: StudySpec, results: ResultsFile, names: Mapping[str, str] | None = None) -> list[Grid]:
+    """The tables of a results file."""
+    return tables_of(results.entries(), spec.name, spec.compare, names, results.described(TEST))

@@ -13,7 +13,7 @@ from torch import nn
 
 from sssd.deploy.literals import read_literals, write_literals
 from sssd.deploy.parts import plain_config
-from sssd.errors import UserError
+from sssd.errors import UserError, first_line
 
 OURS = 'sssd'
 #: What only a start of a training needs.
@@ -140,10 +140,9 @@ def build_plain(values: dict[str, Any]) -> nn.Module:
     try:
         return MODELS.build(ConfigDict(copy.deepcopy(values['model'])))
     except (KeyError, TypeError, ValueError, AttributeError, AssertionError, ImportError) as error:
-        said = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f'the plain detector of the config cannot be built ({said}): name a config with --config that imports '
-            'what it needs.'
+            f'the plain detector of the config cannot be built ({first_line(error)}): name a config with --config that '
+            'imports what it needs.'
         ) from error
 
 

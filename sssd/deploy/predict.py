@@ -1,9 +1,6 @@
 """What a detector finds in images, by mmdet's DetInferencer, as the content of a COCO file."""
 
-import contextlib
-import io
 import os
-import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -24,6 +21,7 @@ from sssd.deploy.literals import read_literals
 from sssd.errors import UserError
 from sssd.images import EXTENSIONS, natural_key
 from sssd.listing import list_folder
+from sssd.silence import silence
 
 #: Boxes thinner than this many pixels are none.
 LEAST = 0.5
@@ -53,7 +51,7 @@ def load_exported(folder: str | Path, device: str = 'cpu') -> DetInferencer:
             'with --checkpoint.'
         )
     values = read_literals(config.read_text('utf-8'), f'config file {config}')
-    with _silence():
+    with silence():
         inferencer = DetInferencer(Config(values), str(weights), device=device, show_progress=False)
         mismatch = compare(inferencer.model, weights_of(read_checkpoint(weights)))
     if mismatch:
@@ -175,16 +173,8 @@ def draw(inferencer: DetInferencer, found: Found, out: Path, threshold: float | 
     if out.suffix.lower() not in DRAWN:
         out = out.with_name(f'{out.name}.jpg')
     image = mmcv.imread(found.path, channel_order='rgb')
-    with _silence():
+    with silence():
         inferencer.visualizer.add_datasample(
             out.stem, image, sample, draw_gt=False, pred_score_thr=0.0, out_file=str(out)
         )
     return out
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    """Keep what MMEngine and mmdet print to themselves."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter('ignore')
-        yield

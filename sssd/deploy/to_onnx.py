@@ -22,7 +22,7 @@ from sssd.datasets.forms import several
 from sssd.deploy.export import CARD, CONFIG
 from sssd.deploy.literals import read_literals
 from sssd.deploy.onnx_graph import Graph, refuse_other
-from sssd.errors import UserError
+from sssd.errors import UserError, first_line
 from sssd.images import natural_key
 from sssd.listing import list_folder
 
@@ -182,9 +182,8 @@ def write_graph(detector: nn.Module, path: Path, told: Mapping[str, Any]) -> Non
                 **older,
             )
         except Exception as error:  # tracing runs the code of the detector
-            said = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise UserError(
-                f'torch cannot write {type(detector).__name__} as ONNX ({said}): leave --onnx out.'
+                f'torch cannot write {type(detector).__name__} as ONNX ({first_line(error)}): leave --onnx out.'
             ) from error
     model = onnx.load(str(path))
     onnx.checker.check_model(model)

@@ -12,14 +12,15 @@ from sssd.checkpoints.files import newest_checkpoint
 from sssd.errors import UserError, shorten
 from sssd.report.config_differences import config_differences
 from sssd.report.contact_sheet import GROUND_TRUTH, draw_rows
-from sssd.report.detected import Found, Images, images_and_kept, look, roles_of, rows_of
+from sssd.report.detected import Found, Images, OverSeeds, images_and_kept, look, roles_of, rows_of
 from sssd.report.kept import Kept
 from sssd.report.page import Page
-from sssd.report.run_page import SCORE, config_of, drawn_curves, interval
 from sssd.report.scalars import ROLES, history, read_curves
+from sssd.report.sections import BRACKET, SCORE, config_of, drawn_curves, interval
 
 #: Most columns of figures with intervals that a screen has room for.
 BESIDE = 5
+CHANCE = 'A difference whose bracket has 0 in it may be chance.'
 
 
 def write_comparison(runs: Mapping[str, str | Path], out: str | Path, images: int = 100, device: str = 'cpu') -> Path:
@@ -37,7 +38,8 @@ def write_comparison(runs: Mapping[str, str | Path], out: str | Path, images: in
     Raises:
         UserError: If a directory holds no run, or two runs have not the same classes.
     """
-    page = Page(' and '.join(runs), f'{len(runs)} runs side by side; written {provenance.now()}.')
+    *others, last = runs
+    page = Page(f'{", ".join(others)} and {last}', f'{len(runs)} runs side by side; written {provenance.now()}.')
     with tempfile.TemporaryDirectory() as folder:
         curves = {name: read_curves(place) for name, place in runs.items()}
         page.section('Validation', 'AP in percent at the last evaluation of each.')
@@ -51,13 +53,11 @@ def write_comparison(runs: Mapping[str, str | Path], out: str | Path, images: in
         )
         comparison(page, runs, images, device, Path(folder))
         if any(curves.values()):
-            drawn_curves(page, curves, Path(folder))
+            drawn_curves(page, {name: [one] for name, one in curves.items()}, Path(folder))
     return page.write(out)
 
 
-def comparison(
-    page: Page, runs: Mapping[str, str | Path], images: int, device: str, folder: Path, students: bool = False
-) -> None:
+def comparison(page: Page, runs: Mapping[str, str | Path], images: int, device: str, folder: Path) -> None:
     """Differences of runs with intervals, the images on which they differ, and where their configs do.
 
     Args:
@@ -66,23 +66,19 @@ def comparison(
         images: Most validation images of the first run that all of them are run on; 0 for none.
         device: Where.
         folder: For pictures meanwhile.
-        students: Show students beside their teachers, with their differences, and those from the first run alone.
     """
     places = {name: Path(place) for name, place in runs.items()}
     configs = {name: config_of(place) for name, place in places.items()}
     if images:
         seen, kept = images_and_kept(next(iter(configs.values())), places, images)
-        each = {name: found_by(name, places[name], configs[name], seen, device, kept[name], students) for name in runs}
-        found, pairs = teachers(each)
-        if students:
-            differences(page, *everyone(each), seen, 'by student and teacher')
-        else:
-            differences(page, found, pairs, seen, 'by the teacher where there is one')
-        rows = rows_of(seen, most_different(found), found, SCORE)
-        if rows:
-            page.section('Where they differ most', 'The images whose APs of the runs lie furthest apart.')
-            path = draw_rows(rows, [GROUND_TRUTH, *found], seen.classes, folder / 'differ.png', SCORE)
-            page.picture(path, f'Detections with a score of {SCORE} or more')
+        found, pairs = teachers(
+            {
+                name: found_by(name, places[name], configs[name], seen, device, kept[name], roles_of(configs[name])[:1])
+                for name in runs
+            }
+        )
+        differences(page, found, pairs, seen)
+        most_different(page, found, seen, folder)
     page.section('Where the configs differ', 'A dash: the run has no such key.')
     page.table(['key', *runs], config_differences(configs))
 
@@ -94,15 +90,15 @@ def found_by(
     images: Images,
     device: str,
     kept: Kept | None = None,
-    students: bool = False,
+    roles: Sequence[str] | None = None,
 ) -> dict[str, Found]:
-    """What a run's models found at its last validation, or find at the newest checkpoint.
+    """What a run's models found at its last validation, or find at the newest checkpoint; ``roles``: these alone.
 
     Raises:
-        UserError: If there is none, or its classes are others.
+        UserError: If there is neither, or its classes are others.
     """
-    checkpoint = newest_checkpoint(place, say=lambda _: None)
-    if checkpoint is None:
+    checkpoint = newest_checkpoint(place, say=lambda _: None) if kept is None else None
+    if kept is None and checkpoint is None:
         raise UserError(f'{place} ({name}) has no checkpoint to compare: train on, or leave it out.')
     classes = Images.of(config, 0).classes
     if list(classes) != list(images.classes):
@@ -110,7 +106,7 @@ def found_by(
             f'{name} has the classes {shorten(list(classes))} and the first run {shorten(list(images.classes))}: '
             'compare runs of the same classes, in the same order.'
         )
-    return look(config, checkpoint, images, device, kept, None if students else roles_of(config)[:1])
+    return look(config, checkpoint, images, device, kept, roles)
 
 
 def teachers(each: Mapping[str, Mapping[str, Found]]) -> tuple[dict[str, Found], list[tuple[str, str]]]:
@@ -119,7 +115,9 @@ def teachers(each: Mapping[str, Mapping[str, Found]]) -> tuple[dict[str, Found],
     return found, list(combinations(found, 2))
 
 
-def everyone(each: Mapping[str, Mapping[str, Found]]) -> tuple[dict[str, Found], list[tuple[str, str]]]:
+def everyone(
+    each: Mapping[str, Mapping[str, Found | OverSeeds]],
+) -> tuple[dict[str, Found | OverSeeds], list[tuple[str, str]]]:
     """All models of each run; each beside the first run's of the same role, and each teacher beside its student."""
     names = {run: {role: run if len(roles) == 1 else f'{run} {role}' for role in roles} for run, roles in each.items()}
     found = {names[run][role]: one for run, roles in each.items() for role, one in roles.items()}
@@ -128,33 +126,47 @@ def everyone(each: Mapping[str, Mapping[str, Found]]) -> tuple[dict[str, Found],
     return found, pairs + [(run['student'], run['teacher']) for run in names.values() if set(ROLES) <= set(run)]
 
 
-def differences(
-    page: Page, found: Mapping[str, Found], pairs: Sequence[tuple[str, str]], images: Images, whose: str
-) -> None:
+def differences(page: Page, found: Mapping[str, Found], pairs: Sequence[tuple[str, str]], images: Images) -> None:
     """AP by class of every model, and each pair's difference, second less first, image by image."""
     page.section(
         'Differences',
-        f'On {len(images.infos)} validation images, the same for all, {whose}: AP in percent '
-        'and, in brackets, where it lies in 95 % of 1000 drawings of the images with replacement. A difference whose '
-        'bracket has 0 in it may be chance.',
+        f'On {len(images.infos)} validation images, the same for all, by the teacher where there is one: AP in percent '
+        f'and, {BRACKET}. {CHANCE}',
     )
-    labels = [('all', None), *((str(name), label) for label, name in enumerate(images.classes))]
-    values, apart = [], []
-    for name, label in labels:
-        ap = {run: one.ap(label) for run, one in found.items()}
-        values.append([name, *map(interval, ap.values())])
-        apart.append([name, *(interval(ap[second] - ap[first]) for first, second in pairs)])
-    told = [f'{second} less {first}' for first, second in pairs]
+    values = [[name, *(interval(one.ap(label)) for one in found.values())] for name, label in labels_of(images)]
+    head, apart = apart_of(found, pairs, images)
     if len(found) + len(pairs) <= BESIDE:
-        page.table(['', *found, *told], [[*row, *more] for row, (_, *more) in zip(values, apart)])
+        page.table(['', *found, *head[1:]], [[*row, *more] for row, (_, *more) in zip(values, apart)])
         return
     page.table(['', *found], values)
-    page.table(['', *told], apart)
+    page.table(head, apart)
 
 
-def most_different(found: Mapping[str, Found], count: int = 4) -> list[int]:
-    """The images on which the runs' APs lie furthest apart."""
+def labels_of(images: Images) -> list[tuple[str, int | None]]:
+    """What AP is told of, with its name: all classes together, then each."""
+    return [('all', None), *((str(name), label) for label, name in enumerate(images.classes))]
+
+
+def apart_of(
+    found: Mapping[str, Found | OverSeeds], pairs: Sequence[tuple[str, str]], images: Images
+) -> tuple[list[str], list[list[str | None]]]:
+    """The table of each pair's difference, second less first, of all classes and by class."""
+    head = ['', *(f'{second} less {first}' for first, second in pairs)]
+    return head, [
+        [name, *(interval(found[second].ap(label) - found[first].ap(label)) for first, second in pairs)]
+        for name, label in labels_of(images)
+    ]
+
+
+def most_different(
+    page: Page, found: Mapping[str, Found | OverSeeds], images: Images, folder: Path, count: int = 4
+) -> None:
+    """The images on which the models' APs lie furthest apart."""
     values = [one.by_image() for one in found.values()]
     apart = [max(column) - min(column) for column in zip(*values)]
     known = [number for number, value in enumerate(apart) if value == value]
-    return sorted(known, key=lambda number: -apart[number])[:count]
+    rows = rows_of(images, sorted(known, key=lambda number: -apart[number])[:count], found, SCORE)
+    if rows:
+        page.section('Where they differ most', 'The images on which their APs lie furthest apart.')
+        path = draw_rows(rows, [GROUND_TRUTH, *found], images.classes, folder / 'differ.png', SCORE)
+        page.picture(path, f'Detections with a score of {SCORE} or more')

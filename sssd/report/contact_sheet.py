@@ -1,11 +1,8 @@
 """Detections of several models on the same validation images, side by side."""
 
 import copy
-import io
 import textwrap
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +23,7 @@ from sssd.errors import UserError
 from sssd.figures.box_labels import Placer
 from sssd.figures.style import WIDTH, colour, dashes, legend_below, new_figure, plain, plt, styled
 from sssd.places import read_config
+from sssd.silence import silence
 
 GROUND_TRUTH = 'ground truth'
 #: A light rim, so that a box shows on any ground.
@@ -112,7 +110,7 @@ def detect(config: Config, checkpoint: str | Path, paths: Sequence[str], score_t
     """What a trained model finds on some images."""
     if not Path(checkpoint).is_file():
         raise UserError(f'there is no checkpoint {checkpoint}: train the model first, or name another file')
-    with _silence(), torch.no_grad():
+    with silence(), torch.no_grad():
         # Options, though empty, keep init_detector from asking the model
         # for a backbone, which one with student and teacher has not.
         model = init_detector(config, str(checkpoint), device=device, cfg_options={})
@@ -136,16 +134,8 @@ def validation_set(config: Config):
     init_default_scope(config.get('default_scope', 'mmdet'))
     settings = copy.deepcopy(config.val_dataloader.dataset)
     settings.pipeline = []  # only the annotations are read
-    with _silence():
+    with silence():
         return DATASETS.build(settings)
-
-
-@contextmanager
-def _silence() -> Iterator[None]:
-    """Keep what pycocotools, MMEngine and mmdet print to themselves."""
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter('ignore')
-        yield
 
 
 def ground_truth(info: dict) -> Row:

@@ -3,7 +3,7 @@
 import json
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -147,15 +147,43 @@ class Found:
     boxes: list[Boxes]
     areas: list[list[ClassMatches]]
     weights: np.ndarray
+    _known: dict[tuple[int | None, int], Estimate] = field(default_factory=dict, repr=False)
 
     def ap(self, label: int | None = None, area: int = 0) -> Estimate:
-        """AP of a class, or of all, in percent, with its draws."""
-        matches = self.areas[area]
-        return Estimate.of(matches if label is None else matches[label : label + 1], self.weights)
+        """AP of a class, or of all, in percent, with its draws; computed once."""
+        if (label, area) not in self._known:
+            matches = self.areas[area]
+            chosen = matches if label is None else matches[label : label + 1]
+            self._known[label, area] = Estimate.of(chosen, self.weights)
+        return self._known[label, area]
 
     def by_image(self) -> np.ndarray:
         """AP on every image alone, in percent; NaN where there is no object."""
         return average_precision(self.areas[0], np.eye(self.weights.shape[1], dtype=np.int64))
+
+
+@dataclass
+class OverSeeds:
+    """What the models of one run's seeds found on the same images: figures are means, draw by draw.
+
+    Attributes:
+        seeds: What each of them found.
+    """
+
+    seeds: Sequence[Found]
+
+    @property
+    def boxes(self) -> list[Boxes]:
+        """The detections of the last seed, for pictures."""
+        return self.seeds[-1].boxes
+
+    def ap(self, label: int | None = None, area: int = 0) -> Estimate:
+        """As that of :class:`Found`."""
+        return Estimate.mean([one.ap(label, area) for one in self.seeds])
+
+    def by_image(self) -> np.ndarray:
+        """As that of :class:`Found`."""
+        return np.mean([one.by_image() for one in self.seeds], axis=0)
 
 
 def look(
@@ -221,14 +249,14 @@ def roles_of(config: Config) -> tuple[str, ...]:
     return ROLES if 'semi_test_cfg' in config.model or config.model.get('type') == 'sssd.SED' else (SINGLE_MODEL,)
 
 
-def extremes(found: Found, images: Images, count: int = 4) -> Mapping[str, list[int]]:
+def extremes(found: Found | OverSeeds, images: Images, count: int = 4) -> Mapping[str, list[int]]:
     """The images on which a model's AP is best and worst, of those that have objects."""
     values = found.by_image()
     order = [int(i) for i in np.argsort(values, kind='stable') if not np.isnan(values[i])]
     return dict(worst=order[:count], best=order[::-1][: min(count, max(0, len(order) - count))])
 
 
-def rows_of(images: Images, chosen: Sequence[int], found: Mapping[str, Found], score_thr: float) -> list:
+def rows_of(images: Images, chosen: Sequence[int], found: Mapping[str, Found | OverSeeds], score_thr: float) -> list:
     """The chosen images as rows of a contact sheet."""
     rows = []
     for number in chosen:

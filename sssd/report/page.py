@@ -3,6 +3,7 @@
 import base64
 import html
 import io
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -12,22 +13,34 @@ from PIL import Image
 LARGE = 400_000
 #: Letters of a cell from which on it may take several lines.
 LONG = 30
+#: Letters of a word from which on it is broken in the first column of a narrow screen.
+WORD = 14
+#: What begins as a figure, or stands for none; and a figure with its interval.
+FIGURE, INTERVAL = re.compile(r'[-+–]?\d|[-–]?$'), re.compile(r'\S+ \(\S+ to \S+\)')
+NO_BREAK = '\N{NO-BREAK SPACE}'
+MARK = '<meta name="made-of" content="'
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fff; --rule: #d8d8d8; --soft: #666; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e6e6e6; --paper: #16181a; --rule: #3a3d40; --soft: #a0a0a0; } }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 68rem;
   margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.6rem; overflow-wrap: anywhere; } h2 { font-size: 1.2rem; margin-top: 2.2rem; }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+.scroll { overflow-x: auto; }
+table { border-collapse: separate; border-spacing: 0; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
+.left { text-align: left; } td.interval { white-space: normal; }
 td.long { white-space: normal; overflow-wrap: anywhere; min-width: 10rem; max-width: 24rem; text-align: left; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; position: sticky; left: 0; background: var(--paper); }
 th { color: var(--soft); font-weight: 600; white-space: normal; max-width: 11rem; vertical-align: bottom; }
 .scroll { margin: 1rem 0; }
 figure { margin: 1rem 0; overflow-x: auto; }
 img { min-width: 38rem; max-width: 100%; height: auto; background: #fff; border-radius: 4px; }
 figcaption, .about { color: var(--soft); font-size: .92rem; } pre { overflow-x: auto; font-size: .85rem; }
 summary { cursor: pointer; } ul { padding-left: 1.2rem; overflow-wrap: anywhere; }
+@media (max-width: 40rem) {
+  th, td { padding: .2rem .35rem; font-size: .85rem; } td.long { min-width: 8rem; }
+  td:first-child { white-space: normal; } td.key:first-child { overflow-wrap: anywhere; min-width: 6rem; }
+}
 """
 
 
@@ -37,10 +50,11 @@ class Page:
     Args:
         title: What the page is of.
         about: A line below it.
+        mark: What :func:`mark_of` reads again: what the page was made of.
     """
 
-    def __init__(self, title: str, about: str = '') -> None:
-        self.title, self.parts = title, [f'<h1>{html.escape(title)}</h1>']
+    def __init__(self, title: str, about: str = '', mark: str = '') -> None:
+        self.title, self.mark, self.parts = title, mark, [f'<h1>{html.escape(title)}</h1>']
         self.text(about)
 
     def section(self, name: str, about: str = '') -> None:
@@ -58,8 +72,10 @@ class Page:
         self.parts.append(f'<ul>{"".join(f"<li>{html.escape(line)}</li>" for line in lines)}</ul>')
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence]) -> None:
-        """A table; None is shown as a dash, a float with one digit."""
-        lines = [_row('th', head), *(_row('td', [shown(value) for value in row]) for row in rows)]
+        """A table; None is shown as a dash, a float with one digit, figures at the right."""
+        rows = [[shown(value) for value in row] for row in rows]
+        left = [not all(FIGURE.match(row[number]) for row in rows) for number in range(len(head))]
+        lines = [_row('th', head, left), *(_row('td', row, left) for row in rows)]
         self.parts.append(f'<div class="scroll"><table>{"".join(lines)}</table></div>')
 
     def picture(self, path: str | Path, caption: str) -> None:
@@ -85,6 +101,7 @@ class Page:
         path.parent.mkdir(parents=True, exist_ok=True)
         head = (
             '<meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>'
+            f'{MARK}{html.escape(self.mark, quote=True)}"/>'
             f'<title>{html.escape(self.title)}</title><style>{STYLE}</style>'
         )
         body = '\n'.join(self.parts)
@@ -94,6 +111,16 @@ class Page:
         return path
 
 
+def mark_of(path: str | Path) -> str | None:
+    """What the page at ``path`` was marked with; None if there is no such page."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            begin = file.read(4096)
+    except (OSError, UnicodeDecodeError):
+        return None
+    return html.unescape(begin.partition(MARK)[2].partition('"')[0]) or None
+
+
 def shown(value) -> str:
     """A value as a table shows it."""
     if value is None or value != value:
@@ -101,11 +128,17 @@ def shown(value) -> str:
     return f'{value:.1f}' if isinstance(value, float) else str(value)
 
 
-def _row(cell: str, values: Sequence) -> str:
-    return f'<tr>{"".join(_cell(cell, str(value)) for value in values)}</tr>'
+def _row(cell: str, values: Sequence, left: Sequence[bool]) -> str:
+    return f'<tr>{"".join(_cell(cell, str(value), words) for value, words in zip(values, left))}</tr>'
 
 
-def _cell(cell: str, text: str) -> str:
-    """A cell; numbers and names stay in one line, long text is broken."""
-    kind = ' class="long"' if cell == 'td' and len(text) > LONG else ''
+def _cell(cell: str, text: str, left: bool) -> str:
+    """A cell; numbers and names stay in one line, a figure may stand above its interval, long text is broken."""
+    kinds = ['left'] * left + ['key'] * (max(map(len, text.split()), default=0) > WORD)
+    if cell == 'td' and INTERVAL.fullmatch(text):
+        figure, _, bracket = text.partition(' ')
+        kinds, text = [*kinds, 'interval'], f'{figure} {bracket.replace(" ", NO_BREAK)}'
+    elif cell == 'td' and len(text) > LONG:
+        kinds = [*kinds, 'long']
+    kind = f' class="{" ".join(kinds)}"' if kinds else ''
     return f'<{cell}{kind}>{html.escape(text)}</{cell}>'

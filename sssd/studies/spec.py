@@ -34,7 +34,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from sssd.errors import UserError
+from sssd.errors import UserError, first_line
 from sssd.places import read_config
 from sssd.studies.lengths import kept, longer
 from sssd.studies.sweep import Sweep, expanded, variants
@@ -192,7 +192,7 @@ def load_config(run: RunSpec, seed: int) -> Config:
         config.merge_from_dict(options)
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(
-            f'the options of the run {run.name!r} do not fit {run.config} ({str(error).splitlines()[0]}): '
+            f'the options of the run {run.name!r} do not fit {run.config} ({first_line(error)}): '
             'look their keys up in the config.'
         ) from error
     return config

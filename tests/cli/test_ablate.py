@@ -54,7 +54,7 @@ def told(run):
 
 
 @pytest.mark.slow
-def test_a_table_is_trained_row_by_row_goes_on_and_shares_its_runs(stubs, capsys):
+def test_a_table_is_trained_row_by_row_goes_on_and_shares_its_runs(stubs, capsys, monkeypatch):
     assert ablate('table9', '--only', 'alpha_constant') == 0
     assert '[2/2] alpha_constant, seed 0' in capsys.readouterr().out
     assert ablate('table9', '--only', 'alpha_constant', 'sed') == 0
@@ -70,8 +70,16 @@ def test_a_table_is_trained_row_by_row_goes_on_and_shares_its_runs(stubs, capsys
     assert ablate('table10', '--only', 'sed') == 0  # the same run, in another table
     assert len(told('sed')) == 1 and [entry['run'] for entry in results('table10')['runs']] == ['start', 'sed']
     capsys.readouterr()
+    monkeypatch.setenv('SSSD_REPORT', '1')
     assert ablate('table9', '--only', 'sed') == 0
-    assert 'Nothing to run' in capsys.readouterr().out
+    out, page = capsys.readouterr().out, Path('work_dirs/ablations/mine/ablation_table9_mine.html')
+    assert 'Nothing to run' in out and f'report:     {page}\n' in out
+    text = page.read_text()
+    assert (
+        '<td>34.1</td>' in text
+        and '<td class="left">alpha_cosine</td>' in text
+        and '<td class="left">not run</td>' in text
+    )
     assert ablate('table9', '--markdown') == 0
     out = capsys.readouterr().out
     # 2 iterations + bonus 9: 11 for the student, 1 more for the teacher
@@ -113,11 +121,15 @@ def test_rows_that_cannot_be_trained_are_told_and_the_others_are_trained(stubs, 
 
 
 @pytest.mark.slow
-def test_runs_of_table_7_are_tested_at_three_sizes_and_what_is_tested_is_kept(stubs, capsys):
+def test_runs_of_table_7_are_tested_at_three_sizes_and_what_is_tested_is_kept(stubs, capsys, monkeypatch):
+    monkeypatch.setenv('SSSD_REPORT', '1')
     assert ablate('table9', '--only', 'sed') == 0  # the same training as Table 7's
     Path('break').touch()
     assert ablate('table7') == 2
     assert 'the test 480 of few, seed 0 failed with exit status 1' in capsys.readouterr().err
+    page = Path('work_dirs/ablations/mine/ablation_table7_mine.html').read_text()
+    assert 'trained, but not tested (480, 800, 1200, ensemble)' in page
+    assert 'the first because the test 480 of few, seed 0 failed with exit status 1' in page
     Path('break').unlink()
     assert ablate('table7') == 0
     out = capsys.readouterr().out

@@ -87,9 +87,21 @@ def test_the_data_sets_and_heads_are_the_users(mine, detector, capsys):
         pytest.approx(0.01 * 12 / 16),
         pytest.approx(rate * 12 / 16),
     ]
-    assert not Path('configs/mine/study.py').exists(), 'a study is one process, for which the rate is not'
+    command = 'python -m sssd study configs/mine/study.py --gpus-per-run 4'
+    assert out.endswith(f'  or both, and a table: {command}\n'.removeprefix('  '))
+    text = Path('configs/mine/study.py').read_text()
+    assert f'#     {command}\n' in text and 'each run on 4 GPUs, for which the learning rates are' in text
     assert (sed.auto_scale_lr.base_batch_size, supervised.auto_scale_lr.base_batch_size) == (24, 12)
     assert sed.train_cfg.max_iters == 1000 and sed.param_scheduler[1].milestones == [700, 900]
+
+
+def test_the_study_for_several_gpus_is_planned_by_the_command_that_init_prints(mine, capsys):
+    assert main(arguments(gpus=4)) == 0
+    line = capsys.readouterr().out.splitlines()[-1]
+    words = shlex.split(line.partition('a table: ')[2])
+    assert words[:3] == ['python', '-m', 'sssd'] and main([*words[3:], '--dry-run']) == 0
+    planned = [line for line in capsys.readouterr().out.splitlines() if '--nproc-per-node=4' in line]
+    assert [word in line for line, word in zip(planned, ('supervised.py', 'sed.py'), strict=True)] == [True, True]
 
 
 def put_weights(mine):

@@ -21,7 +21,7 @@ from sssd.hooks.keep_detections import KEPT, KeepDetectionsHook, arrays, write
 from sssd.report import detected, run_page
 from sssd.report.detected import AREAS, Images, look
 from sssd.report.kept import read_kept
-from sssd.report.study_page import write_study_report
+from sssd.report.study_page import Study, write_study_report
 from sssd.studies.results import ResultsFile
 
 #: Long enough to find something.
@@ -193,19 +193,30 @@ def test_a_study_has_the_student_beside_its_teacher(crafted, monkeypatch):
     folder, images, found = crafted
     monkeypatch.setattr(detected, 'DRAWS', 40)
     places = dict(few={0: folder / 'few'}, sed={0: folder / 'sed'})
-    cells = Cells(write_study_report('mine', [], places, folder / 'study.html', images=5))
+    cells = Cells(write_study_report(Study('mine', [], places), folder / 'study.html', images=5))
     models = ['few', 'sed teacher', 'sed student']
     pairs = [('sed teacher', 'few'), ('sed student', 'few'), ('sed teacher', 'sed student')]
-    assert cells.before('all', 4) == ['', *models]
-    told = cells.after('all', 3)
-    rest = cells.found[cells.found.index('all') + 4 :]
-    assert rest[rest.index('') :][:5] == ['', *(' less '.join(pair) for pair in pairs), 'all']
-    told += rest[rest.index('all') + 1 :][:3]
-    for cell, (one, other) in zip(told[3:], pairs):
+    place = cells.found.index('sed teacher')
+    assert cells.found[place - 2 : place + 2] == ['', *models]
+    told = cells.after('objects: all', 3)
+    head = cells.found.index(' less '.join(pairs[0]))
+    assert cells.found[head : head + 4] == [*(' less '.join(pair) for pair in pairs), 'all']
+    for cell, (one, other) in zip(cells.found[head + 4 :], pairs):
         assert figures(cell) == pytest.approx(differences(images, found[one], found[other]), abs=0.051)
-    assert [figures(cell)[0] for cell in told[:3]] == pytest.approx(
+    assert [figures(cell)[0] for cell in told] == pytest.approx(
         [drawn_ap(images, found[name], [1] * 6) for name in models], abs=0.051
     )
+
+
+def test_figures_of_a_run_are_means_over_its_seeds(crafted, monkeypatch):
+    folder, images, found = crafted
+    monkeypatch.setattr(detected, 'DRAWS', 40)
+    shutil.copytree(folder / 'sed', folder / 'again')
+    write(folder / 'again' / KEPT, arrays(dict(teacher=found['few'], student=found['sed student']), 120))
+    places = dict(few={0: folder / 'few'}, sed={0: folder / 'sed', 1: folder / 'again'})
+    cells = Cells(write_study_report(Study('mine', [], places), folder / 'study.html', images=5))
+    expected = np.mean([drawn_ap(images, found[name], [1] * 6) for name in ('sed teacher', 'few')])
+    assert figures(cells.after('objects: all', 2)[1])[0] == pytest.approx(expected, abs=0.051)
 
 
 def test_what_a_longer_training_kept_is_taken_away(tmp_path):
@@ -256,11 +267,20 @@ def test_a_real_study_ends_with_its_page(tmp_path, monkeypatch, capsys):
         kept = read_kept(f'work/seed0/{entry["run"]}')
         assert kept.iteration == 2 and set(kept.roles) == set(entry['history']) == {'student', 'teacher'}
         assert all(len(boxes) == 2 and any(len(one.scores) for one in boxes.values()) for boxes in kept.roles.values())
-    assert cells.before('all', 4) == ['few teacher', 'few student', 'sed teacher', 'sed student']
+    assert cells.after('few teacher', 3) == ['few student', 'sed teacher', 'sed student']
     pairs = ['sed teacher less few teacher', 'sed student less few student']
     pairs += ['few teacher less few student', 'sed teacher less sed student']
     place = cells.found.index(pairs[0])
     assert cells.found[place : place + 5] == [*pairs, 'all']
+    text, written = Path('work/report.html').read_text(), Path('work/report.html').stat().st_mtime_ns
+    for word in ('How hard each loss pulls', 'What the teacher says of unlabelled', 'What the configs change'):
+        assert word in text
+    assert (
+        'cannot be shown' not in text and 'left out' not in text and '<h2>tiny</h2>' in text.partition('Validation')[0]
+    )
+    assert run_cli(study.main, ['spec.py', '--work-dir', 'work']) == 0
+    assert 'report:     work/report.html (nothing has changed since it was written)' in capsys.readouterr().out
+    assert Path('work/report.html').stat().st_mtime_ns == written
 
 
 @pytest.mark.slow

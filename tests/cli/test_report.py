@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,7 +23,7 @@ from sssd.report import run_page
 from sssd.report.config_differences import config_differences, keep_base_differences
 from sssd.report.detected import AREAS, Images, extremes, look
 from sssd.report.page import Page
-from sssd.report.study_page import write_study_report
+from sssd.report.study_page import Study, is_current, write_study_report
 from sssd.report.tables import Grid
 
 VOID = {'meta', 'img', 'br', 'hr'}
@@ -212,11 +213,59 @@ def test_a_part_of_another_type_is_one_row():
 def test_the_page_of_a_study(runs, tmp_path):
     table = Grid('Share of the headroom', ('run', 'AP'), [('few', '12.5'), ('sed', '<17.5>')], 'AP in percent')
     places = dict(few={0: runs / 'one'}, sed={0: runs / 'other', 1: runs / 'other'}, all={1: runs / 'one'})
-    out = write_study_report('mine', [table], places, tmp_path / 'study.html', images=5)
+    study = Study('mine', [table], places)
+    out = write_study_report(study, tmp_path / 'study.html', images=5)
     page, text = WellFormed(out), out.read_text()
     assert '12.5' in page.cells and '<17.5>' in page.cells and 'Share of the headroom' in text
-    assert 'The runs of seed 1' in text and 'all less sed' in page.cells and 'few less sed' not in page.cells
-    assert all(target.startswith('data:image/') for target in page.loaded)
+    sections = re.findall('<h2>(.*?)</h2>', text)
+    assert sections == [
+        'Share of the headroom',
+        'Validation',
+        'Curves',
+        'By class and by size',
+        'Student against teacher, and both against labels alone',
+        'The worst images',
+        'The best images',
+        'Where they differ most',
+        'Data',
+        'Where the configs differ',
+        'Made with',
+    ]
+    assert 'cannot be shown' not in text and 'sed less few' in page.cells and 'all less sed' not in page.cells
+    assert page.loaded and all(target.startswith('data:image/') for target in page.loaded)
+
+
+def test_a_study_is_told_with_its_seeds_together_and_a_run_that_cannot_be_read_stops_nothing(runs, tmp_path):
+    gone = tmp_path / 'gone'
+    shutil.copytree(runs / 'other', gone)
+    (gone / 'last_detections.npz').unlink(missing_ok=True)
+    for path in gone.glob('*.pth'):
+        path.unlink()
+    log = next(gone.glob('*/vis_data/scalars.json'))
+    last = [json.loads(line) for line in log.read_text().splitlines() if 'coco/bbox_mAP' in line][-1]
+    log.write_text(log.read_text() + json.dumps({**last, 'coco/bbox_mAP': 0.2}) + '\n')
+    places = dict(few={0: runs / 'one'}, sed={0: runs / 'other', 1: gone})
+    study = Study('mine', [], places, [('all', 0, 'not finished; its log ends with: CUDA out of <memory>')])
+    page, text = WellFormed(write_study_report(study, tmp_path / 'study.html', images=3)), (tmp_path / 'study.html')
+    text = html.unescape(text.read_text())
+    assert 'not finished; its log ends with: CUDA out of <memory>' in page.cells and '1 missing, see below' in text
+    assert 'sed, seed 1, is left out: ' in text and 'has no checkpoint to compare' in text
+    values = [100 * last['coco/bbox_mAP'], 20.0]
+    assert f'{np.mean(values):.1f} ± {np.std(values, ddof=1):.1f}' in page.cells
+    assert 'sed less few' in page.cells and 'The worst images' in text
+
+
+def test_the_page_of_a_study_is_known_until_something_changes(runs, tmp_path):
+    place, out = tmp_path / 'one', tmp_path / 'study.html'
+    shutil.copytree(runs / 'one', place)
+    study = Study('mine', [], dict(few={0: place}))
+    assert not is_current(study, out)
+    write_study_report(study, out, images=0)
+    assert is_current(study, out) and not is_current(replace(study, missing=[('sed', 0, 'not run')]), out)
+    (place / 'report.html').write_text('the page of the run')
+    assert is_current(study, out)
+    next(place.glob('*/vis_data/scalars.json')).open('a').write('{"loss": 1.0, "step": 3, "iter": 3}\n')
+    assert not is_current(study, out)
 
 
 @pytest.mark.parametrize(

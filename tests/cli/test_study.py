@@ -1,6 +1,7 @@
 """The command `study`: tables from a results file, exit statuses."""
 
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -179,6 +180,27 @@ def test_what_a_study_cannot_read_or_write_is_told(capsys):
     said = capsys.readouterr().err
     assert 'here/seed0/few/study_run.json does not say what was trained there, it is damaged: move its folder' in said
     assert 'Traceback' not in said and said.count('\n') == 1
+
+
+def test_the_page_names_the_run_that_failed_and_why(capsys, monkeypatch):
+    monkeypatch.setenv('SSSD_REPORT', '1')
+    failing = SPEC.replace("{'stub.bonus': 15}", "{'stub.bonus': 15, 'stub.fail_at': 1}")
+    Path('spec.py').write_text(failing)
+    assert run_cli(command.main, ['spec.py']) == 2
+    out, page = capsys.readouterr().out, Path('work_dirs/studies/small/report.html')
+    assert f'report:     {page}\n' in out
+    text = page.read_text()
+    assert '<td class="left">sed</td>' in text and '1 missing, see below' in text and '23.0' in text
+    assert 'not finished; its log ends with: RuntimeError: the stub fails as asked' in text
+    assert 'the run sed, seed 0 failed with exit status 1' in text
+    Path('spec.py').write_text(SPEC)
+    assert run_cli(command.main, ['spec.py', '--runs', 'few']) == 0
+    assert 'missing' not in page.read_text(), 'of what was asked for nothing is'
+    assert run_cli(command.main, ['spec.py']) == 0
+    assert 'missing' not in page.read_text() and 'Share of the headroom recovered' in page.read_text()
+    shutil.rmtree('work_dirs/studies/small/seed0/all')
+    assert run_cli(command.main, ['spec.py']) == 0
+    assert 'done, but work_dirs/studies/small/seed0/all is gone' in page.read_text()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The files that `sssd init` writes: the detector, SED, its baselines, and a study of them."""
 
 import os
+import shlex
 import textwrap
 from pathlib import Path
 
@@ -125,11 +126,12 @@ train_dataloader = dict(dataset=dict(
     ann_file={everything!r}, data_prefix=dict(img={everything_images!r})))
 """
 STUDY = """\
-# One after the other in one process, and a table: `python -m sssd study` with this file.
+# All runs one after the other, and a table of them{where}:
+#     {command}
 name = {name!r}
 seeds = [0]
 runs = dict({runs})
-# To see in a minute that all works: `--quick`.
+# To see in a minute that all works: the same with `--quick`.
 quick = {{'train_cfg.max_iters': 2, 'train_cfg.val_interval': 2, 'default_hooks.logger.interval': 1}}
 """
 
@@ -146,8 +148,6 @@ def own_configs(
     pretrained: bool = True,
 ) -> dict[str, str]:
     """Texts of ``detector.py``, ``sed.py``, ``supervised.py``, ``all.py`` if all labels are there, and ``study.py``.
-
-    A study trains in one process, so there is none for several GPUs.
 
     Args:
         data: The images and labels.
@@ -173,11 +173,13 @@ def own_configs(
         ),
         name=folder.resolve().name,
         runs=', '.join(f'{name}=dict(config={path!r})' for name, path in runs.items()),
+        command=study_command(folder, gpus),
+        where=f', each run on {gpus} GPUs, for which the learning rates are' if gpus > 1 else '',
     )
     values['unlabeled_dataset'] = (LISTED if data.unlabeled_images else FOLDER).format(**values)
     texts = {'sed.py': SED, 'detector.py': DETECTOR, 'supervised.py': SUPERVISED}
     texts |= {'all.py': EVERYTHING} if data.everything else {}
-    texts |= {'study.py': STUDY} if gpus == 1 else {}
+    texts |= {'study.py': STUDY}
     comments = {'detector.py': commented(own.changes)}
     return {
         name: text.format(**{**values, 'comment': comments.get(name, values['comment'])})
@@ -232,6 +234,12 @@ def schedule_values(kind: str, plan: Plan, training: Training, total: int) -> di
         warmup=max(min(500, iters // 20), 2),
         burn_in=0 if kind == 'paper' else int(iters * BURN_IN),
     )
+
+
+def study_command(folder: Path, gpus: int) -> str:
+    """The command that runs the study in ``folder``, each run on so many GPUs."""
+    words = ['python', '-m', 'sssd', 'study', str(folder / 'study.py')]
+    return shlex.join([*words, '--gpus-per-run', str(gpus)] if gpus > 1 else words)
 
 
 def runs_of(data: OwnData) -> dict[str, str]:

@@ -1,25 +1,20 @@
-"""Two training steps of a config, as a proof that it trains and as a measure of how long that takes."""
+"""A few training steps of a config, as a proof that it trains and as a measure of how long that takes."""
 
 import copy
-import io
-import logging
 import time
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, replace
 from itertools import islice
 from statistics import mean
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 from sssd.checks.weights import named_weights
 from sssd.registry import MODELS
+from sssd.silence import silence
 from sssd.studies.cost import iteration_cost
 
 #: Steps that are timed, after one that is not.
@@ -30,7 +25,7 @@ LONG = 30.0
 
 @dataclass(frozen=True)
 class Trial:
-    """What two steps took.
+    """What the timed steps took.
 
     Attributes:
         step: Seconds of a step.
@@ -55,21 +50,7 @@ class Trial:
         return iters * max(self.step, self.loading / max(self.workers, 1))
 
 
-@contextmanager
-def silent() -> Iterator[None]:
-    """Without what data sets and initialisations print."""
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with redirect_stdout(io.StringIO()), warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)
-
-
-@silent()
+@silence()
 def try_steps(config: Config, steps: int = STEPS) -> Trial:
     """Train for a few steps from random weights, and write nothing.
 
