@@ -38,9 +38,9 @@ def interrupt_when(condition):
         signal.signal(signal.SIGINT, before)
 
 
-def ends(pid):
-    """Whether a process ends soon; an orphan may stay a zombie until it is reaped."""
-    for _ in range(100):
+def ends(pid, seconds=5):
+    """Whether a process ends within so many seconds; an orphan may stay a zombie until it is reaped."""
+    for _ in range(20 * seconds):
         try:
             if Path(f'/proc/{pid}/stat').read_text().split()[2] == 'Z':
                 return True

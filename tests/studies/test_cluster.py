@@ -146,7 +146,7 @@ def test_a_job_that_a_killed_study_left_is_followed(study, slurm):
 
 @pytest.mark.slow
 def test_the_folder_of_a_job_that_runs_is_not_moved(study, slurm):
-    spec, job, number = leave_a_job(study, sleep=8)
+    spec, job, number = leave_a_job(study, sleep=120)
     with pytest.raises(UserError, match=f'runs or waits as job {number} of Slurm already: .*scancel {number}`'):
         study.runner(spec).run(seeds=[0], runs=['all'])
     spec.runs['all'].cfg_options['stub.bonus'] = 13
@@ -160,10 +160,15 @@ def test_the_folder_of_a_job_that_runs_is_not_moved(study, slurm):
     assert list(Path('work/seed0').glob('all*')) == [job.work_dir] and not (slurm / 'cancelled').exists()
     copy = Path(shutil.copytree('work', 'copy')) / 'seed0/all'
     assert job_in(job.work_dir) and job_in(copy) is None, 'a copied folder has no part in the job'
+    while not (pids := job.work_dir / 'pids').is_file() or not pids.read_text():
+        time.sleep(0.1)
+    for pid in pids.read_text().split():
+        os.kill(int(pid), signal.SIGTERM)
     while job_in(job.work_dir):
         time.sleep(0.2)
+    spec.runs['all'].cfg_options.pop('stub.sleep')
     study.runner(spec).run(seeds=[0], runs=['all'])
-    assert Path('work/seed0/all.old1/iter_3.pth').is_file() and len(study.starts('all')) == 1
+    assert Path('work/seed0/all.old1/pids').is_file() and len(study.starts('all')) == 1
 
 
 @pytest.mark.slow
