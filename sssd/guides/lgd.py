@@ -115,7 +115,7 @@ class LGD(BaseModule):
         cells = Cells.of(features, self.strides)
         labels = self.placed(labels, cells)
         covered = cells.covered(labels, self.cells)
-        embedding = self.encode(labels.descriptors(self.num_classes), labels.valid)
+        embedding = self.encode(labels.descriptors(self.num_classes), labels.slots)
         appearance = pool(on_every_level(self.appearance, features), covered)
         return self.mapped(self.interact(appearance, embedding, labels.valid), covered)
 

@@ -40,7 +40,7 @@ def draw(scene: Scene):
         cells = Cells.of(features, guide.strides)
         labels = guide.placed(scene.labels, cells)
         covered = cells.covered(labels, guide.cells)
-        embedding = guide.encode(labels.descriptors(guide.num_classes), labels.valid)[0]
+        embedding = guide.encode(labels.descriptors(guide.num_classes), labels.slots)[0]
     size = scene.labelled.shape[:2]
     edges = [colour(place % 6) for place in range(len(scene.boxes))]
     with styled():
