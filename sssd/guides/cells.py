@@ -1,12 +1,11 @@
 """The cells of a pyramid, and which of them a box covers.
 
 A box covers those cells whose row and whose column it covers, by either of two rules: ``'index'``, that of LGD's public
-code, and ``'overlap'`` (:meth:`Cells.covered`). So no mask of boxes times cells is ever made: pooling sums a map
-(n, C, h, w) over the columns of every box, then over its rows; writing goes the other way round. Both are products over
-all images and boxes of a level.
+code, and ``'overlap'`` (:meth:`Cells.covered`). Boxes are pooled from the maps (n, C, h_p, w_p) of a pyramid and
+written into them level by level, over all images and boxes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -183,15 +182,21 @@ def render(vectors: Tensor, covered: Sequence[Cover]) -> list[Tensor]:
 class _Sums(torch.autograd.Function):
     """Sums (n, m, C) of a map (n, C, h, w) over the cells of a :class:`Cover`; the backward pass of :class:`_Written`.
 
-    The mask of boxes times cells is made anew in every pass, which takes less than to read a stored one.
+    On a CPU box by box over the cells that it covers; elsewhere, where a look at the boxes would wait for the device,
+    by a product with the mask of boxes times cells, which takes less to make anew in every pass than to keep.
     """
 
     @staticmethod
     def forward(ctx, level: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """A product with the mask."""
+        """The sums."""
         ctx.save_for_backward(rows, columns)
-        with exact(level):
-            return torch.bmm(mask_of(rows, columns), level.flatten(2).transpose(1, 2))
+        if not on_host(level):
+            with exact(level):
+                return torch.bmm(mask_of(rows, columns), level.flatten(2).transpose(1, 2))
+        sums = level.new_zeros(*rows.shape[:2], level.shape[1])
+        for image, box, *window in windows(rows, columns):
+            torch.sum(level[(image, slice(None), *window)], (1, 2), out=sums[image, box])
+        return sums
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -204,11 +209,16 @@ class _Written(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx, vectors: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-        """A product with the mask."""
+        """The map."""
         ctx.save_for_backward(rows, columns)
         shape = rows.shape[2], columns.shape[2]
-        with exact(vectors):
-            return torch.bmm(vectors.transpose(1, 2), mask_of(rows, columns)).unflatten(2, shape)
+        if not on_host(vectors):
+            with exact(vectors):
+                return torch.bmm(vectors.transpose(1, 2), mask_of(rows, columns)).unflatten(2, shape)
+        level = vectors.new_zeros(len(vectors), vectors.shape[2], *shape)
+        for image, box, *window in windows(rows, columns):
+            level[(image, slice(None), *window)] += vectors[image, box, :, None, None]
+        return level
 
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
@@ -219,6 +229,20 @@ class _Written(torch.autograd.Function):
 def mask_of(rows: Tensor, columns: Tensor) -> Tensor:
     """Rows (n, m, h) and columns (n, m, w) to cells (n, m, h w)."""
     return (rows[..., None] * columns[:, :, None]).flatten(2)
+
+
+def on_host(values: Tensor) -> bool:
+    """Whether values can be looked at without waiting: they lie in the host's memory, and exist (no fake tensors)."""
+    return type(values) is Tensor and values.device.type == 'cpu' and not torch.compiler.is_compiling()
+
+
+def windows(rows: Tensor, columns: Tensor) -> Iterator[tuple[int, int, slice, slice]]:
+    """Image, slot, rows and columns of every box that covers a cell."""
+    table = torch.stack([value for part in (rows, columns) for value in (part.argmax(-1), part.sum(-1).long())], dim=-1)
+    for image, boxes in enumerate(table.tolist()):
+        for box, (top, height, left, width) in enumerate(boxes):
+            if height and width:
+                yield image, box, slice(top, top + height), slice(left, left + width)
 
 
 def render_convolved(vectors: Tensor, covered: Sequence[Cover], weight: Tensor, constant: Tensor) -> list[Tensor]:

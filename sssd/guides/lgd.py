@@ -21,7 +21,7 @@ class LGD(BaseModule):
     Every box has a descriptor; the label encoder embeds it, the student's features inside the box are its appearance
     on every level, attention lets the boxes of an image exchange the two, and what comes out is written back into
     the boxes' cells and refined by convolutions. Images and boxes are dimensions of tensors; convolutions, pooling and
-    writing run level by level. No value is read back from the device.
+    writing run level by level. No value is read back from a device.
 
     The defaults are what the authors' public code (megvii-research/LGD) does, whose names stand in brackets below.
     The other values are this project's first form of the guide; docs/sssd.md has them together, for checkpoints made

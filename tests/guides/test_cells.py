@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from lgd_loops import covers
 
-from sssd.guides import box_labels
+from sssd.guides import box_labels, cells
 from sssd.guides.cells import RULES, Cells, Cover, pool, render, render_convolved
 
 SIDE = 300
@@ -132,7 +132,7 @@ def test_a_convolution_of_what_was_written_without_writing_it(shape):
         torch.testing.assert_close(one, other)
 
 
-def test_pooling_and_writing_have_first_and_second_derivatives():
+def test_pooling_and_writing_have_first_and_second_derivatives_either_way(monkeypatch):
     torch.manual_seed(0)
     covered = covers_of((2, 3), (4, 5))
     level = torch.randn(2, 2, 4, 5, dtype=torch.double, requires_grad=True)
@@ -140,6 +140,18 @@ def test_pooling_and_writing_have_first_and_second_derivatives():
     pooled, written = lambda some: pool([some], [covered]), lambda some: render(some, [covered])[0]
     for function, value in ((pooled, level), (written, vectors)):
         assert torch.autograd.gradcheck(function, value) and torch.autograd.gradgradcheck(function, value)
+
+    def both():
+        return *torch.autograd.grad(pooled(level).square().sum(), level), *torch.autograd.grad(
+            written(vectors).square().sum(), vectors
+        )
+
+    before = both()
+    monkeypatch.setattr(cells, 'on_host', lambda values: False)  # as on another device
+    for function, value in ((pooled, level), (written, vectors)):
+        assert torch.autograd.gradcheck(function, value) and torch.autograd.gradgradcheck(function, value)
+    for one, other in zip(before, both()):
+        torch.testing.assert_close(one, other)
     expected = torch.zeros_like(level)
     for image, box in ((image, box) for image in range(2) for box in range(3)):
         expected[image] += vectors[image, 0, box][:, None, None] * covered.cells[image, box].view(4, 5)
