@@ -4,11 +4,12 @@ Eq. 5: ``probabilities`` is what the equations say, in plain PyTorch: KL from pr
 weights, autograd. ``stable`` is the same from logits (SoftLoss with fused=False), ``fused`` is SoftLoss's default.
 The JS distance: ``autograd`` is FeatureDistance with fused=False.
 
-    python benchmarks/losses.py [--device cuda]
+    python benchmarks/losses.py [--device cuda] [--compiled]
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import _timing as timing
 import torch
@@ -58,10 +59,16 @@ def plain_step(equation: str, student: PredictionView, teacher: PredictionView) 
     return with_gradients(equation, value, student, teacher)
 
 
-def our_step(equation: str, student: PredictionView, teacher: PredictionView, fused: bool) -> dict[str, Tensor]:
-    """The same by SoftLoss."""
-    loss = SoftLoss(dict(type='Histogram', bins=BINS), fused=fused)
-    return with_gradients(equation, getattr(loss, equation)(student, teacher)[0], student, teacher)
+def our_step(
+    equation: str, student: PredictionView, teacher: PredictionView, loss: SoftLoss, made: Callable = lambda part: part
+) -> dict[str, Tensor]:
+    """The same by SoftLoss, or by what is made of it: the classification part, as the other side has no boxes."""
+    pair = student.valid, student.activation
+    if equation == 'scale':
+        value = made(loss.both_directions)(student.logits, teacher.logits, *pair)
+    else:
+        value = made(loss.classification)(teacher.logits.detach(), student.logits, *pair)
+    return with_gradients(equation, value, student, teacher)
 
 
 def with_gradients(equation: str, value: Tensor, student: PredictionView, teacher: PredictionView) -> dict[str, Tensor]:
@@ -71,19 +78,32 @@ def with_gradients(equation: str, value: Tensor, student: PredictionView, teache
     return dict(value=value.detach(), **{f'gradient_{side}': grad for side, grad in enumerate(gradients)})
 
 
-def row_case(equation: str, activation: str, count: int, classes: int, device: str) -> timing.Case:
-    """Eq. 5 over one of the two equations."""
-    pair = rows_of(count, classes, activation, device)
-    return timing.Case(
-        f'{equation} {activation} {count}x{classes}',
-        dict(
-            probabilities=lambda: plain_step(equation, *pair),
-            stable=lambda: our_step(equation, *pair, fused=False),
-            fused=lambda: our_step(equation, *pair, fused=True),
-        ),
-        tolerance=1e-3,  # from probabilities, the logarithm of 1 - p has few digits
-        facts=dict(rows=count, classes=classes, equation=equation, activation=activation),
+def row_case(
+    equation: str, activation: str, count: int, classes: int, device: str, compiled: bool = False
+) -> timing.Case:
+    """Eq. 5 over one of the two equations; if asked for with torch.compile of what is left to autograd, too."""
+    pair, times = rows_of(count, classes, activation, device), 10 if count * classes < 5e5 else 1
+    stable, fused = (SoftLoss(dict(type='Histogram', bins=BINS), fused=way).to(device) for way in (False, True))
+    ways = dict(
+        probabilities=lambda: plain_step(equation, *pair),
+        stable=lambda: our_step(equation, *pair, stable),
+        fused=lambda: our_step(equation, *pair, fused),
     )
+    if compiled:
+        ways['compiled'] = lambda: our_step(equation, *pair, stable, torch.compile)
+    return timing.Case(
+        f'{equation} {activation} {count}x{classes}' + (f', {times} times' if times > 1 else ''),
+        {name: partial(often, way, times) for name, way in ways.items()},
+        tolerance=1e-3,  # from probabilities, the logarithm of 1 - p has few digits
+        facts=dict(rows=count, classes=classes, equation=equation, activation=activation, times=times),
+    )
+
+
+def often(call: timing.Call, times: int) -> dict[str, Tensor]:
+    """The last result of a call that is too short to be timed alone."""
+    for _ in range(times):
+        result = call()
+    return result
 
 
 def distance_case(channels: int, size: tuple[int, int], device: str) -> timing.Case:
@@ -117,11 +137,24 @@ def cases(quick: bool, device: str) -> list[timing.Case]:
     return found
 
 
+def compiled_cases(device: str, quick: bool) -> list[timing.Case]:
+    """Three sizes of sigmoid heads and a softmax one, torch.compile among the ways."""
+    return [
+        row_case(equation, activation, count // (50 if quick else 1), CLASSES, device, compiled=True)
+        for count, activation in ((100_000, 'sigmoid'), (10_000, 'sigmoid'), (2000, 'sigmoid'), (2000, 'softmax'))
+        for equation in ('distill', 'scale')
+    ]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure, print and write."""
-    args = timing.parser(__doc__, 'losses').parse_args(argv)
+    parser = timing.parser(__doc__, 'losses')
+    parser.add_argument('--compiled', action='store_true', help='Eq. 5 with torch.compile instead, which takes minutes')
+    args = parser.parse_args(argv)
     torch.manual_seed(args.seed)
-    timing.write(args, 'losses', [timing.measured(case, args) for case in cases(args.quick, args.device)], argv)
+    made = compiled_cases(args.device, args.quick) if args.compiled else cases(args.quick, args.device)
+    name = 'losses_compiled' if args.compiled else 'losses'
+    timing.write(args, name, [timing.measured(case, args) for case in made], argv)
     return 0
 
 

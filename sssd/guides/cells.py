@@ -1,22 +1,96 @@
-"""The cells of a whole pyramid in one row, and which of them a box covers.
+"""The cells of a pyramid, and which of them a box covers.
 
-Masks and class maps of P levels have one dimension for all K cells, level after level, row by row. Boxes are pooled
-from the maps (n, C, h_p, w_p) and written into them by one product a level, over all images and boxes.
-
-Two rules say which cells a box covers: ``'index'``, that of LGD's public code (:meth:`Cells.indexed`), and
-``'overlap'`` (:meth:`Cells.overlapped`).
+A box covers those cells whose row and whose column it covers, by either of two rules: ``'index'``, that of LGD's public
+code, and ``'overlap'`` (:meth:`Cells.covered`). Boxes are pooled from the maps (n, C, h_p, w_p) of a pyramid and
+written into them level by level, over all images and boxes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from sssd.guides.labels import BoxLabels, host_tensor
 
 #: Rules for the cells that a box covers.
 RULES = ('index', 'overlap')
+
+
+class Cover(NamedTuple):
+    """What n x m boxes cover of one level: the cells where a row and a column that they cover cross.
+
+    Attributes:
+        rows: (n, m, h) of booleans, or a number for each.
+        columns: (n, m, w).
+    """
+
+    rows: Tensor
+    columns: Tensor
+
+    @property
+    def counts(self) -> Tensor:
+        """How many cells each box covers, (n, m)."""
+        return self.rows.sum(-1) * self.columns.sum(-1)
+
+    @property
+    def cells(self) -> Tensor:
+        """Which cells, (n, m, h w)."""
+        return (self.rows[..., None] & self.columns[:, :, None]).flatten(2)
+
+    def to(self, dtype: torch.dtype) -> 'Cover':
+        """The same with 1 and 0."""
+        return Cover(self.rows.to(dtype), self.columns.to(dtype))
+
+    def without_first(self) -> 'Cover':
+        """That of all boxes but the first of each image."""
+        return Cover(self.rows[:, 1:], self.columns[:, 1:])
+
+    def with_whole_first(self) -> 'Cover':
+        """The same, but the first box of each image covers the whole level."""
+        return Cover(*(torch.cat([torch.ones_like(part[:, :1]), part[:, 1:]], dim=1) for part in self))
+
+    def windows(self) -> 'Cover':
+        """The same for every tap of a 3x3 convolution: (n, m, 3, h) and (n, m, 3, w).
+
+        Where tap t of an output cell looks, rows or columns t - 1 further on; there is nothing beyond the map.
+        """
+        return Cover(*(F.pad(part, (1, 1)).unfold(-1, part.shape[-1], 1) for part in self))
+
+
+class Axis(NamedTuple):
+    """All rows, or all columns, of all levels, level after level, in pixels.
+
+    Attributes:
+        begin: Where each begins.
+        end: Where it ends.
+        place: Its index in its level times the level's stride. The stride is that of LGD's public code, the batch's
+            size over the map's; where the batch is a multiple of the stride of the level, this is ``begin``.
+    """
+
+    begin: Tensor
+    end: Tensor
+    place: Tensor
+
+    @classmethod
+    def of(cls, counts: Sequence[int], strides: Sequence[int], device: torch.device) -> 'Axis':
+        """The axis of levels of so many rows, a stride of pixels each."""
+        size = counts[0] * strides[0]
+        table = [
+            (index * stride, (index + 1) * stride, index * size / count)
+            for count, stride in zip(counts, strides)
+            for index in range(count)
+        ]
+        return cls(*host_tensor(table, device).float().unbind(1))
+
+    def covered(self, low: Tensor, high: Tensor, rule: str) -> Tensor:
+        """Which rows the intervals from low to high (n, m) cover: (n, m, rows)."""
+        low, high = low[..., None], high[..., None]
+        if rule == 'index':
+            return (low <= self.place) & (self.place <= high) & (low < high)
+        return (low < self.end) & (high > self.begin)
 
 
 @dataclass(frozen=True)
@@ -26,102 +100,190 @@ class Cells:
     Attributes:
         shapes: (h, w) of every level.
         size: Width and height of the padded batch in pixels: what the cells of the first, finest level fill.
-        corners: (K, 4), x1 y1 x2 y2 of every cell in pixels.
-        places: (K, 2), column and row of every cell in its level times the level's stride, in pixels. The stride is
-            that of LGD's public code, the batch's size over the map's; where the batch is a multiple of the stride of
-            the level, this is the upper left corner.
+        rows: The rows of all levels.
+        columns: Their columns.
     """
 
     shapes: tuple[tuple[int, int], ...]
     size: tuple[int, int]
-    corners: Tensor
-    places: Tensor
+    rows: Axis
+    columns: Axis
 
     @classmethod
     def of(cls, features: Sequence[Tensor], strides: Sequence[tuple[int, int]]) -> 'Cells':
         """Cells of maps (n, C, h_p, w_p) whose cells are strides (w, h) pixels wide and high."""
-        device = features[0].device
         shapes = tuple(tuple(level.shape[-2:]) for level in features)
-        counts = [height * width for height, width in shapes]
-        size = (shapes[0][1] * strides[0][0], shapes[0][0] * strides[0][1])
-        # For each level: cells before it, cells in it, cells in a row of it, pixels of a cell.
-        table = host_tensor(
-            [[sum(counts[:level]), counts[level], shapes[level][1], *strides[level]] for level in range(len(shapes))],
-            device,
-        )
-        spacing = host_tensor([[size[0] / width, size[1] / height] for height, width in shapes], device)
-        level = torch.arange(len(shapes), device=device).repeat_interleave(table[:, 1], output_size=sum(counts))
-        begin, _, row, step_x, step_y = table[level].unbind(1)
-        index = torch.arange(sum(counts), device=device) - begin
-        place = torch.stack([index % row, torch.div(index, row, rounding_mode='floor')], dim=1)
-        left, top = place[:, 0] * step_x, place[:, 1] * step_y
-        corners = torch.stack([left, top, left + step_x, top + step_y], dim=1)
-        return cls(shapes, size, corners.float(), place * spacing[level])
+        heights, widths = zip(*shapes)
+        across, down = zip(*strides)
+        device = features[0].device
+        size = (widths[0] * across[0], heights[0] * down[0])
+        return cls(shapes, size, Axis.of(heights, down, device), Axis.of(widths, across, device))
 
-    def indexed(self, labels: BoxLabels) -> Tensor:
-        """Which cells have their column in [x1 / s, x2 / s] and their row in [y1 / s, y2 / s], s the stride: (n, m, K).
+    def covered(self, labels: BoxLabels, rule: str) -> list[Cover]:
+        """What every valid box covers of every level; an empty slot covers nothing.
 
-        The rule of LGD's public code. A box that is thinner than a cell may have none on a level; one without width or
-        height and an empty slot have none at all.
+        Args:
+            labels: Boxes of n images in m slots.
+            rule: ``'index'``, the rule of LGD's public code: rows in [y1 / s, y2 / s] and columns in
+                [x1 / s, x2 / s], s the stride. A box that is thinner than a cell may have none on a level; one without
+                width or height has none at all. Or ``'overlap'``: every cell that the box overlaps, so that it has
+                at least one of every level, however small it is.
         """
-        x1, y1, x2, y2 = labels.boxes[..., None].unbind(2)
-        x, y = self.places.unbind(1)
-        inside = (x1 <= x) & (x <= x2) & (y1 <= y) & (y <= y2)
-        return inside & (x1 < x2) & (y1 < y2) & labels.valid[..., None]
+        x1, y1, x2, y2 = labels.boxes.unbind(2)
+        rows, columns = self.rows.covered(y1, y2, rule), self.columns.covered(x1, x2, rule)
+        rows, (heights, widths) = rows & labels.valid[..., None], zip(*self.shapes)
+        return [Cover(*parts) for parts in zip(rows.split(heights, dim=2), columns.split(widths, dim=2))]
 
     def overlapped(self, labels: BoxLabels) -> Tensor:
-        """Which cells every valid box overlaps, (n, m, K).
+        """Which cells of all levels every valid box overlaps, (n, m, K)."""
+        return torch.cat([cover.cells for cover in self.covered(labels, 'overlap')], dim=2)
 
-        So a box has at least one cell of every level, however small it is; an empty slot has none.
-        """
-        x1, y1, x2, y2 = labels.boxes[..., None].unbind(2)
-        left, top, right, bottom = self.corners.unbind(1)
-        return (x1 < right) & (x2 > left) & (y1 < bottom) & (y2 > top) & labels.valid[..., None]
-
-    def covered(self, labels: BoxLabels, rule: str) -> list[Tensor]:
-        """Which cells every valid box covers by one of :data:`RULES`, level by level: (n, m, h_p w_p)."""
-        cells = self.indexed(labels) if rule == 'index' else self.overlapped(labels)
-        return list(cells.split(self.counts, dim=2))
+    @property
+    def corners(self) -> Tensor:
+        """x1 y1 x2 y2 of every cell of all levels in pixels, row by row, (K, 4)."""
+        (heights, widths), levels = zip(*self.shapes), []
+        across = zip(self.columns.begin.split(widths), self.columns.end.split(widths))
+        down = zip(self.rows.begin.split(heights), self.rows.end.split(heights))
+        for shape, (left, right), (top, bottom) in zip(self.shapes, across, down):
+            sides = [side.expand(shape) for side in (left, top[:, None], right, bottom[:, None])]
+            levels.append(torch.stack(sides, dim=2).flatten(0, 1))
+        return torch.cat(levels)
 
     def split(self, row: Tensor) -> list[Tensor]:
         """A row of cells (n, C, K) as maps (n, C, h_p, w_p)."""
-        return [part.unflatten(2, shape) for part, shape in zip(row.split(self.counts, dim=2), self.shapes)]
-
-    @property
-    def counts(self) -> list[int]:
-        """Cells of every level."""
-        return [height * width for height, width in self.shapes]
+        counts = [height * width for height, width in self.shapes]
+        return [part.unflatten(2, shape) for part, shape in zip(row.split(counts, dim=2), self.shapes)]
 
 
-def pool(features: Sequence[Tensor], covered: Sequence[Tensor]) -> Tensor:
+def pool(features: Sequence[Tensor], covered: Sequence[Cover]) -> Tensor:
     """Mean over the cells that a box covers, 0 where it covers none.
 
     Args:
         features: Maps (n, C, h_p, w_p) of P levels.
-        covered: Which of their cells, (n, m, h_p w_p).
+        covered: Which of their cells n x m boxes cover.
 
     Returns:
         (n, P, m, C).
     """
     means = []
-    for level, mask in zip(features, covered, strict=True):
-        level = at_least_float(level).flatten(2)
-        with torch.autocast(
-            level.device.type, enabled=False
-        ):  # sums over a large box leave the range of half precision
-            total = torch.bmm(mask.to(level.dtype), level.transpose(1, 2))
-        means.append(total / mask.sum(-1, keepdim=True).clamp(min=1))
+    for level, cover in zip(features, covered, strict=True):
+        level = at_least_float(level)
+        total = _Sums.apply(level, *cover.to(level.dtype))
+        means.append(total / cover.counts[..., None].clamp(min=1))
     return torch.stack(means, dim=1)
 
 
-def render(vectors: Tensor, covered: Sequence[Tensor]) -> list[Tensor]:
-    """Write vectors (n, P, m, C) into the cells they cover, (n, m, K_p) each; overlaps add up: (n, C, K_p) each."""
-    vectors = at_least_float(vectors)
-    with torch.autocast(vectors.device.type, enabled=False):
-        return [
-            torch.bmm(level.transpose(1, 2), mask.to(vectors.dtype))
-            for level, mask in zip(vectors.unbind(1), covered, strict=True)
-        ]
+def render(vectors: Tensor, covered: Sequence[Cover]) -> list[Tensor]:
+    """Write vectors (n, P, m, C) into the cells that boxes cover; overlaps add up: maps (n, C, h_p, w_p)."""
+    levels = at_least_float(vectors).unbind(1)
+    return [_Written.apply(level, *cover.to(level.dtype)) for level, cover in zip(levels, covered, strict=True)]
+
+
+class _Sums(torch.autograd.Function):
+    """Sums (n, m, C) of a map (n, C, h, w) over the cells of a :class:`Cover`; the backward pass of :class:`_Written`.
+
+    On a CPU box by box over the cells that it covers; elsewhere, where a look at the boxes would wait for the device,
+    by a product with the mask of boxes times cells, which takes less to make anew in every pass than to keep.
+    """
+
+    @staticmethod
+    def forward(ctx, level: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """The sums."""
+        ctx.save_for_backward(rows, columns)
+        if not on_host(level):
+            with exact(level):
+                return torch.bmm(mask_of(rows, columns), level.flatten(2).transpose(1, 2))
+        sums = level.new_zeros(*rows.shape[:2], level.shape[1])
+        for image, box, *window in windows(rows, columns):
+            torch.sum(level[(image, slice(None), *window)], (1, 2), out=sums[image, box])
+        return sums
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        """What every sum has, in its cells."""
+        return _Written.apply(grad, *ctx.saved_tensors), None, None
+
+
+class _Written(torch.autograd.Function):
+    """Vectors (n, m, C) in the cells of a :class:`Cover`, a map (n, C, h, w); the backward pass of :class:`_Sums`."""
+
+    @staticmethod
+    def forward(ctx, vectors: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+        """The map."""
+        ctx.save_for_backward(rows, columns)
+        shape = rows.shape[2], columns.shape[2]
+        if not on_host(vectors):
+            with exact(vectors):
+                return torch.bmm(vectors.transpose(1, 2), mask_of(rows, columns)).unflatten(2, shape)
+        level = vectors.new_zeros(len(vectors), vectors.shape[2], *shape)
+        for image, box, *window in windows(rows, columns):
+            level[(image, slice(None), *window)] += vectors[image, box, :, None, None]
+        return level
+
+    @staticmethod
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
+        """The sum over the cells of every vector."""
+        return _Sums.apply(grad, *ctx.saved_tensors), None, None
+
+
+def mask_of(rows: Tensor, columns: Tensor) -> Tensor:
+    """Rows (n, m, h) and columns (n, m, w) to cells (n, m, h w)."""
+    return (rows[..., None] * columns[:, :, None]).flatten(2)
+
+
+def on_host(values: Tensor) -> bool:
+    """Whether values can be looked at without waiting: they lie in the host's memory, and exist (no fake tensors)."""
+    return type(values) is Tensor and values.device.type == 'cpu' and not torch.compiler.is_compiling()
+
+
+def windows(rows: Tensor, columns: Tensor) -> Iterator[tuple[int, int, slice, slice]]:
+    """Image, slot, rows and columns of every box that covers a cell."""
+    table = torch.stack([value for part in (rows, columns) for value in (part.argmax(-1), part.sum(-1).long())], dim=-1)
+    for image, boxes in enumerate(table.tolist()):
+        for box, (top, height, left, width) in enumerate(boxes):
+            if height and width:
+                yield image, box, slice(top, top + height), slice(left, left + width)
+
+
+def render_convolved(vectors: Tensor, covered: Sequence[Cover], weight: Tensor, constant: Tensor) -> list[Tensor]:
+    """What a 3x3 convolution makes of the maps of :func:`render`, without these maps.
+
+    Such a map is one vector throughout a box, so the convolution's products are taken once a box and tap, and what
+    comes out is written where that tap sees the box: 3 m products a cell and channel instead of 9 C. Of its lines
+    (n, 3 m, C h) there are more numbers than of the map where 3 m is above w.
+
+    Args:
+        vectors: (n, P, m, C).
+        covered: Which cells they are written into.
+        weight: Of the convolution, (C', C, 3, 3).
+        constant: What is added to all cells of a level, (n, P, C').
+
+    Returns:
+        Maps (n, C', h_p, w_p) in the precision that the convolution has.
+    """
+    taps = F.linear(vectors, weight.permute(3, 0, 2, 1).flatten(0, 2))  # (n, P, m, 3 across x C' x 3 down)
+    dtype, taps, constant = taps.dtype, at_least_float(taps), at_least_float(constant)
+    maps = []
+    for level, everywhere, cover in zip(taps.unbind(1), constant.unbind(1), covered, strict=True):
+        rows, columns = cover.to(taps.dtype).windows()
+        with exact(taps):
+            lines = torch.bmm(level.reshape(-1, 3 * weight.shape[0], 3), rows.flatten(0, 1))
+        lines = lines.view(len(level), -1, weight.shape[0] * rows.shape[-1])
+        plain = everywhere[..., None].expand(*everywhere.shape, rows.shape[-1]).flatten(1)[:, None]
+        columns = F.pad(columns.flatten(1, 2), (0, 0, 0, 1), value=1.0)
+        maps.append(crossed(torch.cat([lines, plain], dim=1), columns, rows.shape[-1]).to(dtype))
+    return maps
+
+
+def crossed(lines: Tensor, columns: Tensor, height: int) -> Tensor:
+    """Sum of k lines (n, k, C h), each written into its columns (n, k, w): (n, C, h, w)."""
+    with exact(lines):
+        return torch.bmm(lines.transpose(1, 2), columns).unflatten(1, (-1, height))
+
+
+def exact(values: Tensor) -> torch.autocast:
+    """Without autocast: sums over a large box, and overlaps, leave the range of half precision."""
+    return torch.autocast(values.device.type, enabled=False)
 
 
 def at_least_float(values: Tensor) -> Tensor:

@@ -8,9 +8,26 @@ from sssd.guides.layers import point_layers
 LOCAL, WIDE, HIDDEN = 64, (128, 1024), (512, 256)
 
 
-def masked_max(points: Tensor, valid: Tensor) -> Tensor:
-    """Largest value of every channel over the valid boxes of an image, (n, m, d) and (n, m) to (n, d)."""
-    return points.masked_fill(~valid[..., None], float('-inf')).amax(1)
+class Slots:
+    """Boxes of n images, T in all, and their places among n m slots; layers see the T alone.
+
+    Args:
+        places: (T,).
+        shape: (n, m).
+    """
+
+    def __init__(self, places: Tensor, shape: tuple[int, int]) -> None:
+        self.places, self.shape = places, shape
+        self.image = torch.div(places, shape[1], rounding_mode='floor')
+
+    def padded(self, points: Tensor, value: float) -> Tensor:
+        """(T, d) to (n, m, d), a value elsewhere."""
+        slots = points.new_full((self.shape[0] * self.shape[1], points.shape[1]), value)
+        return slots.index_copy(0, self.places, points).unflatten(0, self.shape)
+
+    def largest(self, points: Tensor) -> Tensor:
+        """Largest value of every channel over the boxes of an image, (T, d) to (n, d)."""
+        return self.padded(points, float('-inf')).amax(1)
 
 
 class LearnedTransform(nn.Module):
@@ -30,12 +47,14 @@ class LearnedTransform(nn.Module):
         self.points = point_layers(size, LOCAL, *WIDE)
         self.matrix = nn.Sequential(*point_layers(WIDE[-1], *HIDDEN), nn.Linear(HIDDEN[-1], size * size))
 
-    def forward(self, points: Tensor, valid: Tensor) -> Tensor:
-        """(n, m, d) and the mask (n, m) of boxes that are no padding to (n, m, d)."""
-        wide, size = self.points(points), points.shape[2]
+    def forward(self, points: Tensor, slots: Slots) -> Tensor:
+        """(T, d) to (T, d)."""
+        wide, size = self.points(points), points.shape[1]
         if self.of == 'image':
-            return torch.bmm(points, self.matrix(masked_max(wide, valid)).unflatten(1, (size, size)))
-        return (points[:, :, None] @ self.matrix(wide).unflatten(2, (size, size))).squeeze(2)
+            matrix = self.matrix(slots.largest(wide))[slots.image]
+        else:
+            matrix = self.matrix(wide)
+        return torch.bmm(points[:, None], matrix.unflatten(1, (size, size))).squeeze(1)
 
 
 class LabelEncoder(nn.Module):
@@ -54,8 +73,18 @@ class LabelEncoder(nn.Module):
         self.second, self.wide = LearnedTransform(LOCAL, transform), point_layers(LOCAL, *WIDE)
         self.narrow = point_layers(LOCAL + WIDE[-1], embed, channels)
 
-    def forward(self, descriptors: Tensor, valid: Tensor) -> Tensor:
-        """Descriptors (n, m, size) and the mask (n, m) of slots that are no padding to embeddings (n, m, channels)."""
-        local = self.second(self.local(self.first(descriptors, valid)), valid)
-        image = masked_max(self.wide(local), valid)
-        return self.narrow(torch.cat([local, image[:, None].expand(-1, local.shape[1], -1)], dim=2))
+    def forward(self, descriptors: Tensor, places: Tensor) -> Tensor:
+        """Embeddings of all boxes.
+
+        Args:
+            descriptors: (n, m, size).
+            places: Which of the n m slots are no padding, (T,).
+
+        Returns:
+            (n, m, channels), 0 in padding.
+        """
+        slots = Slots(places, descriptors.shape[:2])
+        local = self.local(self.first(descriptors.flatten(0, 1)[places], slots))
+        local = self.second(local, slots)
+        image = slots.largest(self.wide(local))[slots.image]
+        return slots.padded(self.narrow(torch.cat([local, image], dim=1)), 0.0)

@@ -66,7 +66,9 @@ class LabelEnc(BaseModule):
         self.num_classes, self.dim, self.frozen = num_classes, dim, frozen
         self.strides = [stride if isinstance(stride, tuple) else (stride, stride) for stride in strides]
         self.encode = nn.Sequential(
-            nn.Conv2d(num_classes, channels, 3, padding=1), nn.ReLU(), *conv_stack(channels, depth, norm=True)
+            nn.Conv2d(num_classes, channels, 3, padding=1),
+            nn.ReLU(inplace=True),
+            *conv_stack(channels, depth, norm=True),
         )
         self.requires_grad_(not frozen).train()  # which a frozen one is not
 

@@ -21,15 +21,27 @@ class BoxLabels:
     Attributes:
         boxes: (n, m, 4), x1 y1 x2 y2 in pixels of the batch; zeros in slots without a box.
         classes: (n, m), :data:`NO_CLASS` in slots without a class.
-        valid: (n, m), which slots are no padding; at least one for each image.
+        valid: (n, m), which slots are no padding; at least one for each image, and the first ones.
         sizes: (n, 2), width and height in pixels that boxes are relative to: of the images, without padding, unless
             :meth:`in_batch` has changed them.
+        counts: Boxes of every image, which the host knows.
+        context: Whether the first slot of every image is the context box.
     """
 
     boxes: Tensor
     classes: Tensor
     valid: Tensor
     sizes: Tensor
+    counts: tuple[int, ...]
+    context: bool = False
+
+    @property
+    def slots(self) -> Tensor:
+        """Where the valid slots lie in a row of all n m, (T,); known without looking at ``valid``."""
+        size = self.boxes.shape[1]
+        valid = [count + 1 if self.context else max(count, 1) for count in self.counts]
+        places = [image * size + slot for image, count in enumerate(valid) for slot in range(count)]
+        return host_tensor(places, self.boxes.device)
 
     def with_context(self) -> 'BoxLabels':
         """The same with a slot more, before the others: all of ``sizes`` as a box without class.
@@ -43,6 +55,8 @@ class BoxLabels:
             torch.cat([first, self.classes], dim=1),
             torch.cat([first == NO_CLASS, self.valid & (self.classes != NO_CLASS)], dim=1),
             self.sizes,
+            self.counts,
+            context=True,
         )
 
     def in_batch(self, size: tuple[int, int]) -> 'BoxLabels':
@@ -83,15 +97,16 @@ def box_labels(samples: Sequence, original: bool = False) -> BoxLabels:
     classes = pad_sequence([sample.gt_instances.labels for sample in samples], batch_first=True, padding_value=NO_CLASS)
     missing = max(1 - boxes.shape[1], 0)
     boxes, classes = F.pad(boxes, (0, 0, 0, missing)), F.pad(classes, (0, missing), value=NO_CLASS)
-    counts = host_tensor([max(len(sample.gt_instances), 1) for sample in samples], boxes.device)
-    valid = torch.arange(boxes.shape[1], device=boxes.device) < counts[:, None]
+    counts = tuple(len(sample.gt_instances) for sample in samples)
+    used = host_tensor([max(count, 1) for count in counts], boxes.device)
+    valid = torch.arange(boxes.shape[1], device=boxes.device) < used[:, None]
     sizes = host_tensor([sample.img_shape[1::-1] for sample in samples], boxes.device).to(boxes.dtype)
     if original:
         factors = host_tensor(
             [sample.metainfo.get('scale_factor', (1.0, 1.0))[:2] for sample in samples], boxes.device
         ).to(boxes.dtype)
         boxes = boxes * factors.repeat(1, 2)[:, None]
-    return BoxLabels(boxes, classes, valid, sizes)
+    return BoxLabels(boxes, classes, valid, sizes, counts)
 
 
 def host_tensor(values, device: torch.device) -> Tensor:

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-import torch
+import torch.nn.functional as F
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
 from sssd.errors import UserError
-from sssd.guides.cells import RULES, Cells, pool, render
+from sssd.guides.cells import RULES, Cells, Cover, pool, render, render_convolved
 from sssd.guides.label_encoder import LabelEncoder
 from sssd.guides.labels import BoxLabels
 from sssd.guides.layers import conv, conv_stack, on_every_level
@@ -21,7 +21,7 @@ class LGD(BaseModule):
     Every box has a descriptor; the label encoder embeds it, the student's features inside the box are its appearance
     on every level, attention lets the boxes of an image exchange the two, and what comes out is written back into
     the boxes' cells and refined by convolutions. Images and boxes are dimensions of tensors; convolutions, pooling and
-    writing run level by level. No value is read back from the device.
+    writing run level by level. No value is read back from a device.
 
     The defaults are what the authors' public code (megvii-research/LGD) does, whose names stand in brackets below.
     The other values are this project's first form of the guide; docs/sssd.md has them together, for checkpoints made
@@ -92,11 +92,13 @@ class LGD(BaseModule):
         self.cells, self.coordinates = cells, coordinates
         self.strides = [stride if isinstance(stride, tuple) else (stride, stride) for stride in strides]
         self.encode = LabelEncoder(4 + num_classes, channels, embed, transform)
-        self.appearance = nn.Sequential(conv(channels), nn.GroupNorm(1, channels, affine=False), nn.ReLU())
+        self.appearance = nn.Sequential(conv(channels), nn.GroupNorm(1, channels, affine=False), nn.ReLU(inplace=True))
         self.attention = nn.MultiheadAttention(channels, heads, batch_first=True)
         self.box_projection = nn.Linear(channels, channels) if box_projection else nn.Identity()
         self.context_projection = nn.Linear(channels, channels) if context and context_projection else None
-        self.refine = nn.Sequential(conv(channels), nn.ReLU(), *conv_stack(channels, norm=True, affine=norm_affine))
+        self.refine = nn.Sequential(
+            conv(channels), nn.ReLU(inplace=True), *conv_stack(channels, norm=True, affine=norm_affine)
+        )
 
     def forward(self, features: Sequence[Tensor], labels: BoxLabels) -> list[Tensor]:
         """The teacher's pyramid.
@@ -113,9 +115,9 @@ class LGD(BaseModule):
         cells = Cells.of(features, self.strides)
         labels = self.placed(labels, cells)
         covered = cells.covered(labels, self.cells)
-        embedding = self.encode(labels.descriptors(self.num_classes), labels.valid)
+        embedding = self.encode(labels.descriptors(self.num_classes), labels.slots)
         appearance = pool(on_every_level(self.appearance, features), covered)
-        return self.mapped(self.interact(appearance, embedding, labels.valid), covered, cells)
+        return self.mapped(self.interact(appearance, embedding, labels.valid), covered)
 
     def placed(self, labels: BoxLabels, cells: Cells) -> BoxLabels:
         """The labels in the coordinates that are asked for, with the context box if there is one."""
@@ -136,28 +138,38 @@ class LGD(BaseModule):
             (n, P, m, C); meaningless in padding, which covers no cell.
         """
         shape = appearance.shape
-        appearance = appearance.flatten(0, 1)
-        embedding = embedding[:, None].expand(shape).flatten(0, 1)
-        padding = ~valid[:, None].expand(shape[:3]).flatten(0, 1)
-        asked, asks = (embedding, appearance) if self.query == 'appearance' else (appearance, embedding)
+        if self.query == 'appearance':  # the labels, which answer, are the same on every level
+            asks, asked, padding = appearance.flatten(1, 2), embedding, ~valid
+        else:
+            asks, asked = embedding[:, None].expand(shape).flatten(0, 1), appearance.flatten(0, 1)
+            padding = ~valid[:, None].expand(shape[:3]).flatten(0, 1)
         return self.attention(asks, asked, asked, key_padding_mask=padding, need_weights=False)[0].view(shape)
 
-    def mapped(self, vectors: Tensor, covered: Sequence[Tensor], cells: Cells) -> list[Tensor]:
-        """Maps (n, C, h_p, w_p) from the boxes' vectors (n, P, m, C) and the cells that they cover (n, m, h_p w_p)."""
-        if self.context_projection is None:
-            return on_every_level(self.refine, self.drawn(vectors, self.written(covered), cells))
-        maps = self.drawn(vectors[:, :, 1:], [mask[:, 1:] for mask in covered], cells)
-        added = self.context_projection(vectors[:, :, 0])[..., None, None].unbind(1)
+    def mapped(self, vectors: Tensor, covered: Sequence[Cover]) -> list[Tensor]:
+        """Maps (n, C, h_p, w_p) from the boxes' vectors (n, P, m, C) and the cells that they cover."""
         first, rest = self.refine[0], self.refine[1:]
-        return [rest(first(level) + context) for level, context in zip(maps, added)]
+        constant = first.bias.expand(*vectors.shape[:2], -1)
+        if self.context_projection is not None:
+            constant = constant + self.context_projection(vectors[:, :, 0])
+            vectors, covered = vectors[:, :, 1:], [cover.without_first() for cover in covered]
+        elif self.context:
+            covered = [cover.with_whole_first() for cover in covered]
+        vectors = self.box_projection(vectors)
+        return [rest(level) for level in self.convolved(vectors, covered, constant)]
 
-    def drawn(self, vectors: Tensor, covered: Sequence[Tensor], cells: Cells) -> list[Tensor]:
-        """The vectors (n, P, m, C), projected, in the cells (n, m, h_p w_p) of maps (n, C, h_p, w_p)."""
-        rows = render(self.box_projection(vectors), covered)
-        return [row.unflatten(2, shape) for row, shape in zip(rows, cells.shapes)]
+    def convolved(self, vectors: Tensor, covered: Sequence[Cover], constant: Tensor) -> list[Tensor]:
+        """The first convolution of the maps that have the vectors in the cells of their boxes.
 
-    def written(self, covered: Sequence[Tensor]) -> Sequence[Tensor]:
-        """Cells that the vectors are written into: those covered, and for the context slot all of its level."""
-        if not self.context:
-            return covered
-        return [torch.cat([torch.ones_like(mask[:, :1]), mask[:, 1:]], dim=1) for mask in covered]
+        Args:
+            vectors: (n, P, m, C).
+            covered: Cells that they are written into.
+            constant: What takes the place of the convolution's bias on every level, (n, P, C).
+
+        Returns:
+            Maps (n, C, h_p, w_p).
+        """
+        weight = self.refine[0].weight
+        if 3 * vectors.shape[2] <= covered[0].columns.shape[2]:
+            return render_convolved(vectors, covered, weight, constant)
+        maps, constant = render(vectors, covered), constant[..., None, None].unbind(1)
+        return [F.conv2d(level, weight, padding=1).add_(plain) for level, plain in zip(maps, constant)]

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from sssd.errors import UserError
@@ -24,8 +25,6 @@ KINDS, ROOTS = ('mse', 'kl', 'js'), ('element', 'cell', 'level')
 TINY = 1e-14
 #: Difference of log-probabilities below which the Jensen-Shannon contribution is taken from its series.
 CLOSE = 0.4
-#: The same limit on ``(k - k_e) / (k + k_e)``.
-CLOSE_RATIO = math.tanh(CLOSE / 2)
 
 
 def instance_normalise(features: Tensor, eps: float = 1e-5) -> Tensor:
@@ -33,18 +32,12 @@ def instance_normalise(features: Tensor, eps: float = 1e-5) -> Tensor:
 
     As LGD does before it compares maps. A map of one cell becomes 0.
     """
-    variance, mean = torch.var_mean(features.float(), dim=(2, 3), correction=0, keepdim=True)
-    return (features.float() - mean) * (variance + eps).rsqrt()
+    return torch.group_norm(features.float(), features.shape[1], eps=eps)
 
 
 def log_distribution(features: Tensor, over: str) -> Tensor:
     """Logarithm of the softmax over channels, space or the whole map of each image, (n, C, h, w) to the same."""
     return features - features.logsumexp(SUPPORTS[over], keepdim=True)
-
-
-def mse_elements(teacher: Tensor, student: Tensor) -> Tensor:
-    """``(k_e - phi(k))^2`` of every element, LGD's distance."""
-    return (teacher - student).square()
 
 
 def kl_elements(teacher: Tensor, student: Tensor) -> Tensor:
@@ -105,54 +98,55 @@ def js_root_sum_of(student: Tensor, teacher: Tensor, over: str, root: str) -> Te
         flat = student.detach().flatten(2)
         gradient, total = torch.empty_like(flat), flat.new_zeros(())
         for part in parts(flat.shape, over, chunk_size(flat)):
-            value, gradient[part] = js_part(flat[part], teacher.flatten(2)[part], over, root)
-            total += value
-        weight = torch.ones_like(total)
+            total += js_part(flat[part], teacher.flatten(2)[part], over, root, gradient[part])
+        weight = torch.full_like(total, 1 / 4)
         if root == 'level':  # the root comes last: until here, value and gradient are those of the sum of divergences
             count = flat.numel() // math.prod(flat.shape[dim] for dim in FLAT[over])
             mean, total = total / count, safe_root(total / count) * count
-            weight = half_over_root(mean)
+            weight *= reciprocal_root(4 * mean)
     return with_gradient(total, gradient.view(student.shape), weight, student)
 
 
-def js_part(student: Tensor, teacher: Tensor, over: str, root: str) -> tuple[Tensor, Tensor]:
-    """Sum of the roots (for ``'level'`` of the divergences) of whole distributions, and its gradient in the student.
+def js_part(student: Tensor, teacher: Tensor, over: str, root: str, gradient: Tensor) -> Tensor:
+    """Sum of the roots (for ``'level'`` of the divergences) of whole distributions.
 
-    With ``m = (k + k_e) / 2``, an element's contribution grows by ``log(k / m) / 2`` with k. A softmax turns slopes s
-    per log k into gradients ``s - k sum(s)``.
+    With ``u = (k_e - k) / (k_e + k)`` an element is ``(k + k_e) / 4`` times ``log(1 - u^2) + 2 u artanh(u)``, which
+    does not cancel where u is small; it grows by ``k / 4`` times ``log(1 - u^2) - 2 artanh(u)`` with log k. A softmax
+    turns slopes s per log k into gradients ``s - k sum(s)``.
+
+    Args:
+        student: A part of a map (n, C, K) before its softmax.
+        teacher: The same part of the other.
+        over: What one distribution covers.
+        root: How fine the roots are.
+        gradient: Where 4 times the gradient in the student is written.
     """
-    if over == 'map':
-        k, other = (part.flatten(1).softmax(1).view_as(part) for part in (student, teacher))
+    dims = FLAT[over]
+    k, other = (distribution(part, dims) for part in (student, teacher))
+    both, limit = k + other, 1 - torch.finfo(k.dtype).eps
+    u = other.sub_(k).div_(both.clamp(min=torch.finfo(k.dtype).tiny)).clamp_(-limit, limit)
+    logarithm, artanh = (u * u).neg_().log1p_(), u.atanh()
+    elements = torch.addcmul(logarithm, u, artanh, value=2).mul_(both)  # 4 times each
+    slope = logarithm.sub_(artanh, alpha=2).mul_(k)
+    if root == 'level':
+        value = elements.sum() / 4
     else:
-        k, other = (part.softmax(FLAT[over][0]) for part in (student, teacher))
-    elements, slope = js_elements_of(k, other)
-    if root == 'element':
-        roots = safe_root(elements)
-        value, slope = roots.sum(), slope * half_over_root(elements)
-    elif root == 'cell':
-        divergences = elements.sum(FLAT[over], keepdim=True)
-        value, slope = safe_root(divergences).sum(), slope * half_over_root(divergences)
-    else:
-        value = elements.sum()
-    return value, slope - k * slope.sum(FLAT[over], keepdim=True)
+        elements = elements if root == 'element' else elements.sum(dims, keepdim=True)
+        reciprocal = reciprocal_root(elements)
+        value = elements.flatten().dot(reciprocal.flatten()) / 2
+        slope.mul_(reciprocal)
+    torch.addcmul(slope, k, slope.sum(dims, keepdim=True), value=-1, out=gradient)
+    return value
 
 
-def js_elements_of(k: Tensor, other: Tensor) -> tuple[Tensor, Tensor]:
-    """:func:`js_elements` of probabilities, and the derivative of each in its own log k.
-
-    ``log(k / m)`` is ``-log1p((k_e - k) / 2k)``, exact for near and for far elements.
-    """
-    least, gap = torch.finfo(k.dtype).tiny, other - k
-    log_k, log_other = (-torch.log1p(some / (2 * part).clamp(min=least)) for some, part in ((gap, k), (-gap, other)))
-    slope = k * log_k / 2
-    square = (gap / (k + other).clamp(min=least)).square()
-    near = (k + other) / 4 * square * (1 + square * (1 / 6 + square * (1 / 15 + square / 28)))
-    return torch.where(square < CLOSE_RATIO**2, near, slope + other * log_other / 2), slope
+def distribution(part: Tensor, dims: Sequence[int]) -> Tensor:
+    """The softmax of (n, C, K) over some of its dimensions, as a tensor of its own."""
+    return part.softmax(dims[0]) if len(dims) == 1 else part.flatten(1).softmax(1).view(part.shape)
 
 
-def half_over_root(value: Tensor) -> Tensor:
-    """Derivative of :func:`safe_root`."""
-    return torch.where(value > TINY, value, math.inf).rsqrt() / 2
+def reciprocal_root(value: Tensor) -> Tensor:
+    """``1 / sqrt(value)`` of 4 times what :func:`safe_root` is given, and 0 where that is: the derivative of that."""
+    return torch.where(value > 4 * TINY, value, math.inf).rsqrt_()
 
 
 def parts(shape: Sequence[int], over: str, size: int) -> Iterator[tuple[slice, ...]]:
@@ -173,7 +167,7 @@ def parts(shape: Sequence[int], over: str, size: int) -> Iterator[tuple[slice, .
 class FeatureDistance(nn.Module):
     """L_distill: a distance of two pyramids, averaged over all N elements of all levels.
 
-    ``mse``: ``1/N sum (k_e - phi(k))^2``. ``kl``: the same sum of ``KL(k_e || phi(k))``. ``js``, the paper's:
+    ``mse``, LGD's: ``1/N sum (k_e - phi(k))^2``. ``kl``: the same sum of ``KL(k_e || phi(k))``. ``js``, the paper's:
     ``1/N sum_p sqrt(D_JS(k^p || k_e^p))``. The paper says neither how maps become distributions nor how fine the
     roots are; the defaults (softmax over the channels of a cell, one root per element) fit its calibration, where
     lambda 75 weighs as LGD's 1. The ``js`` distance lies in [0, sqrt(ln 2)] with every option.
@@ -221,7 +215,7 @@ class FeatureDistance(nn.Module):
         if self.normalise:
             student, teacher = instance_normalise(student), instance_normalise(teacher)
         if self.kind == 'mse':
-            return mse_elements(teacher, student).sum()
+            return F.mse_loss(student, teacher, reduction='sum')
         if self.kind == 'js' and self.fused:
             return js_root_sum_of(student, teacher, self.over, self.root)
         student, teacher = log_distribution(student, self.over), log_distribution(teacher, self.over)

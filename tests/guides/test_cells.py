@@ -3,10 +3,11 @@
 import pytest
 import tiny
 import torch
+import torch.nn.functional as F
 from lgd_loops import covers
 
-from sssd.guides import box_labels
-from sssd.guides.cells import RULES, Cells, pool, render
+from sssd.guides import box_labels, cells
+from sssd.guides.cells import RULES, Cells, Cover, pool, render, render_convolved
 
 SIDE = 300
 
@@ -15,16 +16,16 @@ SIDE = 300
 def test_a_large_box_under_autocast(dtype):
     """A sum over 90,000 cells of 1.25 is beyond 65504, the largest half; its mean is not."""
     level = torch.full((1, 2, SIDE, SIDE), 1.25, dtype=dtype)
-    covered = torch.ones(1, 1, SIDE**2, dtype=torch.bool)
+    covered = Cover(*torch.ones(2, 1, 1, SIDE, dtype=torch.bool))
     with torch.autocast('cpu', dtype=dtype):
         assert torch.equal(pool([level], [covered]), torch.full((1, 1, 1, 2), 1.25))
 
 
 def test_overlaps_under_autocast():
     vectors = torch.full((1, 1, 3, 2), 3e4, dtype=torch.float16)
-    covered = torch.ones(1, 3, 4, dtype=torch.bool)
+    covered = Cover(*torch.ones(2, 1, 3, 2, dtype=torch.bool))
     with torch.autocast('cpu', dtype=torch.float16):
-        assert torch.isfinite(render(vectors, [covered])[0]).all()
+        assert torch.equal(render(vectors, [covered])[0], 3 * vectors[0, 0, 0, 0].float().expand(1, 2, 2, 2))
 
 
 def test_corners_are_pixels_whatever_the_precision_of_the_maps():
@@ -44,7 +45,7 @@ def test_strides_of_unequal_sides():
         [4, 10, 8, 20],
         [8, 10, 12, 20],
     ]
-    assert cells.places.tolist() == [corners[:2] for corners in cells.corners.tolist()]
+    assert cells.rows.place.tolist() == [0, 10] and cells.columns.place.tolist() == [0, 4, 8]
 
 
 BATCH, STRIDES = (64, 96), ((8, 8), (16, 16), (32, 16), (64, 64))
@@ -55,7 +56,7 @@ def covered(boxes, rule, size=BATCH):
     maps = [torch.zeros(1, 1, -(-size[0] // height), -(-size[1] // width)) for width, height in STRIDES]
     found = Cells.of(maps, STRIDES).covered(box_labels([tiny.sample(size, boxes)]), rule)
     shapes = [tuple(level.shape[-2:]) for level in maps]
-    parts = [[level[0, box].view(shape) for level, shape in zip(found, shapes)] for box in range(len(boxes))]
+    parts = [[level.cells[0, box].view(shape) for level, shape in zip(found, shapes)] for box in range(len(boxes))]
     return parts, shapes
 
 
@@ -96,5 +97,62 @@ def test_a_slot_without_a_box_covers_nothing(rule):
     cells = Cells.of([torch.zeros(2, 1, 4, 4)], [(8, 8)])
     labels = box_labels([tiny.sample((32, 32), [(0, 0, 20, 20), (8, 0, 8, 9)]), tiny.sample((32, 32))])
     found = cells.covered(labels, rule)
-    (found,) = found
+    found = found[0].cells
     assert found[0, 0].any() and not found[0, 1].any() and not found[1].any()
+
+
+def covers_of(boxes, shape):
+    """What random boxes (n, m) cover of a map (h, w), among them all of it and nothing."""
+    sides = []
+    for side in shape:
+        low, high = torch.randint(side + 1, (2, *boxes)).sort(0)[0]
+        low[0, 0], high[0, 0], high[-1, -1] = 0, side, low[-1, -1]
+        index = torch.arange(side)
+        sides.append((low[..., None] <= index) & (index < high[..., None]))
+    return Cover(*sides)
+
+
+@pytest.mark.parametrize('shape', [(5, 7), (1, 3), (2, 1)])
+def test_a_convolution_of_what_was_written_without_writing_it(shape):
+    """The same maps and gradients as by writing and convolving."""
+    torch.manual_seed(0)
+    covered = [covers_of((2, 4), shape)] * 2
+    vectors = torch.randn(2, 2, 4, 6, dtype=torch.double, requires_grad=True)
+    weight = torch.randn(5, 6, 3, 3, dtype=torch.double, requires_grad=True)
+    constant = torch.randn(2, 2, 5, dtype=torch.double, requires_grad=True)
+    mine = render_convolved(vectors, covered, weight, constant)
+    theirs = [
+        F.conv2d(level, weight, padding=1) + plain[..., None, None]
+        for level, plain in zip(render(vectors, covered), constant.unbind(1))
+    ]
+    given = [torch.randn_like(level) for level in theirs]
+    inputs = (vectors, weight, constant)
+    ways = [[*maps, *torch.autograd.grad(maps, inputs, given)] for maps in (mine, theirs)]
+    for one, other in zip(*ways, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_pooling_and_writing_have_first_and_second_derivatives_either_way(monkeypatch):
+    torch.manual_seed(0)
+    covered = covers_of((2, 3), (4, 5))
+    level = torch.randn(2, 2, 4, 5, dtype=torch.double, requires_grad=True)
+    vectors = torch.randn(2, 1, 3, 2, dtype=torch.double, requires_grad=True)
+    pooled, written = lambda some: pool([some], [covered]), lambda some: render(some, [covered])[0]
+    for function, value in ((pooled, level), (written, vectors)):
+        assert torch.autograd.gradcheck(function, value) and torch.autograd.gradgradcheck(function, value)
+
+    def both():
+        return *torch.autograd.grad(pooled(level).square().sum(), level), *torch.autograd.grad(
+            written(vectors).square().sum(), vectors
+        )
+
+    before = both()
+    monkeypatch.setattr(cells, 'on_host', lambda values: False)  # as on another device
+    for function, value in ((pooled, level), (written, vectors)):
+        assert torch.autograd.gradcheck(function, value) and torch.autograd.gradgradcheck(function, value)
+    for one, other in zip(before, both()):
+        torch.testing.assert_close(one, other)
+    expected = torch.zeros_like(level)
+    for image, box in ((image, box) for image in range(2) for box in range(3)):
+        expected[image] += vectors[image, 0, box][:, None, None] * covered.cells[image, box].view(4, 5)
+    torch.testing.assert_close(render(vectors, [covered])[0], expected)

@@ -11,7 +11,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from sssd.errors import UserError
-from sssd.guides import LGD, box_labels
+from sssd.guides import LGD, box_labels, lgd
+from sssd.guides.cells import render_convolved
 
 #: The last stride does not divide the padded batch.
 SIZE, BATCH, STRIDES, CHANNELS, CLASSES = (50, 80), (64, 96), (8, 16, 32, 64), 16, 3
@@ -72,6 +73,23 @@ def test_gradients_agree_with_loops(options):
     assert all(gradient.abs().max() > 0 for gradient in found[0][: None if options.get('context') else -1])
     for mine, other in zip(*found):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize('options', [dict(), dict(context=True), dict(FIRST_FORM, context=True)], ids=str)
+def test_beside_many_boxes_the_first_convolution_is_done_cell_by_cell(options, monkeypatch):
+    """Above a third of the columns of the finest level, which has 12; maps are those of the loops either way."""
+    done = []
+    monkeypatch.setattr(lgd, 'render_convolved', lambda *args: done.append(1) or render_convolved(*args))
+    made, features, ways = guide(**options), pyramid(1), []
+    for count in (2, 3, 4, 5, 9):
+        one = tiny.sample(SIZE, [(8 * i, 4 * i, 30 + 5 * i, 20 + 3 * i) for i in range(count)])
+        for mine, other in zip(
+            made(features, box_labels([one])), Loops(made, CLASSES, BATCH, **options)(features, [one])
+        ):
+            torch.testing.assert_close(mine, other, rtol=0, atol=1e-5)
+        ways.append(len(done))
+    written = 1 + (options.get('context', False) and not options.get('context_projection', True))
+    assert ways == ([1, 2, 3, 3, 3] if written == 1 else [1, 2, 2, 2, 2])
 
 
 def test_the_public_form_is_the_default():

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from sssd.figures.style import DISTILL_LOSS, QUANTITY, colour, colour_bar, heading, new_figure, styled
 from sssd.guides.cells import Cells
-from sssd.losses.feature_distances import instance_normalise, js_elements, log_distribution, mse_elements, safe_root
+from sssd.losses.feature_distances import instance_normalise, js_elements, log_distribution, safe_root
 
 from .panels import show_boxes, show_cells, show_picture
 from .scene import Scene
@@ -40,7 +40,7 @@ def draw(scene: Scene):
         cells = Cells.of(features, guide.strides)
         labels = guide.placed(scene.labels, cells)
         covered = cells.covered(labels, guide.cells)
-        embedding = guide.encode(labels.descriptors(guide.num_classes), labels.valid)[0]
+        embedding = guide.encode(labels.descriptors(guide.num_classes), labels.slots)[0]
     size = scene.labelled.shape[:2]
     edges = [colour(place % 6) for place in range(len(scene.boxes))]
     with styled():
@@ -92,7 +92,7 @@ def elements(axes, channels: int = 64) -> None:
     student = torch.zeros(len(gap), channels, 1, 1)
     teacher = student.clone()
     teacher[:, 0, 0, 0] = gap
-    squared = mse_elements(teacher, student).mean((1, 2, 3))
+    squared = (teacher - student).square().mean((1, 2, 3))
     logs = [log_distribution(side, 'channels') for side in (teacher, student)]
     root = safe_root(js_elements(*logs)).mean((1, 2, 3))
     one = int((gap - 1).abs().argmin())
@@ -133,7 +133,7 @@ def distances(adapted: list[Tensor], guided: list[Tensor]) -> list[list[np.ndarr
     found: list[list[np.ndarray]] = [[], []]
     for mine, theirs in list(zip(adapted, guided))[:LEVELS]:
         mine, theirs = instance_normalise(mine), instance_normalise(theirs)
-        squared = mse_elements(theirs, mine).mean(1)[0]
+        squared = (theirs - mine).square().mean(1)[0]
         divergence = js_elements(log_distribution(theirs, 'channels'), log_distribution(mine, 'channels')).sum(1)[0]
         for side, part in zip(found, (squared, safe_root(divergence))):
             side.append((part / part.max().clamp(min=1e-12)).numpy())
