@@ -105,9 +105,19 @@ def steps(results: Path) -> list[str]:
             for way, call in row['calls'].items():
                 if way != row['baseline']:
                     rows.append(step_row(row, way, call))
-        sources.append(f'{size(row["size"])} pixels, memory at {size(row["memory"]["size"])}. {source(name, found)}')
-    header = ('detector', 'step', 'time over supervised', 'range', "over mmdet's", 'peak memory over supervised')
-    return [*grid(header, rows, 4), '', *sources]
+        most = f', at most {row["max_rows"]} RoI rows' if row.get('max_rows') else ''
+        about = f'{row["detector"]}: {size(row["size"])} pixels{most}, memory at {size(row["memory"]["size"])}.'
+        sources.append(f'{about} {source(name, found)}')
+    header = (
+        'detector',
+        'step',
+        'time over supervised',
+        'range',
+        'arithmetic',
+        "over mmdet's",
+        'peak memory over supervised',
+    )
+    return [*grid(header, rows, 5), '', '\n\n'.join(sources)]
 
 
 def step_row(row: dict, way: str, call: dict) -> tuple[str, ...]:
@@ -119,9 +129,53 @@ def step_row(row: dict, way: str, call: dict) -> tuple[str, ...]:
         STEPS.get(way, way),
         f'{time["over_baseline"]:.2f}',
         f'{least:.2f} to {most:.2f}',
+        f'{row["flops_over_baseline"][way]:.2f}' if 'flops_over_baseline' in row else '',
         f'{row["cpu_over_mmdet"][way]:.2f}',
         f'{row["memory"][way]["over_baseline"]:.2f}',
     )
+
+
+def memory(results: Path) -> list[str]:
+    """Peaks of a step, in MiB and over a supervised one."""
+    rows, sources = [], []
+    for name in STEP_FILES:
+        found = read(name, results)
+        for row in found['rows']:
+            peaks = row['memory']
+            for way in ('supervised', 'mmdet', 'branch'):
+                peak = peaks[way]
+                rows.append(
+                    (
+                        row['detector'],
+                        size(peaks['size']),
+                        STEPS.get(way, way),
+                        f'{peak["mib"]:.0f}',
+                        f'{peak["over_baseline"]:.2f}',
+                    )
+                )
+        sources.append(f'`{name}.json`')
+    header = ('detector', 'pixels', 'step', 'peak, MiB', 'over supervised')
+    return [*grid(header, rows, 2), '', f'From {", ".join(sources)}.']
+
+
+def one_pass(results: Path) -> list[str]:
+    """What one pass over two batches takes of two passes, and what it would save of a step."""
+    found, rows = read('bench_one_pass', results), []
+    for row in found['rows']:
+        one = row['calls']['one']
+        least, most = one['cpu']['over_baseline_range']
+        rows.append(
+            (
+                f'{row["detector"]}, {row["images"][0]} + {row["images"][1]} images',
+                f'{one["cpu"]["over_baseline"]:.2f}',
+                f'{least:.2f} to {most:.2f}',
+                f'{100 * row["saved_of_step"]:.1f} %',
+                f'{one["peak_over_baseline"]:.2f}',
+            )
+        )
+    header = ('backbone and neck', 'time over two passes', 'range', 'saved of the step', 'peak memory over two')
+    about = f'{size(found["rows"][0]["size"])} pixels. {source("bench_one_pass", found)}'
+    return [*grid(header, rows, 4), '', about]
 
 
 def size(pixels: Sequence[int]) -> str:
@@ -135,6 +189,8 @@ TABLES: dict[str, Callable[[Path], list[str]]] = dict(
     ema=lambda results: cases('bench_ema', results),
     images=images,
     steps=steps,
+    one_pass=one_pass,
+    memory=memory,
 )
 
 
