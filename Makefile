@@ -31,6 +31,7 @@ campaign: $(STAMP) ## kill a hundred trainings and compare how they end after --
 
 bench: $(STAMP) ## every benchmark, one after the other (BENCH="--device cuda", BENCH=--quick to see whether they run)
 	@set -e; for script in $$(grep -lE '^import _timing' benchmarks/*.py); do echo "== $$script"; $(PY) $$script $(BENCH); done
+	@$(PY) benchmarks/tables.py
 
 demo: $(STAMP) ## train and compare on a toy data set, on the CPU
 	@$(PY) -m sssd demo

@@ -183,13 +183,15 @@ def peak_memory(call: Call, device: str) -> int:
     return peak
 
 
-def write(args: argparse.Namespace, name: str, rows: list[dict], argv: Sequence[str] | None = None) -> None:
+def write(
+    args: argparse.Namespace, name: str, rows: list[dict], argv: Sequence[str] | None = None, script: str | None = None
+) -> None:
     """The JSON of a benchmark, with all that a reader needs to run it again."""
     out = args.out or (None if args.quick else f'benchmarks/results/bench_{name}.json')
     if out is None:
         return
     content = dict(
-        command=shlex.join(['python', f'benchmarks/{name}.py', *(sys.argv[1:] if argv is None else argv)]),
+        command=shlex.join(['python', f'benchmarks/{script or name}.py', *(sys.argv[1:] if argv is None else argv)]),
         **provenance.commit(),
         finished=provenance.now(),
         machine=provenance.machine(),

@@ -5,19 +5,22 @@ mmdet        mmdet's SemiBaseDetector, for Faster R-CNN its SoftTeacher: as many
 branch       SED, backward branch by branch
 lean         the same, X^ computed twice
 joint        SED, one backward pass
-rows         SED, lean, with at most 512 RoI rows of an image in a pair (Faster R-CNN)
+operator     SED, branch, its regions pooled by mmcv's operator instead of sssd.views.pooling (Faster R-CNN)
 
 All have the same weights and tensors; their losses on the labels are compared, and the gradients of joint and branch.
 There is no optimizer in it and no moving average. Memory, in MiB allocated within a step, is counted once more on
-larger images, whose activations outweigh the gradients as in use. By the arithmetic, a backward pass being two forward
-passes and X^ a quarter of X, SED's step is 2.58 supervised ones and 1.11 of mmdet's.
+larger images, whose activations outweigh the gradients as in use. Beside the measured ratio stands that of the
+multiplications and additions of convolutions and matrix products, counted as they are called. On paper, a backward pass
+being two forward passes and X^ a quarter of X, SED's step is 2.58 supervised ones and 1.11 of mmdet's.
 
-    python benchmarks/step.py [--detectors retinanet_r18 ...] [--size 320 448]
+    python benchmarks/step.py [--detectors retinanet_r18 ...] [--size 320 448] [--max-rows 512]
 """
 
 import copy
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from unittest import mock
 
 import _timing as timing
 import torch
@@ -28,11 +31,14 @@ from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
 
 from sssd.errors import run_cli
 from sssd.losses import sum_of
 from sssd.places import brought
 from sssd.registry import MODELS
+from sssd.views import roi
 
 CONFIGS = dict(
     retinanet_r18='configs/sed/retinanet_r18_fpn_sed_180k_coco-10p.py',
@@ -51,6 +57,8 @@ def parse_args(argv: Sequence[str] | None = None):
     parser.add_argument('--detectors', nargs='+', choices=sorted(CONFIGS), default=list(CONFIGS))
     sides = dict(type=int, nargs=2, metavar=('HEIGHT', 'WIDTH'))
     parser.add_argument('--size', default=(320, 448), help='of the images that are timed', **sides)
+    parser.add_argument('--max-rows', type=int, help='RoIView(max_rows=...) of Faster R-CNN; default: all')
+    parser.add_argument('--ways', nargs='+', help='only these beside the supervised step and mmdet; default: all')
     parser.add_argument('--memory-size', default=(640, 896), help='of those that memory is counted on', **sides)
     return parser.parse_args(argv)
 
@@ -80,12 +88,15 @@ def sample(size: Sequence[int], device: str, boxes: int) -> DetDataSample:
     return data
 
 
-def batch(size: Sequence[int], device: str) -> tuple[dict[str, Tensor], dict[str, SampleList]]:
-    """One labelled image and two views of one without labels."""
+def batch(size: Sequence[int], device: str, unlabelled: int = 1) -> tuple[dict[str, Tensor], dict[str, SampleList]]:
+    """One labelled image and two views of some without labels."""
     branches = dict(sup=BOXES, unsup_teacher=0, unsup_student=0)
-    inputs = {name: torch.randn(1, 3, *size, device=device) for name in branches}
-    inputs['unsup_student'] = inputs['unsup_teacher'] + 0.1 * torch.randn(1, 3, *size, device=device)
-    return inputs, {name: [sample(size, device, boxes)] for name, boxes in branches.items()}
+    counts = dict(sup=1, unsup_teacher=unlabelled, unsup_student=unlabelled)
+    inputs = {name: torch.randn(counts[name], 3, *size, device=device) for name in branches}
+    inputs['unsup_student'] = inputs['unsup_teacher'] + 0.1 * torch.randn(unlabelled, 3, *size, device=device)
+    return inputs, {
+        name: [sample(size, device, boxes) for _ in range(counts[name])] for name, boxes in branches.items()
+    }
 
 
 def mmdet_semi(config: Mapping, pseudo: InstanceData) -> nn.Module:
@@ -136,7 +147,7 @@ def step(model: nn.Module, loss: Callable[[], dict], prefix: str, seed: int, gra
     return found
 
 
-def case_of(name: str, size: Sequence[int], args) -> tuple[timing.Case, timing.Case]:
+def case_of(name: str, size: Sequence[int], args, unlabelled: int = 1) -> tuple[timing.Case, timing.Case]:
     """The steps of a detector, and those of SED's ways with all gradients, which have to agree."""
     init_default_scope('mmdet')
     MMLogger.get_instance('step', log_level='ERROR')  # or every weight that is initialised is listed
@@ -146,17 +157,22 @@ def case_of(name: str, size: Sequence[int], args) -> tuple[timing.Case, timing.C
     sed = MODELS.build(copy.deepcopy(config))
     sed.init_weights()
     sed.to(args.device).train()
-    inputs, samples = batch(size, args.device)
+    inputs, samples = batch(size, args.device, unlabelled)
     semi = mmdet_semi(config.detector, samples['sup'][0].gt_instances).to(args.device).train()
     for part in (semi.student, semi.teacher):
         part.load_state_dict(sed.student.state_dict())
 
-    def run(backward: str, max_rows: int | None = None, gradients: bool = False) -> timing.Call:
+    two_stage = name.startswith('faster')
+    if two_stage:
+        sed.views[-1].max_rows = args.max_rows
+
+    def run(backward: str, operator: bool = False, gradients: bool = False) -> timing.Call:
         """A step of SED."""
 
         def call():
-            sed.backward, sed.views[-1].max_rows = backward, max_rows
-            return step(sed, lambda: sed.loss(inputs, samples), 'sup_', args.seed, gradients)
+            sed.backward = backward
+            with mock.patch.object(roi, 'quick_pooling', nullcontext) if operator else nullcontext():
+                return step(sed, lambda: sed.loss(inputs, samples), 'sup_', args.seed, gradients)
 
         return call
 
@@ -171,11 +187,44 @@ def case_of(name: str, size: Sequence[int], args) -> tuple[timing.Case, timing.C
         lean=run('lean'),
         joint=run('joint'),
     )
-    if name.startswith('faster'):
-        calls['rows'] = run('lean', 512)
-    facts = dict(detector=name, size=size, images=[1, 1], pseudo_boxes=BOXES, views=[view.name for view in sed.views])
     ways = {way: run(way, gradients=True) for way in ('joint', 'branch', 'lean')}
+    if two_stage:
+        calls['operator'] = run('branch', operator=True)
+        ways['operator'] = run('branch', operator=True, gradients=True)
+    if args.ways:
+        calls = {way: call for way, call in calls.items() if way in ('supervised', 'mmdet', *args.ways)}
+    facts = dict(
+        detector=name, size=size, images=[1, unlabelled], pseudo_boxes=BOXES, views=[view.name for view in sed.views]
+    )
+    if two_stage:
+        facts['max_rows'] = args.max_rows
     return timing.Case(name, calls, facts=facts), timing.Case(f'{name}, gradients', ways, tolerance=1e-4)
+
+
+class Flops(TorchDispatchMode):
+    """Counts the floating-point operations of convolutions and matrix products by PyTorch's formulas.
+
+    It is FlopCounterMode without the count of every module, which fails on backward passes within a forward pass.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.total = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        """One operation."""
+        out = func(*args, **(kwargs or {}))
+        formula = flop_registry.get(func._overloadpacket)
+        if formula is not None:
+            self.total += formula(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def counted(call: timing.Call) -> int:
+    """Floating-point operations of a call."""
+    with Flops() as flops:
+        call()
+    return flops.total
 
 
 def memory(case: timing.Case, device: str) -> dict:
@@ -189,7 +238,13 @@ def row_of(name: str, args) -> dict:
     """One detector, measured."""
     case, gradients = case_of(name, (128, 192) if args.quick else args.size, args)
     differences = timing.agreed(gradients)
+    flops = {way: counted(call) for way, call in case.calls.items()}
     row = timing.measured(case, args) | dict(gradient_differences=differences)
+    row['gflops'] = {way: round(value / 1e9, 3) for way, value in flops.items()}
+    row['flops_over_baseline'] = {way: round(value / flops['supervised'], 4) for way, value in flops.items()}
+    for way, call in row['calls'].items():
+        time, count = call['cpu']['over_baseline'], row['flops_over_baseline'][way]
+        print(f'{name} {way}: CPU time over supervised {time:.2f}, arithmetic {count:.2f}', flush=True)
     for kind in ('wall', 'cpu'):
         ratios = {way: call[kind]['over_baseline'] for way, call in row['calls'].items()}
         row[f'{kind}_over_mmdet'] = {way: round(value / ratios['mmdet'], 4) for way, value in ratios.items()}

@@ -9,6 +9,7 @@ from sssd.losses.distances import SOFTMAX
 from sssd.registry import VIEWS
 from sssd.views.base import Pair, Pass, PredictionView, View, require
 from sssd.views.dense import DenseView
+from sssd.views.pooling import quick_pooling
 
 
 @VIEWS.register_module()
@@ -17,7 +18,8 @@ class RoIView(View):
 
     The proposals of both passes, after NMS and top-k as in training, are pooled from both, so that rows pair one to
     one: first those of one pass, image by image, then those of the other. Rows of a pass on its own proposals are
-    made once for both losses.
+    made once for both losses, and together with the others of the first loss. On a CPU they are pooled by
+    :mod:`sssd.views.pooling`.
 
     Args:
         rpn: Name of the dense head that proposes.
@@ -67,10 +69,10 @@ class RoIView(View):
 
     def _pair(self, first: Pass, second: Pass, factor: int) -> Pair:
         """Rows of two passes, the second of which is ``factor`` times smaller."""
-        theirs, mine = self.propose(second), self.propose(first)
-        one = self.own_rows(first), self.rows(first, [boxes * factor for boxes in theirs])
-        other = self.rows(second, [boxes / factor for boxes in mine]), self.own_rows(second)
-        return joined(*one), joined(*other)
+        mine, theirs = self.propose(first), self.propose(second)
+        own, other = self.own_and(first, [boxes * factor for boxes in theirs])
+        their_own, their_other = self.own_and(second, [boxes / factor for boxes in mine])
+        return joined(own, other), joined(their_other, their_own)
 
     @torch.no_grad()
     def propose(self, run: Pass) -> list[Tensor]:
@@ -86,17 +88,30 @@ class RoIView(View):
         most = None if self.max_rows is None else self.max_rows // 2
         return [result.bboxes[:most] for result in results]  # by score, the best first
 
-    def own_rows(self, run: Pass) -> PredictionView:
-        """:meth:`rows` of a pass on its own proposals, made once."""
-        return run.once('rows', lambda: self.rows(run, self.propose(run)))
+    def own_and(self, run: Pass, proposals: list[Tensor]) -> tuple[PredictionView, PredictionView]:
+        """:meth:`rows` of a pass on its own proposals, made once, and on others."""
+        made = []
 
-    def rows(self, run: Pass, proposals: list[Tensor]) -> PredictionView:
-        """Scores (N, K+1) and boxes (N, K or 1, 4) of all proposals, pooled from this pass's features."""
-        results = run.detector.roi_head._bbox_forward(run.feats, bbox2roi(proposals))
+        def both() -> PredictionView:
+            made.extend(self.rows(run, self.propose(run), proposals))
+            return made[0]
+
+        own = run.once('rows', both)
+        return own, (made[1] if made else self.rows(run, proposals)[0])
+
+    def rows(self, run: Pass, *sets: list[Tensor]) -> list[PredictionView]:
+        """For each set of proposals, scores (N, K+1) and boxes (N, K or 1, 4), pooled from this pass's features."""
+        head = run.detector.roi_head
+        with quick_pooling(head.bbox_roi_extractor):
+            results = head._bbox_forward(run.feats, torch.cat([bbox2roi(proposals) for proposals in sets]))
         logits = results['cls_score'].float()
         boxes = results['bbox_pred'].float()
         boxes = boxes.reshape(len(boxes), boxes.shape[1] // 4, 4)
-        return PredictionView(logits, boxes, logits.new_ones(len(logits), dtype=torch.bool), SOFTMAX)
+        valid = logits.new_ones(len(logits), dtype=torch.bool)
+        counts = [sum(map(len, proposals)) for proposals in sets]
+        return [
+            PredictionView(*parts, SOFTMAX) for parts in zip(*(part.split(counts) for part in (logits, boxes, valid)))
+        ]
 
 
 def joined(first: PredictionView, second: PredictionView) -> PredictionView:

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from sssd.errors import UserError
+
 ROWS = dict(losses='fused', guide='ours', ema='teacher')
 
 
@@ -31,3 +33,16 @@ def test_make_bench_finds_every_script_that_uses_the_helper(repo_root):
     users = {path.stem for path in folder.glob('*.py') if '_timing' in path.read_text() and path.stem != '_timing'}
     assert users >= set(ROWS)
     assert all('\nimport _timing as timing\n' in (folder / f'{name}.py').read_text() for name in users)
+
+
+def test_growth(load_benchmark, tmp_path):
+    growth = load_benchmark('growth')
+    for part, ours in dict(losses='fused', step='branch').items():
+        out = tmp_path / f'{part}.json'
+        assert growth.main(['--quick', '--parts', part, '--out', str(out)]) == 0
+        curves = {}
+        for row in json.loads(out.read_text())['rows']:
+            curves.setdefault(row['curve'], {})[row['at']] = row['calls'][ours]['cpu']['over_baseline']
+        assert len(curves) == dict(losses=4, step=2)[part] and min(map(min, map(dict.values, curves.values()))) > 0
+    with pytest.raises(UserError, match='--out names one file'):
+        growth.main(['--out', str(out)])

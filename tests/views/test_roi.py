@@ -50,13 +50,20 @@ def test_proposals_are_those_of_training(passes):
 def pooled(passes, monkeypatch):
     """What is pooled: every pass with the proposals of its images."""
     calls, rows = [], passes.view.rows
-    monkeypatch.setattr(passes.view, 'rows', lambda run, boxes: calls.append((run, boxes)) or rows(run, boxes))
+
+    def noted(run, *sets):
+        calls.extend((run, boxes) for boxes in sets)
+        return rows(run, *sets)
+
+    monkeypatch.setattr(passes.view, 'rows', noted)
     return calls
 
 
-def boxes_of(pooled, run):
-    """The proposals of a pass in the order of its rows: its own are first in X's, last in the other's."""
-    return torch.cat([torch.cat(boxes) for one, boxes in pooled if one is run])
+def boxes_of(pooled, run, first=True):
+    """The proposals of a pass, its own pooled first, in the order of its rows: its own are first in X's, last in the
+    other's."""
+    own, other = (torch.cat(boxes) for one, boxes in pooled if one is run)
+    return torch.cat((own, other) if first else (other, own))
 
 
 @pytest.mark.parametrize('shift', [1, 2])
@@ -67,13 +74,15 @@ def test_scale_pairs_join_both_sets_in_the_pixels_of_each(passes, shift, pooled)
     assert any(len(a) != len(b) or not torch.equal(a, b * 2**shift) for a, b in zip(own, other))
     expected = torch.cat([*own, *(boxes * 2**shift for boxes in other)])
     assert torch.equal(boxes_of(pooled, full), expected)
-    assert torch.equal(boxes_of(pooled, small) * 2**shift, expected)
+    assert torch.equal(boxes_of(pooled, small, first=False) * 2**shift, expected)
     for side in pair:
         assert side.logits.shape == (len(expected), tiny.CLASSES + 1)
         assert side.boxes.shape == (len(expected), tiny.CLASSES, 4)
         assert side.activation == 'softmax' and side.valid.all()
-    for run, side in ((full, pair[0]), (small, pair[1])):
-        rows = [passes.view.rows(one, boxes).logits for one, boxes in list(pooled) if one is run]
+    for run, side in zip((full, small), pair):
+        order = slice(None) if run is full else slice(None, None, -1)
+        sets = [boxes for one, boxes in list(pooled) if one is run][order]
+        rows = [passes.view.rows(run, boxes)[0].logits for boxes in sets]
         torch.testing.assert_close(side.logits, torch.cat(rows))
 
 
@@ -82,7 +91,8 @@ def test_distillation_pools_both_sets_from_both(passes, pooled):
     student_run, teacher_run = passes.run(), teacher.run()
     passes.view.distill_pair(student_run, teacher_run)
     expected = torch.cat([*passes.view.propose(student_run), *passes.view.propose(teacher_run)])
-    assert torch.equal(boxes_of(pooled, student_run), expected) and torch.equal(boxes_of(pooled, teacher_run), expected)
+    assert torch.equal(boxes_of(pooled, student_run), expected)
+    assert torch.equal(boxes_of(pooled, teacher_run, first=False), expected)
 
 
 def test_rows_on_own_proposals_are_pooled_once_for_both_losses(passes, pooled):
@@ -103,7 +113,7 @@ def test_at_most_so_many_rows_the_best_of_either_pass(passes, max_rows, pooled):
         for few, many in zip(passes.view.propose(run), every):
             assert len(few) == max_rows // 2 < len(many) and torch.equal(few, many[: len(few)])
     assert len(full.logits) == len(small.logits) == 2 * 2 * (max_rows // 2)
-    assert torch.equal(boxes_of(pooled, runs[0]), 2 * boxes_of(pooled, runs[1]))
+    assert torch.equal(boxes_of(pooled, runs[0]), 2 * boxes_of(pooled, runs[1], first=False))
 
 
 def test_the_best_proposals_come_first(passes):
@@ -123,8 +133,8 @@ def test_a_number_of_rows_that_is_none_is_refused(max_rows):
 def test_rows_are_the_heads_answer_for_each_proposal(passes):
     run = passes.run()
     boxes = [torch.tensor([[4.0, 4, 40, 40]]), torch.tensor([[8.0, 8, 60, 30], [0, 0, 96, 64]])]
-    rows = passes.view.rows(run, boxes)
-    alone = passes.view.rows(run, [boxes[0][:0], boxes[1][1:]])
+    (rows,) = passes.view.rows(run, boxes)
+    (alone,) = passes.view.rows(run, [boxes[0][:0], boxes[1][1:]])
     torch.testing.assert_close(rows.logits[2:], alone.logits)
     torch.testing.assert_close(rows.boxes[2:], alone.boxes)
 

@@ -1,0 +1,103 @@
+"""The figures of docs/performance.md, drawn from the JSON files under benchmarks/results/ by benchmarks/tables.py.
+
+Each picture carries a digest of the files that it was drawn from, by which :func:`stale` knows whether it shows them.
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from PIL import Image
+
+from sssd.figures import style
+
+FOLDER = Path(__file__).resolve().parents[1] / 'docs' / 'figures'
+#: The key of the digest in a picture.
+DIGEST = 'Source'
+#: What a number stands on.
+LABEL = dict(facecolor='white', edgecolor='none', pad=0.5)
+
+
+def digest(names: Sequence[str], results: Path) -> str:
+    """Of the results files of a figure."""
+    content = b''.join((results / f'{name}.json').read_bytes() for name in names)
+    return hashlib.sha256(content).hexdigest()
+
+
+def path_of(figure: str, folder: Path = FOLDER) -> Path:
+    """Where a figure lies."""
+    return folder / f'performance_{figure}.png'
+
+
+def stale(results: Path, folder: Path = FOLDER) -> list[str]:
+    """Names of the figures that are missing, or were drawn from other results."""
+    return [path_of(name).name for name in FIGURES if _stale(name, results, folder)]
+
+
+def _stale(name: str, results: Path, folder: Path) -> bool:
+    path = path_of(name, folder)
+    if not path.is_file():
+        return True
+    with Image.open(path) as picture:
+        return picture.info.get(DIGEST) != digest(FIGURES[name][0], results)
+
+
+def draw_all(results: Path, folder: Path = FOLDER, every: bool = False) -> None:
+    """Draw what is stale, or ``every`` figure."""
+    for name, (files, draw) in FIGURES.items():
+        if every or _stale(name, results, folder):
+            found = [json.loads((results / f'{file}.json').read_text()) for file in files]
+            with style.styled():
+                figure = draw(*found)
+                figure.savefig(path_of(name, folder), metadata={DIGEST: digest(files, results), 'Software': ''})
+            style.plt.close(figure)
+
+
+def ratios(found: dict) -> Figure:
+    """Time and memory of every way over the first, case by case, as bars."""
+    rows = found['rows']
+    first = rows[0]['baseline']
+    ways = list(dict.fromkeys(way for row in rows for way in list(row['calls'])[1:]))
+    with_memory = any(call['peak_over_baseline'] for row in rows for call in row['calls'].values())
+    figure = style.new_figure(1.4 + 0.2 * len(rows) * (len(ways) + 1))
+    panels = figure.subplots(1, 1 + with_memory, sharey=True, squeeze=False)[0]
+    time = [{way: call['cpu']['over_baseline'] for way, call in row['calls'].items()} for row in rows]
+    bars(panels[0], time, ways)
+    panels[0].set(
+        yticks=range(len(rows)), yticklabels=[label(row, first) for row in rows], xlabel=f'CPU time over {first}'
+    )
+    if with_memory:
+        bars(panels[1], [{way: call['peak_over_baseline'] for way, call in row['calls'].items()} for row in rows], ways)
+        panels[1].set_xlabel(f'peak memory over {first}')
+    style.legend_below(figure, [Patch(color=style.colour(place), label=way) for place, way in enumerate(ways)])
+    return figure
+
+
+def label(row: dict, first: str) -> str:
+    """A case, and what its ways are divided by where that is not what others are."""
+    return row['case'] if row['baseline'] == first else f'{row["case"]}\n(over {row["baseline"]})'
+
+
+def bars(axes: Axes, values: Sequence[dict], ways: Sequence[str]) -> None:
+    """A group of bars for each case, from above, each with its number; a line at 1."""
+    height = 0.8 / len(ways)
+    most = max(max(value.values()) for value in values)
+    for line, value in enumerate(values):
+        here = [way for way in ways if way in value]
+        for place, way in enumerate(here):
+            at = line + (place - (len(here) - 1) / 2) * height
+            axes.barh(at, value[way], 0.9 * height, color=style.colour(ways.index(way)))
+            axes.text(value[way] + 0.01 * most, at, f'{value[way]:.2f}', va='center', fontsize=8, bbox=LABEL)
+    axes.axvline(1, color=style.GREY, linewidth=1)
+    axes.set(ylim=(len(values) - 0.5, -0.5), xlim=(0, 1.12 * max(most, 1)))
+    axes.grid(axis='y', visible=False)
+
+
+#: By name: the results files of a figure, and what draws it from their contents.
+FIGURES: dict[str, tuple[tuple[str, ...], Callable[..., Figure]]] = dict(
+    losses=(('bench_losses',), ratios), guide=(('bench_guide',), ratios), ema=(('bench_ema',), ratios)
+)
