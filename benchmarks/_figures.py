@@ -5,7 +5,8 @@ Each picture carries a digest of the files that it was drawn from, by which :fun
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 from matplotlib.axes import Axes
@@ -87,9 +88,7 @@ def bars(axes: Axes, values: Sequence[dict], ways: Sequence[str]) -> None:
     height = 0.8 / len(ways)
     most = max(max(value.values()) for value in values)
     for line, value in enumerate(values):
-        here = [way for way in ways if way in value]
-        for place, way in enumerate(here):
-            at = line + (place - (len(here) - 1) / 2) * height
+        for at, way in places(line, value, ways):
             axes.barh(at, value[way], 0.9 * height, color=style.colour(ways.index(way)))
             axes.text(value[way] + 0.01 * most, at, f'{value[way]:.2f}', va='center', fontsize=8, bbox=LABEL)
     axes.axvline(1, color=style.GREY, linewidth=1)
@@ -97,7 +96,77 @@ def bars(axes: Axes, values: Sequence[dict], ways: Sequence[str]) -> None:
     axes.grid(axis='y', visible=False)
 
 
+def places(line: int, value: Container[str], ways: Sequence[str]) -> list[tuple[float, str]]:
+    """Where the bars of a case stand, of the ways that it has."""
+    here = [way for way in ways if way in value]
+    return [(line + (place - (len(here) - 1) / 2) * 0.8 / len(ways), way) for place, way in enumerate(here)]
+
+
+def steps(*found: dict) -> Figure:
+    """Time and memory of training steps over a supervised one; a cross where the arithmetic would have the time."""
+    rows = [row for one in found for row in one['rows']]
+    ways = list(dict.fromkeys(way for row in rows for way in list(row['calls'])[1:]))
+    figure = style.new_figure(1.4 + 0.2 * len(rows) * (len(ways) + 1))
+    time, memory = figure.subplots(1, 2, sharey=True)
+    bars(time, [{way: call['cpu']['over_baseline'] for way, call in row['calls'].items()} for row in rows], ways)
+    bars(memory, [{way: row['memory'][way]['over_baseline'] for way in row['calls']} for row in rows], ways)
+    handles = [Patch(color=style.colour(place), label=way) for place, way in enumerate(ways)]
+    for line, row in enumerate(rows):
+        for at, way in places(line, row['calls'], ways):
+            if 'flops_over_baseline' in row:
+                cross = time.scatter(
+                    row['flops_over_baseline'][way], at, marker='x', color='black', zorder=3, label='arithmetic'
+                )
+                handles = [*handles[: len(ways)], cross]
+    time.set(yticks=range(len(rows)), yticklabels=[row['detector'] for row in rows])
+    time.set_xlabel('CPU time over a supervised step')
+    memory.set_xlabel('peak memory over a supervised step')
+    style.legend_below(figure, handles)
+    return figure
+
+
+def curves(found: dict, value: Callable[[dict], float], label: str, ways: Sequence[str], scale: str) -> Figure:
+    """A panel for every curve of benchmarks/growth.py, a line for every way."""
+    names = list(dict.fromkeys(row['curve'] for row in found['rows']))
+    figure = style.new_figure(0.6 + 3.0 * math.ceil(len(names) / 2))
+    panels = figure.subplots(math.ceil(len(names) / 2), 2, squeeze=False).flat
+    for name, axes in zip(names, panels):
+        points = sorted((row['at'], row) for row in found['rows'] if row['curve'] == name)
+        for place, way in enumerate(ways):
+            axes.plot(
+                [at for at, _ in points],
+                [value(row['calls'][way]) for _, row in points],
+                marker='o',
+                color=style.colour(place),
+                label=way,
+            )
+        axes.set(xscale='log', yscale=scale, xlabel=name, ylabel=label)
+        axes.set_xticks([at for at, _ in points], [f'{at:,}'.replace(',', ' ') for at, _ in points])
+        axes.xaxis.set_minor_locator(style.NullLocator())
+        if scale == 'linear':
+            axes.set_ylim(bottom=0)
+    style.legend_below(figure, axes.get_lines())
+    return figure
+
+
+def growth_losses(found: dict) -> Figure:
+    """Eq. 5 with rows and classes."""
+    ways = ('probabilities', 'stable', 'fused')
+    return curves(found, lambda call: call['cpu']['median_ms'], 'CPU time, ms', ways, 'log')
+
+
+def growth_step(found: dict) -> Figure:
+    """A training step with unlabelled images and pixels."""
+    ways = ('mmdet', 'branch')
+    return curves(found, lambda call: call['cpu']['over_baseline'], 'time over a supervised step', ways, 'linear')
+
+
+#: The results of training steps, one file a detector.
+STEP_FILES = ('bench_step_retinanet_r18', 'bench_step_retinanet_r50', 'bench_step_faster_rcnn_r50')
 #: By name: the results files of a figure, and what draws it from their contents.
 FIGURES: dict[str, tuple[tuple[str, ...], Callable[..., Figure]]] = dict(
-    losses=(('bench_losses',), ratios), guide=(('bench_guide',), ratios), ema=(('bench_ema',), ratios)
+    losses=(('bench_losses',), ratios),
+    guide=(('bench_guide',), ratios),
+    ema=(('bench_ema',), ratios),
+    steps=(STEP_FILES, steps),
 )

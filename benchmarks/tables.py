@@ -92,14 +92,20 @@ def images(results: Path) -> list[str]:
 
 
 #: What the page calls the steps of benchmarks/step.py.
-STEPS = dict(mmdet='mmdet', branch='SED, `branch`', lean='SED, `lean`', joint='SED, `joint`')
+STEPS = dict(
+    mmdet='mmdet',
+    branch='SED, `branch`',
+    lean='SED, `lean`',
+    joint='SED, `joint`',
+    operator="SED, `branch`, mmcv's RoIAlign",
+)
 STEP_FILES = ('bench_step_retinanet_r18', 'bench_step_retinanet_r50')
 
 
 def steps(results: Path) -> list[str]:
     """Time, arithmetic and memory of training steps over a supervised one."""
     rows, sources = [], []
-    for name in STEP_FILES:
+    for name in figures.STEP_FILES:
         found = read(name, results)
         for row in found['rows']:
             for way, call in row['calls'].items():
@@ -138,7 +144,7 @@ def step_row(row: dict, way: str, call: dict) -> tuple[str, ...]:
 def memory(results: Path) -> list[str]:
     """Peaks of a step, in MiB and over a supervised one."""
     rows, sources = [], []
-    for name in STEP_FILES:
+    for name in figures.STEP_FILES:
         found = read(name, results)
         for row in found['rows']:
             peaks = row['memory']
