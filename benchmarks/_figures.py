@@ -169,4 +169,5 @@ FIGURES: dict[str, tuple[tuple[str, ...], Callable[..., Figure]]] = dict(
     guide=(('bench_guide',), ratios),
     ema=(('bench_ema',), ratios),
     steps=(STEP_FILES, steps),
+    growth_losses=(('bench_growth_losses',), growth_losses),
 )

@@ -184,6 +184,17 @@ def one_pass(results: Path) -> list[str]:
     return [*grid(header, rows, 4), '', about]
 
 
+def growth(name: str, ways: Sequence[str], results: Path) -> list[str]:
+    """Time over the first way, curve by curve and point by point."""
+    found, rows = read(name, results), []
+    for row in sorted(found['rows'], key=lambda row: (row['curve'], row['at'])):
+        cpu = {way: row['calls'][way]['cpu'] for way in ways}
+        ratios = (f'{one["over_baseline"]:.2f}' for one in cpu.values())
+        rows.append((row['curve'], str(row['at']), f'{row["calls"][row["baseline"]]["cpu"]["median_ms"]:.1f}', *ratios))
+    header = ('curve', 'at', f'{found["rows"][0]["baseline"]}, CPU ms', *(f'{way}, over it' for way in ways))
+    return [*grid(header, rows, len(header) - 1), '', source(name, found)]
+
+
 def size(pixels: Sequence[int]) -> str:
     """Height and width in words."""
     return ' x '.join(map(str, pixels))
@@ -197,6 +208,7 @@ TABLES: dict[str, Callable[[Path], list[str]]] = dict(
     steps=steps,
     one_pass=one_pass,
     memory=memory,
+    growth_losses=lambda results: growth('bench_growth_losses', ('stable', 'fused'), results),
 )
 
 
