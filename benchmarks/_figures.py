@@ -131,7 +131,7 @@ def curves(found: dict, value: Callable[[dict], float], label: str, ways: Sequen
     figure = style.new_figure(0.6 + 3.0 * math.ceil(len(names) / 2))
     panels = figure.subplots(math.ceil(len(names) / 2), 2, squeeze=False).flat
     for name, axes in zip(names, panels):
-        points = sorted((row['at'], row) for row in found['rows'] if row['curve'] == name)
+        points = sorted(((row['at'], row) for row in found['rows'] if row['curve'] == name), key=lambda one: one[0])
         for place, way in enumerate(ways):
             axes.plot(
                 [at for at, _ in points],
@@ -140,10 +140,13 @@ def curves(found: dict, value: Callable[[dict], float], label: str, ways: Sequen
                 color=style.colour(place),
                 label=way,
             )
-        axes.set(xscale='log', yscale=scale, xlabel=name, ylabel=label)
+        axes.set(xscale='log', xlabel=name, ylabel=label)
         axes.set_xticks([at for at, _ in points], [f'{at:,}'.replace(',', ' ') for at, _ in points])
         axes.xaxis.set_minor_locator(style.NullLocator())
-        if scale == 'linear':
+        if scale == 'log':
+            values = [value(row['calls'][way]) for _, row in points for way in ways]
+            style.logarithmic(axes.yaxis, 0.8 * min(values), 1.25 * max(values))
+        else:
             axes.set_ylim(bottom=0)
     style.legend_below(figure, axes.get_lines())
     return figure
