@@ -143,11 +143,11 @@ def curves(found: dict, value: Callable[[dict], float], label: str, ways: Sequen
         axes.set(xscale='log', xlabel=name, ylabel=label)
         axes.set_xticks([at for at, _ in points], [f'{at:,}'.replace(',', ' ') for at, _ in points])
         axes.xaxis.set_minor_locator(style.NullLocator())
+        values = [value(row['calls'][way]) for _, row in points for way in ways]
         if scale == 'log':
-            values = [value(row['calls'][way]) for _, row in points for way in ways]
             style.logarithmic(axes.yaxis, 0.8 * min(values), 1.25 * max(values))
         else:
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.1 * max(values))
     style.legend_below(figure, axes.get_lines())
     return figure
 
@@ -173,4 +173,5 @@ FIGURES: dict[str, tuple[tuple[str, ...], Callable[..., Figure]]] = dict(
     ema=(('bench_ema',), ratios),
     steps=(STEP_FILES, steps),
     growth_losses=(('bench_growth_losses',), growth_losses),
+    growth_step=(('bench_growth_step',), growth_step),
 )
