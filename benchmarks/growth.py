@@ -1,17 +1,19 @@
-"""How the costs grow, as curves: Eq. 5 with classes and rows, a training step with unlabelled images and pixels.
+"""How the costs grow, as curves: Eq. 5 with classes and rows, the guide with boxes, a step with images and pixels.
 
-Ours and the baseline are timed in turn in one run, as in losses.py and step.py, of which the calls are taken.
+Ours and the baseline are timed in turn in one run, as in losses.py, guide.py and step.py, whose calls they are.
 
+guide    boxes of 2 images, and images of up to 7 boxes, 512 x 768 pixels; beside the shape of LGD's public code
 losses   rows of 80 classes; classes of 5000 rows; beside plain PyTorch from probabilities
 step     RetinaNet R18: n_u of one labelled image, at 192 x 256; pixels at 1 + 1; beside a supervised step and mmdet's
 
-    python benchmarks/growth.py     # writes bench_growth_losses.json and bench_growth_step.json
+    python benchmarks/growth.py     # writes bench_growth_PART.json for each
 """
 
 import sys
 from collections.abc import Iterator, Sequence
 
 import _timing as timing
+import guide
 import losses
 import step
 import torch
@@ -19,6 +21,7 @@ import torch
 from sssd.errors import UserError, run_cli
 
 ROWS, CLASSES = (1000, 10_000, 100_000), (80, 320, 1203)
+BOXES, IMAGES = (1, 10, 30, 100), (1, 2, 4, 8)
 UNLABELLED, SIZES = (1, 2, 4), ((192, 256), (256, 320), (384, 512))
 
 #: A point of a curve: its name, where on it, and what is measured.
@@ -48,7 +51,17 @@ def step_points(args) -> Iterator[Point]:
         yield 'pixels', size[0] * size[1], case
 
 
-POINTS = dict(losses=losses_points, step=step_points)
+def guide_points(args) -> Iterator[Point]:
+    """The guide without convolutions."""
+    boxes, images = ((1, 4), (1, 2)) if args.quick else (BOXES, IMAGES)
+    size, channels = ((256, 384), 16) if args.quick else ((512, 768), 256)
+    for count in boxes:
+        yield 'boxes of 2 images', count, guide.guide_case(2, count, size, channels, args.device)
+    for count in images:
+        yield 'images of 7 boxes', count, guide.guide_case(count, 7, size, channels, args.device)
+
+
+POINTS = dict(guide=guide_points, losses=losses_points, step=step_points)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -38,12 +38,15 @@ def test_make_bench_finds_every_script_that_uses_the_helper(repo_root):
 
 def test_growth(load_benchmark, tmp_path):
     growth = load_benchmark('growth')
-    for part, ours in dict(losses='fused', step='branch').items():
+    for part, ours in dict(guide='ours', losses='fused', step='branch').items():
         out = tmp_path / f'{part}.json'
         assert growth.main(['--quick', '--parts', part, '--out', str(out)]) == 0
         curves = {}
         for row in json.loads(out.read_text())['rows']:
             curves.setdefault(row['curve'], {})[row['at']] = row['calls'][ours]['cpu']['over_baseline']
-        assert len(curves) == dict(losses=4, step=2)[part] and min(map(min, map(dict.values, curves.values()))) > 0
+        assert (
+            len(curves) == dict(guide=2, losses=4, step=2)[part]
+            and min(map(min, map(dict.values, curves.values()))) > 0
+        )
     with pytest.raises(UserError, match='--out names one file'):
         growth.main(['--out', str(out)])
