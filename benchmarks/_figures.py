@@ -164,6 +164,11 @@ def growth_step(found: dict) -> Figure:
     return curves(found, lambda call: call['cpu']['over_baseline'], 'time over a supervised step', ways, 'linear')
 
 
+def growth_guide(found: dict) -> Figure:
+    """The guide with boxes and images."""
+    return curves(found, lambda call: call['cpu']['median_ms'], 'CPU time, ms', ('public', 'ours'), 'log')
+
+
 #: The results of training steps, one file a detector.
 STEP_FILES = ('bench_step_retinanet_r18', 'bench_step_retinanet_r50', 'bench_step_faster_rcnn_r50')
 #: By name: the results files of a figure, and what draws it from their contents.
@@ -173,5 +178,6 @@ FIGURES: dict[str, tuple[tuple[str, ...], Callable[..., Figure]]] = dict(
     ema=(('bench_ema',), ratios),
     steps=(STEP_FILES, steps),
     growth_losses=(('bench_growth_losses',), growth_losses),
+    growth_guide=(('bench_growth_guide',), growth_guide),
     growth_step=(('bench_growth_step',), growth_step),
 )

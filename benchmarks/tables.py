@@ -209,6 +209,7 @@ TABLES: dict[str, Callable[[Path], list[str]]] = dict(
     one_pass=one_pass,
     memory=memory,
     growth_losses=lambda results: growth('bench_growth_losses', ('stable', 'fused'), results),
+    growth_guide=lambda results: growth('bench_growth_guide', ('ours',), results),
     growth_step=lambda results: growth('bench_growth_step', ('mmdet', 'branch'), results),
 )
 

@@ -15,10 +15,8 @@ def test_a_step(load_benchmark, tmp_path):
     assert set(row['gradient_differences']) == {'branch', 'lean'} and row['cpu_over_mmdet']['mmdet'] == 1
     assert row['memory']['joint']['mib'] > row['memory']['supervised']['mib'] > 0
     flops = row['flops_over_baseline']
-    assert (
-        flops['supervised'] == 1
-        and 2.3 < flops['joint'] == pytest.approx(flops['branch'], rel=1e-3) < flops['lean'] < 3
-    )
+    assert flops['supervised'] == 1 and 2.3 < flops['branch'] < flops['lean'] < 3.2
+    assert flops['joint'] == pytest.approx(flops['branch'], rel=1e-3)
 
 
 def test_operations_are_counted_by_formula(load_benchmark):
