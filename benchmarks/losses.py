@@ -59,15 +59,10 @@ def plain_step(equation: str, student: PredictionView, teacher: PredictionView) 
     return with_gradients(equation, value, student, teacher)
 
 
-def our_step(
-    equation: str, student: PredictionView, teacher: PredictionView, loss: SoftLoss, made: Callable = lambda part: part
-) -> dict[str, Tensor]:
-    """The same by SoftLoss, or by what is made of it: the classification part, as the other side has no boxes."""
-    pair = student.valid, student.activation
-    if equation == 'scale':
-        value = made(loss.both_directions)(student.logits, teacher.logits, *pair)
-    else:
-        value = made(loss.classification)(teacher.logits.detach(), student.logits, *pair)
+def our_step(equation: str, student: PredictionView, teacher: PredictionView, part: Callable) -> dict[str, Tensor]:
+    """The same by a part of SoftLoss, that of the classes, as the other side has no boxes."""
+    rows = (student.logits, teacher.logits) if equation == 'scale' else (teacher.logits.detach(), student.logits)
+    value = part(*rows, student.valid, student.activation)
     return with_gradients(equation, value, student, teacher)
 
 
@@ -83,14 +78,17 @@ def row_case(
 ) -> timing.Case:
     """Eq. 5 over one of the two equations; if asked for with torch.compile of what is left to autograd, too."""
     pair, times = rows_of(count, classes, activation, device), 10 if count * classes < 5e5 else 1
-    stable, fused = (SoftLoss(dict(type='Histogram', bins=BINS), fused=way).to(device) for way in (False, True))
+    name = 'both_directions' if equation == 'scale' else 'classification'
+    losses = [SoftLoss(dict(type='Histogram', bins=BINS), fused=way).to(device) for way in (False, True)]
+    stable, fused = (getattr(loss, name) for loss in losses)
     ways = dict(
         probabilities=lambda: plain_step(equation, *pair),
         stable=lambda: our_step(equation, *pair, stable),
         fused=lambda: our_step(equation, *pair, fused),
     )
     if compiled:
-        ways['compiled'] = lambda: our_step(equation, *pair, stable, torch.compile)
+        fast = torch.compile(stable)
+        ways['compiled'] = lambda: our_step(equation, *pair, fast)
     return timing.Case(
         f'{equation} {activation} {count}x{classes}' + (f', {times} times' if times > 1 else ''),
         {name: partial(often, way, times) for name, way in ways.items()},
