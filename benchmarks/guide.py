@@ -1,6 +1,7 @@
 """The label-guided teacher beside the shape of LGD's public code (``_lgd_shape.py``), and a step with both.
 
-``guide`` is the guide alone, its convolutions taken out: forward, and backward from a given gradient of its maps.
+``guide`` is the guide alone, its convolutions taken out: forward, and backward from a given gradient of its maps;
+``least`` is the part of it in which no way differs, memory for maps and gradients and the label encoder.
 ``step`` is what is added to a detector's own step: guide, adapter and distance with all their convolutions. ``lgd`` is
 LGD's (MSE) in the public code's shape, ``lgd_ours`` the same by our guide and distance, ``sssd`` the JS distance by
 ours, and ``sssd_public`` the JS distance left to autograd beside the public code's shape.
@@ -67,13 +68,23 @@ def guide_case(images: int, boxes: int, size: tuple[int, int], channels: int, de
     ours = WithoutConvolutions(channels, 80, STRIDES).to(device)
     theirs, inputs = LGDShape(ours, size), [*features, *ours.parameters()]
     given = [torch.randn_like(level) for level in features]
+
+    def least() -> dict[str, Tensor]:
+        """What either does whatever its products are: new memory for maps and gradients, and the label encoder."""
+        found = [torch.zeros_like(level) for level in (*features, *features)]
+        embedding = ours.encode(labels.descriptors(80), labels.slots)
+        found += torch.autograd.grad(embedding.sum(), list(ours.encode.parameters()))
+        return {str(place): value for place, value in enumerate(found)}
+
     return timing.Case(
         f'guide {images} images, {boxes} boxes',
         dict(
             public=lambda: outcome(theirs(features, labels), inputs, given),
             ours=lambda: outcome(ours(features, labels), inputs, given),
+            least=least,
         ),
         tolerance=1e-4,
+        compared=['ours'],
         facts=dict(images=images, boxes=boxes, pixels=list(size), channels=channels),
     )
 
