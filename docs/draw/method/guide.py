@@ -54,7 +54,9 @@ def draw(scene: Scene):
         embedded(figure, side[1], embedding, guide.context)
         elements(side[2])
         grid = right.subplots(len(NAMES), LEVELS)
-        owned = [mask[0, int(guide.context) :].reshape(-1, *shape) for mask, shape in zip(covered, cells.shapes)]
+        owned = [
+            cover.cells[0, int(guide.context) :].reshape(-1, *shape) for cover, shape in zip(covered, cells.shapes)
+        ]
         rows = [[owners(mask, edges) for mask in owned], *principal(features, guided), *distances(adapted, guided)]
         shown = None
         for name, line, row in zip(NAMES, rows, grid):
