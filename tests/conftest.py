@@ -1,5 +1,6 @@
 """Fixtures that every test may use: seeds, one CPU thread, a tiny data set."""
 
+import contextlib
 import gc
 import json
 import os
@@ -13,6 +14,9 @@ for _name in ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS'):
     os.environ.setdefault(_name, '1')
 os.environ['PIP_NO_INDEX'] = '1'  # no test fetches anything
 os.environ['SSSD_REPORT'] = '0'  # the tests that want a page say so
+
+with contextlib.suppress(ImportError):
+    import submitit  # noqa: E402, F401  its import closes all log files that are open: now none is
 
 import forked  # noqa: E402
 import numpy as np  # noqa: E402
