@@ -194,4 +194,4 @@ def test_both_workers_of_torchrun_are_ended(tmp_path, killed):
             while child.running():
                 pass
     assert all(ends(pid) for pid in pids)
-    assert (tmp_path / 'log').read_text().count('told') == 2, 'each was asked to end, once; lines of two processes may mix'
+    assert (tmp_path / 'log').read_text().count('told') == 2, 'each was asked once; lines may mix'
