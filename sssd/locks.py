@@ -124,6 +124,7 @@ def training_lock(work_dir: str | os.PathLike, say: Callable[[str], None] = lamb
     waited = 0.0
 
     def wait() -> None:
+        """Say once who is there; no longer than PATIENCE."""
         nonlocal waited
         holder = training_in(work_dir) or Holder()
         if not waited:

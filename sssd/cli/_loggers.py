@@ -76,6 +76,7 @@ def forgiving(call, name: str, runner: Runner):
     """A call of a backend whose errors are warnings, the first of them told."""
 
     def called(*args, **kwargs):
+        """The call."""
         try:
             return call(*args, **kwargs)
         except Exception as error:

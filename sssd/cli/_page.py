@@ -79,6 +79,7 @@ def page_of_study(
     path, names = runner.work_dir / out, names or {}
 
     def write() -> str:
+        """The page, if it has to be written; what is said of it."""
         study = Study(
             runner.spec.name,
             tables,

@@ -1,6 +1,9 @@
 """Loss weights found while training, from the gradients that they weigh."""
 
+import logging
+
 from mmengine.hooks import Hook, LoggerHook
+from mmengine.logging import print_log
 
 from sssd.errors import UserError
 from sssd.hooks.ema_teacher import unwrap
@@ -10,6 +13,8 @@ from sssd.registry import HOOKS
 WEIGHTS = dict(scale='lambda_s', distill='lambda_d', guide='lambda_')
 KEY = 'calibrated_lambdas'
 NOTHING = (0, 0.0, 0.0)
+#: A branch is given up after so many times ``batches`` iterations: where parts are compiled, or nothing shared trains.
+PATIENCE = 3
 
 
 @HOOKS.register_module()
@@ -25,6 +30,8 @@ class CalibrateLambdaHook(Hook):
     What :class:`~sssd.hooks.LambdaScheduleHook` sets multiplies the weight that is found, so it should be 1 where the
     ratio is wanted, 0 where a branch is off, and a ramp stays a ramp. The averages are part of the checkpoint, and the
     same on all ranks. A measured iteration has one backward pass for all branches and takes more memory than others.
+    Where gradients cannot be measured (see :class:`~sssd.hooks.GradientRatioHook`) the weights stay those of the
+    schedule, and the log says so.
 
     Args:
         batches: Measurements before the factor stays, or over which the moving average goes.
@@ -58,6 +65,7 @@ class CalibrateLambdaHook(Hook):
         # of each branch: measurements so far, and the means of its norm at weight 1 and of the supervised norm
         self.means: dict[str, list] = {}
         self.set: dict[str, float] = {}
+        self.tries = dict.fromkeys(ratios, 0)
 
     def before_train(self, runner) -> None:
         """Check that the model has the branches, and find the interval of the log."""
@@ -88,15 +96,26 @@ class CalibrateLambdaHook(Hook):
         model = unwrap(runner.model)
         norms = (model.gradient_norms or {}) if model.measure_gradients else {}
         for name, weight in self.set.items():
-            if name in norms and self.due(name, runner.iter):
-                self.take(name, float(norms[name]) / getattr(model, WEIGHTS[name]), float(norms['sup']))
+            if self.due(name, runner.iter):
+                self.tries[name] += 1
+                if name in norms:
+                    self.take(name, float(norms[name]) / getattr(model, WEIGHTS[name]), float(norms['sup']))
+                elif self.tries[name] == PATIENCE * self.batches and name not in self.means:
+                    print_log(
+                        f'CalibrateLambdaHook: the gradients of {name} cannot be measured here, so {WEIGHTS[name]} '
+                        f'stays {weight:g}: set it by hand in LambdaScheduleHook.',
+                        logger='current',
+                        level=logging.WARNING,
+                    )
             setattr(model, WEIGHTS[name], weight)
         model.measure_gradients = False
 
     def due(self, name: str, iteration: int) -> bool:
         """Whether a branch is to be measured in an iteration."""
         count = self.means.get(name, NOTHING)[0]
-        return count < self.batches or (self.hold and (iteration + 1) % self.interval == 0)
+        if count < self.batches:
+            return self.tries[name] < PATIENCE * self.batches
+        return self.hold and (iteration + 1) % self.interval == 0
 
     def take(self, name: str, norm: float, supervised: float) -> None:
         """Average one measurement in; the first ``batches`` weigh the same. A gradient of 0 tells nothing."""
@@ -113,9 +132,11 @@ class CalibrateLambdaHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Keep the averages."""
-        checkpoint[KEY] = {name: list(values) for name, values in self.means.items()}
+        checkpoint[KEY] = dict(means={name: list(values) for name, values in self.means.items()}, tries=self.tries)
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Take them up again where a training is resumed."""
         if runner._resume:
-            self.means = {name: list(values) for name, values in (checkpoint.get(KEY) or {}).items()}
+            kept = checkpoint.get(KEY) or dict(means={}, tries={})
+            self.means = {name: list(values) for name, values in kept['means'].items()}
+            self.tries.update(kept['tries'])

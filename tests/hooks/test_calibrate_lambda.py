@@ -115,6 +115,31 @@ def test_a_batch_without_unlabelled_images_tells_nothing(tmp_path):
     assert hook.means == {} and runner.model.lambda_d == 1.0
 
 
+def test_what_cannot_be_measured_is_given_up_and_told(tmp_path, monkeypatch):
+    """Nothing that is shared trains: every iteration after that is one of its own kind again."""
+    told, measured = [], []
+
+    class Frozen(Hook):
+        priority = 'LOW'
+
+        def before_train(self, runner):
+            for part in (runner.model.student.backbone, runner.model.student.neck):
+                part.requires_grad_(False)
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            measured.append(runner.model.measure_gradients)
+
+    monkeypatch.setattr('sssd.hooks.calibrate_lambda.print_log', lambda text, **options: told.append(text))
+    hook = CalibrateLambdaHook(batches=2, distill=0.6)
+    data = [tiny.make_batch() for _ in range(9)]
+    runner = tiny.make_runner(
+        tiny.sed_config(tiny.retinanet()), data, tmp_path, 9, hooks=[EMATeacherHook(alpha=0.5), hook, Frozen()]
+    )
+    runner.train()
+    assert measured == 6 * [True] + 3 * [False] and runner.model.lambda_d == 1.0
+    assert len(told) == 1 and 'lambda_d stays 1: set it by hand' in told[0]
+
+
 def test_a_guided_detector_has_a_branch_of_its_own(tmp_path):
     hook = CalibrateLambdaHook(guide=0.4)
     runner = tiny.make_runner(
