@@ -24,8 +24,10 @@ class CalibrateLambdaHook(Hook):
     A lambda that suits one detector is wrong for another (docs/calibration.md). This hook measures, from the first
     iteration on in which a branch has a weight, the norm of its gradient over that of the supervised loss, as
     ``<branch>_grad_ratio`` of :class:`~sssd.hooks.GradientRatioHook` does. Both norms are averaged, and the weight is
-    ``ratio * mean(supervised) / mean(branch at weight 1)``. After ``batches`` measurements it stays, as one of
-    ``sssd calibrate`` would; with ``hold`` it goes on following, by a moving average over about as many.
+    ``ratio * mean(supervised) / mean(branch at weight 1)``. The first iterations of a branch are not typical: until
+    the student has learnt to agree with itself it pulls two to four times as hard. So ``settle`` iterations after the
+    first ``batches`` measurements as many are taken anew, and then the weight stays; with ``hold`` it goes on
+    following instead, by a moving average over about as many.
 
     What :class:`~sssd.hooks.LambdaScheduleHook` sets multiplies the weight that is found, so it should be 1 where the
     ratio is wanted, 0 where a branch is off, and a ramp stays a ramp. The averages are part of the checkpoint, and the
@@ -34,8 +36,9 @@ class CalibrateLambdaHook(Hook):
     schedule, and the log says so.
 
     Args:
-        batches: Measurements before the factor stays, or over which the moving average goes.
-        hold: Go on for the whole training.
+        batches: Measurements that make a weight, or over which the moving average goes.
+        settle: Iterations after which the weight is found anew; 0 leaves it as it was found first.
+        hold: Go on for the whole training; ``settle`` has no part in it.
         interval: Iterations between measurements after the first ``batches``; by default LoggerHook's interval.
         **ratios: Wanted ratio of a branch: ``scale``, ``distill``, ``guide``.
 
@@ -46,10 +49,14 @@ class CalibrateLambdaHook(Hook):
 
     priority = 55  # after LambdaScheduleHook and GradientRatioHook, before LoggerHook
 
-    def __init__(self, batches: int = 20, hold: bool = False, interval: int | None = None, **ratios: float) -> None:
-        for name, value in dict(batches=batches, interval=interval or 1).items():
-            if not isinstance(value, int) or value < 1:
-                raise UserError(f'CalibrateLambdaHook: {name} is {value!r}, but must be a whole number of at least 1.')
+    def __init__(
+        self, batches: int = 20, settle: int = 100, hold: bool = False, interval: int | None = None, **ratios: float
+    ) -> None:
+        for name, value, least in (('batches', batches, 1), ('settle', settle, 0), ('interval', interval or 1, 1)):
+            if not isinstance(value, int) or value < least:
+                raise UserError(
+                    f'CalibrateLambdaHook: {name} is {value!r}, but must be a whole number of at least {least}.'
+                )
         if not ratios or set(ratios) - set(WEIGHTS):
             raise UserError(
                 f'CalibrateLambdaHook: its ratios are {", ".join(ratios) or "none"}; name at least one of '
@@ -62,9 +69,13 @@ class CalibrateLambdaHook(Hook):
                     'is where to begin, and a branch is turned off by its weight in LambdaScheduleHook.'
                 )
         self.batches, self.hold, self.interval, self.ratios = batches, hold, interval, dict(ratios)
+        self.settle = 0 if hold else settle
         # of each branch: measurements so far, and the means of its norm at weight 1 and of the supervised norm
         self.means: dict[str, list] = {}
         self.set: dict[str, float] = {}
+        # the iteration from which a branch is measured anew, and its weight until that is done
+        self.again: dict[str, int] = {}
+        self.first: dict[str, float] = {}
         self.tries = dict.fromkeys(ratios, 0)
 
     def before_train(self, runner) -> None:
@@ -84,6 +95,7 @@ class CalibrateLambdaHook(Hook):
         model = unwrap(runner.model)
         self.set = {name: getattr(model, WEIGHTS[name]) for name in self.ratios if getattr(model, WEIGHTS[name]) > 0}
         for name, weight in self.set.items():
+            self.begin_anew(name, runner.iter)
             setattr(model, WEIGHTS[name], weight * self.found(name))
         if any(self.due(name, runner.iter) for name in self.set):
             model.measure_gradients, model.gradient_norms = True, None
@@ -100,7 +112,9 @@ class CalibrateLambdaHook(Hook):
                 self.tries[name] += 1
                 if name in norms:
                     self.take(name, float(norms[name]) / getattr(model, WEIGHTS[name]), float(norms['sup']))
-                elif self.tries[name] == PATIENCE * self.batches and name not in self.means:
+                    if self.means.get(name, NOTHING)[0] == self.batches:
+                        self.again.setdefault(name, runner.iter + 1 + self.settle)
+                elif self.tries[name] == PATIENCE * self.batches and name not in {**self.means, **self.first}:
                     print_log(
                         f'CalibrateLambdaHook: the gradients of {name} cannot be measured here, so {WEIGHTS[name]} '
                         f'stays {weight:g}: set it by hand in LambdaScheduleHook.',
@@ -117,6 +131,13 @@ class CalibrateLambdaHook(Hook):
             return self.tries[name] < PATIENCE * self.batches
         return self.hold and (iteration + 1) % self.interval == 0
 
+    def begin_anew(self, name: str, iteration: int) -> None:
+        """Forget the means of a branch once it has settled; its weight stays until there are others."""
+        if self.settle and name not in self.first and iteration >= self.again.get(name, iteration + 1):
+            self.first[name] = self.found(name)
+            self.means.pop(name)
+            self.tries[name] = 0
+
     def take(self, name: str, norm: float, supervised: float) -> None:
         """Average one measurement in; the first ``batches`` weigh the same. A gradient of 0 tells nothing."""
         if not (norm > 0 and supervised > 0):
@@ -128,11 +149,18 @@ class CalibrateLambdaHook(Hook):
     def found(self, name: str) -> float:
         """The weight with which a branch has its ratio; 1 before the first measurement."""
         count, norm, supervised = self.means.get(name, NOTHING)
+        if name in self.first and count < self.batches:
+            return self.first[name]
         return self.ratios[name] * supervised / norm if count else 1.0
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Keep the averages."""
-        checkpoint[KEY] = dict(means={name: list(values) for name, values in self.means.items()}, tries=self.tries)
+        checkpoint[KEY] = dict(
+            means={name: list(values) for name, values in self.means.items()},
+            tries=dict(self.tries),
+            again=dict(self.again),
+            first=dict(self.first),
+        )
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Take them up again where a training is resumed."""
@@ -140,3 +168,4 @@ class CalibrateLambdaHook(Hook):
             kept = checkpoint.get(KEY) or dict(means={}, tries={})
             self.means = {name: list(values) for name, values in kept['means'].items()}
             self.tries.update(kept['tries'])
+            self.again, self.first = dict(kept.get('again', {})), dict(kept.get('first', {}))

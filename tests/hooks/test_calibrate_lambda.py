@@ -77,6 +77,36 @@ def test_the_weight_stays_after_the_measurements_and_moves_on_with_hold(tmp_path
         assert not runner.model.measure_gradients
 
 
+def test_the_weight_is_found_anew_once_the_branch_has_settled(tmp_path):
+    hook = CalibrateLambdaHook(batches=2, settle=3, distill=0.6)
+    log, _ = trained(tmp_path, [hook], 10, same=False, lr=0.02)
+    found = [distill for _, distill in log.weights]
+    first, second = found[2], found[7]
+    assert found[:2] == [1.0, pytest.approx(0.6 / log.ratios[0]['distill_grad_ratio'], rel=1e-3)]
+    assert found[2:7] == [first] * 5 and found[7:] == [second] * 3 and second != first
+    # the second time by iterations 5 and 6 alone, whatever the first ones were
+    late = [row['distill_grad_ratio'] / first for row in log.ratios[5:7]]
+    assert min(0.6 / value for value in late) <= second <= max(0.6 / value for value in late)
+
+
+def test_a_weight_of_the_first_iterations_stays_if_told_so(tmp_path):
+    log, _ = trained(tmp_path, [CalibrateLambdaHook(batches=2, settle=0, distill=0.6)], 8, same=False, lr=0.02)
+    assert len({distill for _, distill in log.weights[2:]}) == 1
+
+
+@pytest.mark.parametrize('at', [3, 6])
+def test_a_resume_before_and_while_it_is_found_anew(tmp_path, at):
+    hooks = [dict(type='sssd.CalibrateLambdaHook', batches=2, settle=3, distill=0.6)]
+    saving = dict(checkpoint=CheckpointHook(by_epoch=False, interval=at))
+    options = dict(same=False, lr=0.02)
+    whole, _ = trained(tmp_path / 'whole', hooks, 9, **options)
+    trained(tmp_path / 'part', hooks, at, default_hooks=saving, **options)
+    file = str(tmp_path / f'part/iter_{at}.pth')
+    again, _ = trained(tmp_path / 'on', hooks, 9, load_from=file, resume=True, **options)
+    late = [distill for _, distill in whole.weights[at:]]
+    assert [distill for _, distill in again.weights] == pytest.approx(late) and len(set(late)) > 1
+
+
 def test_the_mean_over_batches_is_that_of_the_norms(tmp_path):
     hook = CalibrateLambdaHook(batches=3, distill=0.6)
     log, _ = trained(tmp_path, [hook], 4, same=False)
@@ -159,6 +189,7 @@ def test_a_guided_detector_has_a_branch_of_its_own(tmp_path):
         (dict(scale='half'), "scale is 'half'"),
         (dict(scale=1.0, batches=0), 'batches is 0'),
         (dict(scale=1.0, interval=2.5), 'interval is 2.5'),
+        (dict(scale=1.0, settle=-1), 'settle is -1, but must be a whole number of at least 0'),
     ],
 )
 def test_what_cannot_be_is_refused(options, said):
