@@ -62,3 +62,14 @@ def test_labels_alone_are_trained_longer_too(spec):
     times = longer.train_cfg.max_iters / few.train_cfg.max_iters
     assert times > 2 and longer.param_scheduler[1].milestones[0] == few.param_scheduler[1].milestones[0] * times
     assert labelled(longer) == labelled(few)
+
+
+def test_guided_runs_differ_from_the_plain_one_by_their_guide_alone():
+    spec = load_spec('configs/photos/bccd_guided_study.py')
+    plain, *guided = configs(spec).values()
+    assert len(guided) == 3 and 'guidance' not in plain.model
+    for cfg in guided:
+        assert cfg.model.detector == plain.model.detector and cfg.train_dataloader == plain.train_dataloader
+        assert [cfg[key] for key in SETTINGS] == [plain[key] for key in SETTINGS]
+        assert cfg.custom_hooks[1] == plain.custom_hooks[1]
+        assert cfg.custom_hooks[0].lambda_s == cfg.custom_hooks[0].lambda_d == 0
