@@ -82,12 +82,28 @@ def test_ninjas_steps_become_progress_with_the_time_left(setup_env, monkeypatch)
     monkeypatch.setattr(setup_env.time, 'time', lambda: now[0])
     progress = setup_env.Progress('mmcv')
     progress.feed('running build_ext\n')
+    assert progress.text() == 'mmcv: 0:00'
+    progress.feed("  building 'mmcv._ext' extension\n")
+    now[0] = 107.0
+    assert progress.text().startswith('mmcv: 0:07 elapsed, compiling;')
     now[0] = 110.0
-    progress.feed('  [1/80] c++ -c a.cpp\n')
-    assert progress.text().startswith('mmcv: 0:10 elapsed, compiled 1 of 80')
-    now[0] = 170.0
+    progress.feed('  [1/80] c++ -c a.cpp\n')  # the time of the first file counts
+    assert progress.text() == 'mmcv: 0:10 elapsed, compiled 1 of 80 (1 %), about 13:10 left'
+    now[0] = 160.0
     progress.feed('  [20/80] c++ -c b.cpp\n')
-    assert progress.text() == 'mmcv: 1:10 elapsed, compiled 20 of 80 (25 %), about 3:00 left'
+    assert progress.text() == 'mmcv: 1:00 elapsed, compiled 20 of 80 (25 %), about 3:00 left'
+
+
+def test_as_many_files_at_once_as_there_are_cores_to_use(setup_env, monkeypatch):
+    monkeypatch.setattr(setup_env.os, 'sched_getaffinity', lambda _: {1, 5, 6}, raising=False)
+    seen = []
+    monkeypatch.setattr(setup_env, 'run_step', lambda title, command, log, env: seen.append(env['MAX_JOBS']))
+    monkeypatch.setattr(setup_env, 'installed', lambda *rest: True)
+    monkeypatch.delenv('MAX_JOBS', raising=False)
+    setup_env.install('python', 'setup.log')
+    monkeypatch.setenv('MAX_JOBS', '7')
+    setup_env.install('python', 'setup.log')
+    assert set(seen[: len(seen) // 2]) == {'3'} and set(seen[len(seen) // 2 :]) == {'7'}
 
 
 def test_a_step_that_fails_shows_its_last_lines(setup_env, tmp_path, capfd):
