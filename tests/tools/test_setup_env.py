@@ -5,8 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from sssd.compat import STACKS
 
@@ -170,6 +173,28 @@ def test_every_dependency_is_pinned(setup_env, repo_root):
     for block in re.findall(r'^(?:dependencies|dev) = \[(.*?)^\]', text, re.M | re.S):
         for name in re.findall(r'"([a-zA-Z0-9_-]+)', block):
             assert setup_env.pinned(name).startswith(f'{name}==')
+
+
+@pytest.mark.parametrize('python', ['3.10.0', '3.11.0', '3.12.0', '3.13.0'])
+def test_every_pin_suits_the_pythons_that_it_is_for(repo_root, python):
+    """By what the installed packages ask for; Debian 12 has Python 3.11.2, so the last digit counts."""
+    unfit, known = [], 0
+    version = dict(python_version=python.rpartition('.')[0], python_full_version=python)
+    for line in (repo_root / 'constraints.txt').read_text().splitlines():
+        text = line.partition('#')[0].strip()
+        requirement = Requirement(text) if text else None
+        if not requirement or (requirement.marker and not requirement.marker.evaluate(version)):
+            continue
+        try:
+            found = metadata.distribution(requirement.name)
+        except metadata.PackageNotFoundError:
+            continue
+        if requirement.specifier.contains(found.version, prereleases=True):
+            known += 1
+            wanted = found.metadata['Requires-Python'] or ''
+            if not SpecifierSet(wanted).contains(python):
+                unfit.append(f'{text} wants Python {wanted}')
+    assert known > 40 and unfit == []
 
 
 def test_the_environments_own_help_lists_the_targets(repo_root):
