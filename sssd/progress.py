@@ -1,7 +1,9 @@
 """Progress of long work: a bar with the time left on a terminal, a line now and then elsewhere."""
 
+import os
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 
 from rich.console import Console
@@ -38,6 +40,18 @@ def tracked(items: Iterable, text: str, total: int, console: Console | None = No
                 _displays.remove(progress)
     else:
         yield from _told(items, text, total, console)
+
+
+@contextmanager
+def waiting(text: str, console: Console | None = None) -> Iterator[None]:
+    """Say on a terminal what is waited for, while it lasts; nothing elsewhere, nor by any but the first process."""
+    console = console or Console(stderr=True)
+    rank = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0'))
+    if not console.is_terminal or rank != '0':
+        yield
+        return
+    with console.status(text):
+        yield
 
 
 def _below(display: Progress, items: Iterable, text: str, total: int) -> Iterator:

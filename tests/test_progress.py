@@ -60,6 +60,15 @@ def test_lines_within_lines_where_there_is_no_terminal(monkeypatch):
     assert told == ['images: 1 of 3', 'images: 2 of 3', 'pages: 1 of 2', 'images: 1 of 3', 'images: 2 of 3']
 
 
+@pytest.mark.parametrize('terminal, rank, told', [(True, '0', True), (False, '0', False), (True, '3', False)])
+def test_waiting_is_told_on_a_terminal_once(terminal, rank, told, monkeypatch):
+    monkeypatch.setenv('RANK', rank)
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+    with progress.waiting('loading', console):
+        pass
+    assert ('loading' in console.file.getvalue()) is told
+
+
 def test_images_are_chosen_by_seed():
     assert choose(range(5), None, 0) == choose(range(5), 9, 0) == [0, 1, 2, 3, 4]
     assert choose(range(100), 7, 3) == choose(range(100), 7, 3) != choose(range(100), 7, 4)

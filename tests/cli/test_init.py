@@ -122,6 +122,15 @@ def test_the_first_look_is_told_with_the_estimate(mine, monkeypatch, capsys):
     assert 'estimate: 7.0 hours in all' in out and '`init` with --iters 100 --overwrite trains half an hour' in out
 
 
+@pytest.mark.parametrize('iters, evaluated, logged', [(1, 1, 1), (90, 23, 5), (1000, 500, 50), (8000, 800, 50)])
+def test_a_short_training_has_curves_as_well(mine, iters, evaluated, logged):
+    assert main(arguments(iters=iters)) == 0
+    for name in ('sed', 'supervised'):
+        cfg = config_of(f'configs/mine/{name}.py')
+        assert cfg.train_cfg.val_interval == cfg.default_hooks.checkpoint.interval == evaluated
+        assert cfg.default_hooks.logger.interval == logged
+
+
 def put_weights(mine):
     """Weights of the backbone where torch.hub would keep them, put there by hand; returns them."""
     backbone = config_of('configs/mine/sed.py').model.detector.backbone
