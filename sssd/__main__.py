@@ -31,9 +31,14 @@ def run(argv: Sequence[str]) -> int | None:
         parser.parse_args(argv)  # --help, --version and the like end here
         parser.error('name a command first')
     commands[argv[0]].parse_args(argv[1:])
+    name = f'sssd.cli.{module_of(argv[0])}'
     if getattr(arguments_of(argv[0]), 'NEEDS_STACK', True):
-        prepare()
-    return import_module(f'sssd.cli.{module_of(argv[0])}').main(argv[1:])
+        from sssd.progress import waiting  # rich would be a third of a light start
+
+        with waiting('loading torch and MMDetection'):
+            prepare()
+            import_module(name)
+    return import_module(name).main(argv[1:])
 
 
 def prepare() -> None:

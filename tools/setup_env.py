@@ -22,6 +22,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 CONSTRAINTS = os.path.join(ROOT, 'constraints.txt')
 MIN_PYTHON = (3, 10)
 NINJA_STEP = re.compile(r'\[(\d+)/(\d+)\]')
+BUILDING = re.compile(r"building '.+' extension")
 TAIL_LINES = 40
 CHECK_IMPORTS = (
     'import torch, mmengine, mmcv, mmcv.ops, mmdet; '
@@ -87,6 +88,13 @@ def installed(python, requirement):
     return result.stdout.strip().split('+')[0] == version
 
 
+def cores():
+    """How many cores this process may use; a container or `taskset` may leave it fewer than there are."""
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def clock(seconds):
     """Seconds as ``m:ss``."""
     return '%d:%02d' % divmod(int(seconds), 60)
@@ -106,9 +114,9 @@ class Progress:
     def feed(self, line):
         """Take one line of the step's output."""
         match = NINJA_STEP.search(line)
+        if self.compile_start is None and (match or BUILDING.search(line)):
+            self.compile_start = time.time()
         if match:
-            if self.compile_start is None:
-                self.compile_start = time.time()
             self.done, self.total = int(match.group(1)), int(match.group(2))
 
     def text(self):
@@ -124,6 +132,8 @@ class Progress:
                 100 * self.done // self.total,
                 clock(left),
             )
+        elif self.compile_start is not None:
+            text += ' elapsed, compiling; how many files and how long is told after the first'
         return text
 
     def tick(self):
@@ -219,7 +229,7 @@ def make_venv(path):
 def install(python, log_path, stack_only=False):
     """Install the stack in the one order that works, then sssd, unless ``stack_only``."""
     env = dict(os.environ, MMCV_WITH_OPS='1')
-    env.setdefault('MAX_JOBS', str(os.cpu_count() or 1))
+    env.setdefault('MAX_JOBS', str(cores()))
     env.pop('PYTHONPATH', None)
     # torch looks for ninja on PATH; without it one file is compiled after the other, and no progress is told.
     env['PATH'] = os.path.dirname(os.path.abspath(python)) + os.pathsep + env.get('PATH', os.defpath)
@@ -236,7 +246,7 @@ def install(python, log_path, stack_only=False):
         check_compiler()
         print(
             '  %s comes next; unless pip has it in its cache it is compiled, which takes about '
-            'ten minutes on two cores.' % mmcv
+            'ten minutes on two free cores. It may be stopped: `make env` begins this step anew.' % mmcv
         )
     step(mmcv, '-v', '--no-build-isolation', mmcv)
     mmdet = pinned('onedl-mmdetection')

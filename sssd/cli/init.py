@@ -28,6 +28,8 @@ from sssd.studies.own.weights import fetched_features, set_weights
 
 #: Where what is made of labels in other forms goes, below the folder of the configs.
 DATA = 'data'
+#: Hours of a first look, and iterations below which there is nothing to look at.
+LOOK, FEWEST = 0.5, 30
 #: The detector of each preset, if none is named.
 USUAL = dict(paper='faster-rcnn_r50', small='faster_rcnn')
 
@@ -160,12 +162,25 @@ def tried(args: argparse.Namespace, folder: Path, data: OwnData, preset: str) ->
             trial = try_steps(sed)
     told = hours(trial, sed, names)
     each = ', '.join(f'{name} {span(value)}' for name, value in told.items())
-    return [
+    lines = [
         f'tried: a step of sed.py takes {trial.step:.2f} s on {trial.where}{how}; one process loads its images in '
         f'{trial.loading:.2f} s',
         f'estimate: {span(sum(told.values()))} in all ({each}), without evaluations: sed by these steps, the others by '
         'what their iterations cost beside it (sssd/studies/cost.py)',
     ]
+    less = fewer_iterations(sum(told.values()), sed.train_cfg.get('max_iters'))
+    if less:
+        lines.append(
+            f'note: for a first look, the same `init` with --iters {less} --overwrite trains half an hour in all; the '
+            'detectors are then worse, and their difference says little'
+        )
+    return lines
+
+
+def fewer_iterations(hours: float, iterations: int | None) -> int | None:
+    """Iterations that take half an hour where ``iterations`` take more than two; None if none or hardly any do."""
+    less = int(iterations * LOOK / hours) if iterations and hours > 4 * LOOK else 0
+    return less if less >= FEWEST else None
 
 
 @contextmanager
@@ -245,6 +260,13 @@ def next_steps(folder: Path, gpus: int, everything: bool) -> str:
         [*train, str(folder / f'{name}.py'), '--work-dir', f'{work_dir}_{name}', *launcher]
         for name in ('supervised', 'sed', *(['all'] if everything else []))
     ]
-    how = 'all' if everything else 'both'
-    both = f'or {how}, and a table: {study_command(folder, gpus)}'
-    return '\n'.join(['next:', *(f'  {shlex.join(words)}' for words in lines), both])
+    how = 'all of them' if everything else 'both'
+    study = study_command(folder, gpus)
+    return '\n'.join(
+        [
+            f'next: {study}',
+            f'trains {how}, and writes a table and a page; with --quick two iterations of each, to see that it works',
+            'or one by one:',
+            *(f'  {shlex.join(words)}' for words in lines),
+        ]
+    )

@@ -1,7 +1,8 @@
 """The page of several runs side by side: AP, differences with intervals, curves, and where the configs differ."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from mmengine.config import Config
 from sssd import provenance
 from sssd.checkpoints.files import newest_checkpoint
 from sssd.errors import UserError, shorten
+from sssd.progress import tracked
 from sssd.report.config_differences import config_differences
 from sssd.report.contact_sheet import GROUND_TRUTH, draw_rows
 from sssd.report.detected import Found, Images, OverSeeds, images_and_kept, look, roles_of, rows_of
@@ -40,24 +42,28 @@ def write_comparison(runs: Mapping[str, str | Path], out: str | Path, images: in
     """
     *others, last = runs
     page = Page(f'{", ".join(others)} and {last}', f'{len(runs)} runs side by side; written {provenance.now()}.')
+    curves = {name: read_curves(place) for name, place in runs.items()}
+    page.section('Validation', 'AP in percent at the last evaluation of each.')
+    page.table(
+        ['', 'whose', 'iteration', 'AP', 'AP50', 'AP75'],
+        [
+            [name, role, rows[-1]['iter'], *(rows[-1].get(key) for key in ('AP', 'AP50', 'AP75'))]
+            for name, one in curves.items()
+            for role, rows in history(one).items()
+        ],
+    )
     with tempfile.TemporaryDirectory() as folder:
-        curves = {name: read_curves(place) for name, place in runs.items()}
-        page.section('Validation', 'AP in percent at the last evaluation of each.')
-        page.table(
-            ['', 'whose', 'iteration', 'AP', 'AP50', 'AP75'],
-            [
-                [name, role, rows[-1]['iter'], *(rows[-1].get(key) for key in ('AP', 'AP50', 'AP75'))]
-                for name, one in curves.items()
-                for role, rows in history(one).items()
-            ],
-        )
-        comparison(page, runs, images, device, Path(folder))
+        steps = list(comparison(page, runs, images, device, Path(folder)))
         if any(curves.values()):
-            drawn_curves(page, {name: [one] for name, one in curves.items()}, Path(folder))
+            steps.append(partial(drawn_curves, page, {name: [one] for name, one in curves.items()}, Path(folder)))
+        for make in tracked(steps, f'writing {Path(out).name}', len(steps)):
+            make()
     return page.write(out)
 
 
-def comparison(page: Page, runs: Mapping[str, str | Path], images: int, device: str, folder: Path) -> None:
+def comparison(
+    page: Page, runs: Mapping[str, str | Path], images: int, device: str, folder: Path
+) -> Iterator[Callable[[], None]]:
     """Differences of runs with intervals, the images on which they differ, and where their configs do.
 
     Args:
@@ -66,21 +72,30 @@ def comparison(page: Page, runs: Mapping[str, str | Path], images: int, device: 
         images: Most validation images of the first run that all of them are run on; 0 for none.
         device: Where.
         folder: For pictures meanwhile.
+
+    Yields:
+        What is to be done, one after the other.
     """
     places = {name: Path(place) for name, place in runs.items()}
     configs = {name: config_of(place) for name, place in places.items()}
     if images:
         seen, kept = images_and_kept(next(iter(configs.values())), places, images)
-        found, pairs = teachers(
-            {
-                name: found_by(name, places[name], configs[name], seen, device, kept[name], roles_of(configs[name])[:1])
-                for name in runs
-            }
-        )
-        differences(page, found, pairs, seen)
-        most_different(page, found, seen, folder)
+        each: dict[str, dict[str, Found]] = {}
+
+        def look_at(name: str) -> None:
+            roles = roles_of(configs[name])[:1]
+            each[name] = found_by(name, places[name], configs[name], seen, device, kept[name], roles)
+
+        yield from (partial(look_at, name) for name in runs)
+        yield lambda: differences(page, *teachers(each), seen)
+        yield lambda: most_different(page, teachers(each)[0], seen, folder)
+    yield lambda: configs_apart(page, configs)
+
+
+def configs_apart(page: Page, configs: Mapping[str, Config]) -> None:
+    """Where configs differ."""
     page.section('Where the configs differ', 'A dash: the run has no such key.')
-    page.table(['key', *runs], config_differences(configs))
+    page.table(['key', *configs], config_differences(configs))
 
 
 def found_by(

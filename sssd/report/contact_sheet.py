@@ -23,6 +23,7 @@ from sssd.errors import UserError
 from sssd.figures.box_labels import Placer
 from sssd.figures.style import WIDTH, colour, dashes, legend_below, new_figure, plain, plt, styled
 from sssd.places import read_config
+from sssd.progress import tracked
 from sssd.silence import silence
 
 GROUND_TRUTH = 'ground truth'
@@ -114,7 +115,8 @@ def detect(config: Config, checkpoint: str | Path, paths: Sequence[str], score_t
         # Options, though empty, keep init_detector from asking the model
         # for a backbone, which one with student and teacher has not.
         model = init_detector(config, str(checkpoint), device=device, cfg_options={})
-        samples = [inference_detector(model, path) for path in paths]
+        told = tracked(paths, f'detecting with {Path(checkpoint).name}', len(paths))
+        samples = [inference_detector(model, path) for path in told]
     return [_detections(sample.pred_instances, score_thr) for sample in samples]
 
 

@@ -1,11 +1,15 @@
 """The page of one run: what it logged, what it finds, and where it was made."""
 
 import tempfile
+from functools import partial
 from pathlib import Path
+
+from mmengine.config import Config
 
 from sssd import provenance
 from sssd.checkpoints.files import newest_checkpoint
 from sssd.errors import UserError
+from sssd.progress import tracked
 from sssd.report.detected import images_and_kept, look
 from sssd.report.page import Page
 from sssd.report.scalars import read_curves
@@ -48,19 +52,28 @@ def write_report(work_dir: str | Path, out: str | Path | None = None, images: in
     if not curves:
         raise UserError(f'{work_dir} has nothing to report: no iteration was logged yet; train on, and ask again.')
     page = Page(f'Report of {name}', f'Config {Path(config.filename).name}; written {provenance.now()}.')
-    runs = {name: [curves]}
+    out, runs = Path(out or work_dir / NAME), {name: [curves]}
     with tempfile.TemporaryDirectory() as folder:
-        evaluations(page, runs)
-        for section in (drawn_curves, ratios, teacher):
-            section(page, runs, Path(folder))
-        checkpoint = newest_checkpoint(work_dir, say=lambda _: None)
-        if images and checkpoint is not None and config.get('val_dataloader'):
-            seen, kept = images_and_kept(config, {NAME: work_dir}, images)
-            found = look(config, checkpoint, seen, device, kept[NAME])
-            by_class_and_size(page, seen, found, source(kept[NAME], checkpoint))
-            shown = next(iter(found))
-            best_and_worst(page, seen, found, shown, f'the {shown}', Path(folder))
-    data(page, {name: config})
-    differences_to_base(page, {name: work_dir})
-    surroundings(page, here(), {name: config})
-    return page.write(out or work_dir / NAME)
+        steps = [
+            partial(evaluations, page, runs),
+            *(partial(section, page, runs, Path(folder)) for section in (drawn_curves, ratios, teacher)),
+            partial(detections, page, work_dir, config, images, device, Path(folder)),
+            partial(data, page, {name: config}),
+            partial(differences_to_base, page, {name: work_dir}),
+            partial(surroundings, page, here(), {name: config}),
+        ]
+        for make in tracked(steps, f'writing {out.name}', len(steps)):
+            make()
+    return page.write(out)
+
+
+def detections(page: Page, work_dir: Path, config: Config, images: int, device: str, folder: Path) -> None:
+    """AP by class and by size, and the worst and the best images, of a run that has a checkpoint and evaluates."""
+    checkpoint = newest_checkpoint(work_dir, say=lambda _: None)
+    if not images or checkpoint is None or not config.get('val_dataloader'):
+        return
+    seen, kept = images_and_kept(config, {NAME: work_dir}, images)
+    found = look(config, checkpoint, seen, device, kept[NAME])
+    by_class_and_size(page, seen, found, source(kept[NAME], checkpoint))
+    shown = next(iter(found))
+    best_and_worst(page, seen, found, shown, f'the {shown}', folder)

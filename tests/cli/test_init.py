@@ -1,6 +1,7 @@
 """``python -m sssd init``: configs for one's own images that train, and mistakes in them that are told."""
 
 import json
+import re
 import shlex
 import shutil
 from pathlib import Path
@@ -11,7 +12,9 @@ from mmengine.registry import init_default_scope
 
 from sssd.__main__ import main
 from sssd.checkpoints import pretrained
+from sssd.cli import init
 from sssd.cli._config import config_of
+from sssd.cli.init import fewer_iterations
 from sssd.registry import DATASETS, MODELS
 from sssd.studies.own.configs import name_of
 from sssd.studies.spec import load_spec
@@ -88,7 +91,7 @@ def test_the_data_sets_and_heads_are_the_users(mine, detector, capsys):
         pytest.approx(rate * 12 / 16),
     ]
     command = 'python -m sssd study configs/mine/study.py --gpus-per-run 4'
-    assert out.endswith(f'  or both, and a table: {command}\n'.removeprefix('  '))
+    assert f'next: {command}\ntrains both, and writes a table and a page; with --quick' in out
     text = Path('configs/mine/study.py').read_text()
     assert f'#     {command}\n' in text and 'each run on 4 GPUs, for which the learning rates are' in text
     assert (sed.auto_scale_lr.base_batch_size, supervised.auto_scale_lr.base_batch_size) == (24, 12)
@@ -97,11 +100,35 @@ def test_the_data_sets_and_heads_are_the_users(mine, detector, capsys):
 
 def test_the_study_for_several_gpus_is_planned_by_the_command_that_init_prints(mine, capsys):
     assert main(arguments(gpus=4)) == 0
-    line = capsys.readouterr().out.splitlines()[-1]
-    words = shlex.split(line.partition('a table: ')[2])
+    (line,) = re.findall('^next: (.*)', capsys.readouterr().out, flags=re.MULTILINE)
+    words = shlex.split(line)
     assert words[:3] == ['python', '-m', 'sssd'] and main([*words[3:], '--dry-run']) == 0
     planned = [line for line in capsys.readouterr().out.splitlines() if '--nproc-per-node=4' in line]
     assert [word in line for line, word in zip(planned, ('supervised.py', 'sed.py'), strict=True)] == [True, True]
+
+
+def test_a_first_look_is_offered_where_all_takes_hours():
+    assert fewer_iterations(7.7, 1500) == 97
+    assert fewer_iterations(1.9, 1500) is None  # an evening is no trouble
+    assert fewer_iterations(100, 1500) is None  # seven iterations show nothing
+    assert fewer_iterations(7.7, None) is None  # counted in epochs
+
+
+def test_the_first_look_is_told_with_the_estimate(mine, monkeypatch, capsys):
+    monkeypatch.setattr(init, 'hours', lambda *_: dict(few=2.0, sed=5.0))
+    words = arguments(detector='retinanet', preset='small', weights='none', image_size=64, iters=1400)
+    assert main([word for word in words if word != '--no-trial']) == 0
+    out = capsys.readouterr().out
+    assert 'estimate: 7.0 hours in all' in out and '`init` with --iters 100 --overwrite trains half an hour' in out
+
+
+@pytest.mark.parametrize('iters, evaluated, logged', [(1, 1, 1), (90, 23, 5), (1000, 500, 50), (8000, 800, 50)])
+def test_a_short_training_has_curves_as_well(mine, iters, evaluated, logged):
+    assert main(arguments(iters=iters)) == 0
+    for name in ('sed', 'supervised'):
+        cfg = config_of(f'configs/mine/{name}.py')
+        assert cfg.train_cfg.val_interval == cfg.default_hooks.checkpoint.interval == evaluated
+        assert cfg.default_hooks.logger.interval == logged
 
 
 def put_weights(mine):

@@ -15,6 +15,7 @@ import pytest
 from mmengine.config import Config
 from pycocotools.cocoeval import COCOeval
 
+from sssd import progress
 from sssd.checks.data import check_data
 from sssd.cli import compare, report
 from sssd.errors import run_cli
@@ -132,6 +133,27 @@ def test_two_runs_side_by_side(runs, tmp_path, capsys):
     all_row = page.cells[page.cells.index('all') + 1 :][:3]
     one, less, apart = (float(re.match(r'-?[\d.]+', cell)[0]) for cell in all_row)
     assert apart == pytest.approx(less - one, abs=0.11)
+
+
+def test_progress_is_told_while_a_page_is_written(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, 'QUIET', -1.0)
+    other = str(runs / 'other')
+    assert run_cli(compare.main, [str(runs / 'one'), other, '--out', str(tmp_path / 'both.html')]) == 0
+    told = [line.partition(',')[0] for line in capsys.readouterr().err.splitlines()]
+    assert [line for line in told if line.startswith('writing')] == [
+        f'writing both.html: {done} of 6' for done in range(1, 6)
+    ]
+    assert run_cli(report.main, [other, '--out', str(tmp_path / 'page.html')]) == 0
+    told = capsys.readouterr().err
+    assert 'writing page.html: 4 of 8' in told and 'writing page.html: 7 of 8' in told
+
+
+def test_progress_is_told_while_a_model_runs_on_the_images(runs, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(progress, 'QUIET', -1.0)
+    old = tmp_path / 'old'
+    shutil.copytree(runs / 'one', old, ignore=shutil.ignore_patterns('last_detections.npz'))
+    assert run_cli(report.main, [str(old), '--images', '2']) == 0
+    assert 'detecting with iter_2.pth: 1 of 2, about ' in capsys.readouterr().err
 
 
 def test_a_run_is_no_different_from_itself(runs):

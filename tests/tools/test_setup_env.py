@@ -5,8 +5,11 @@ import re
 import shutil
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 
 from sssd.compat import STACKS
 
@@ -82,12 +85,28 @@ def test_ninjas_steps_become_progress_with_the_time_left(setup_env, monkeypatch)
     monkeypatch.setattr(setup_env.time, 'time', lambda: now[0])
     progress = setup_env.Progress('mmcv')
     progress.feed('running build_ext\n')
+    assert progress.text() == 'mmcv: 0:00'
+    progress.feed("  building 'mmcv._ext' extension\n")
+    now[0] = 107.0
+    assert progress.text().startswith('mmcv: 0:07 elapsed, compiling;')
     now[0] = 110.0
-    progress.feed('  [1/80] c++ -c a.cpp\n')
-    assert progress.text().startswith('mmcv: 0:10 elapsed, compiled 1 of 80')
-    now[0] = 170.0
+    progress.feed('  [1/80] c++ -c a.cpp\n')  # the time of the first file counts
+    assert progress.text() == 'mmcv: 0:10 elapsed, compiled 1 of 80 (1 %), about 13:10 left'
+    now[0] = 160.0
     progress.feed('  [20/80] c++ -c b.cpp\n')
-    assert progress.text() == 'mmcv: 1:10 elapsed, compiled 20 of 80 (25 %), about 3:00 left'
+    assert progress.text() == 'mmcv: 1:00 elapsed, compiled 20 of 80 (25 %), about 3:00 left'
+
+
+def test_as_many_files_at_once_as_there_are_cores_to_use(setup_env, monkeypatch):
+    monkeypatch.setattr(setup_env.os, 'sched_getaffinity', lambda _: {1, 5, 6}, raising=False)
+    seen = []
+    monkeypatch.setattr(setup_env, 'run_step', lambda title, command, log, env: seen.append(env['MAX_JOBS']))
+    monkeypatch.setattr(setup_env, 'installed', lambda *rest: True)
+    monkeypatch.delenv('MAX_JOBS', raising=False)
+    setup_env.install('python', 'setup.log')
+    monkeypatch.setenv('MAX_JOBS', '7')
+    setup_env.install('python', 'setup.log')
+    assert set(seen[: len(seen) // 2]) == {'3'} and set(seen[len(seen) // 2 :]) == {'7'}
 
 
 def test_a_step_that_fails_shows_its_last_lines(setup_env, tmp_path, capfd):
@@ -154,6 +173,28 @@ def test_every_dependency_is_pinned(setup_env, repo_root):
     for block in re.findall(r'^(?:dependencies|dev) = \[(.*?)^\]', text, re.M | re.S):
         for name in re.findall(r'"([a-zA-Z0-9_-]+)', block):
             assert setup_env.pinned(name).startswith(f'{name}==')
+
+
+@pytest.mark.parametrize('python', ['3.10.0', '3.11.0', '3.12.0', '3.13.0'])
+def test_every_pin_suits_the_pythons_that_it_is_for(repo_root, python):
+    """By what the installed packages ask for; Debian 12 has Python 3.11.2, so the last digit counts."""
+    unfit, known = [], 0
+    version = dict(python_version=python.rpartition('.')[0], python_full_version=python)
+    for line in (repo_root / 'constraints.txt').read_text().splitlines():
+        text = line.partition('#')[0].strip()
+        requirement = Requirement(text) if text else None
+        if not requirement or (requirement.marker and not requirement.marker.evaluate(version)):
+            continue
+        try:
+            found = metadata.distribution(requirement.name)
+        except metadata.PackageNotFoundError:
+            continue
+        if requirement.specifier.contains(found.version, prereleases=True):
+            known += 1
+            wanted = found.metadata['Requires-Python'] or ''
+            if not SpecifierSet(wanted).contains(python):
+                unfit.append(f'{text} wants Python {wanted}')
+    assert known > 40 and unfit == []
 
 
 def test_the_environments_own_help_lists_the_targets(repo_root):

@@ -69,7 +69,7 @@ def _add_detector(parser: argparse.ArgumentParser) -> None:
         metavar='NAME',
         help='a short name such as faster_rcnn, retinanet, fcos, atss, dino, yolox; a config of mmdet such as '
         'mmdet::gfl/gfl_r50_fpn_1x_coco.py; or a config file; docs/detectors.md lists those that were tried (default: '
-        'faster-rcnn_r50, in the small preset retinanet)',
+        'faster-rcnn_r50, in the small preset faster_rcnn)',
     )
     parser.add_argument(
         '--without-masks', action='store_true', help='take mask heads off, and train the boxes of the detector alone'

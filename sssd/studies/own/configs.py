@@ -3,6 +3,7 @@
 import os
 import shlex
 import textwrap
+from math import ceil
 from pathlib import Path
 
 from sssd.deploy.literals import write_literals
@@ -47,6 +48,8 @@ ALPHA = dict(
 )
 #: The part of the small trainings in which labels alone prepare the teacher; the paper has none.
 BURN_IN = 0.25
+#: Iterations below which a training is evaluated four times and logged twenty times, so that its curves show something.
+SHORT = 1000
 
 DETECTOR = """\
 # The detector of {detector}, changed for one's own data; written by `python -m sssd init`.
@@ -96,7 +99,7 @@ param_scheduler = [
     dict(type='LinearLR', start_factor={start}, by_epoch=False, begin=0, end={warmup}),
     dict(type='MultiStepLR', by_epoch=False, begin=0, end=max_iters, milestones={milestones}, gamma=0.1)]
 auto_scale_lr = dict(base_batch_size={mixed})
-default_hooks = dict(checkpoint=dict(interval={interval}))
+default_hooks = dict(checkpoint=dict(interval={interval}){logger})
 """
 PIPELINES = """\
 steps_of_mine = {steps}
@@ -230,7 +233,8 @@ def schedule_values(kind: str, plan: Plan, training: Training, total: int) -> di
         supervised_lr=training.supervised_lr,
         start=training.start,
         milestones=[int(iters * part) for part in training.milestones],
-        interval=max(iters // 10, min(500, iters)),
+        interval=max(iters // 10, 500) if iters >= SHORT else ceil(iters / 4),
+        logger=f', logger=dict(interval={ceil(iters / 20)})' if iters < SHORT else '',
         warmup=max(min(500, iters // 20), 2),
         burn_in=0 if kind == 'paper' else int(iters * BURN_IN),
     )
