@@ -60,7 +60,7 @@ def pool(
     precision = torch.promote_types(feats[0].dtype, torch.float32)
     rois = rois.to(precision)
     places = extractor.map_roi_levels(rois, len(feats))
-    if roi_scale_factor is not None:
+    if roi_scale_factor is not None and len(feats) > 1:  # mmdet enlarges none where there is one level
         rois = extractor.roi_rescale(rois, roi_scale_factor)
     maps = [level.to(precision) for level in feats]
     return BagRoIAlign.apply(rois, places, list(extractor.roi_layers), *maps).to(feats[0].dtype)
@@ -82,14 +82,14 @@ class BagRoIAlign(torch.autograd.Function):
         """(N, C, h, w) of regions (N, 5), each from the level at its place (N,)."""
         ctx.save_for_backward(rois, places)
         ctx.layers, ctx.shapes = layers, [level.shape for level in feats]
-        pooled = feats[0].new_empty(len(rois), feats[0].shape[1], *layers[0].output_size)
+        pooled = feats[0].new_zeros(len(rois), feats[0].shape[1], *layers[0].output_size)
         for place, (layer, level) in enumerate(zip(layers, feats)):
-            here = places == place
-            if here.any():
+            rows, size = None, layer.output_size
+            for here in alike(rois, places == place, layer):
+                rows = rows_of(level) if rows is None else rows
                 bags = bags_of(rois[here], level.shape, layer)
-                bins = int(here.sum()) * layer.output_size[0] * layer.output_size[1]
-                sums = summed(rows_of(level), bags.cells, bags.bins, bags.weights, bins)
-                pooled[here] = sums.view(-1, *layer.output_size, level.shape[1]).permute(0, 3, 1, 2)
+                sums = summed(rows, bags.cells, bags.bins, bags.weights, len(here) * size[0] * size[1])
+                pooled[here] = sums.view(-1, *size, level.shape[1]).permute(0, 3, 1, 2)
         return pooled
 
     @staticmethod
@@ -99,18 +99,43 @@ class BagRoIAlign(torch.autograd.Function):
         rois, places = ctx.saved_tensors
         found = []
         for place, (layer, shape) in enumerate(zip(ctx.layers, ctx.shapes)):
-            here = places == place
-            if not ctx.needs_input_grad[3 + place] or not here.any():
-                found.append(grad_output.new_zeros(shape) if ctx.needs_input_grad[3 + place] else None)
+            if not ctx.needs_input_grad[3 + place]:
+                found.append(None)
                 continue
-            bags = bags_of(rois[here], shape, layer)
+            here = list(alike(rois, places == place, layer))
+            if not here:
+                found.append(grad_output.new_zeros(shape))
+                continue
+            bags = joined([bags_of(rois[group], shape, layer) for group in here], layer, [len(group) for group in here])
             cells, order = bags.cells.sort(stable=True)
             count, channels, height, width = shape
-            sums = summed(
-                rows_of(grad_output[here]), bags.bins[order], cells, bags.weights[order], count * height * width
-            )
+            rows = rows_of(grad_output[torch.cat(here)])
+            sums = summed(rows, bags.bins[order], cells, bags.weights[order], count * height * width)
             found.append(sums.view(count, height, width, channels).permute(0, 3, 1, 2).contiguous())
         return None, None, None, *found
+
+
+def alike(rois: Tensor, here: Tensor, layer: RoIAlign) -> Iterator[Tensor]:
+    """Places of those regions (N, 5) that are ``here`` (N,), in groups whose bins span about as many cells.
+
+    All bins of a group are given room for as many cells as its largest has: one long region would make all others as
+    large.
+    """
+    here = here.nonzero()[:, 0]
+    height, width = layer.output_size
+    sides = (rois[here][:, [4, 3]] - rois[here][:, [2, 1]]) * layer.spatial_scale
+    spans = (sides / sides.new_tensor([height, width])).clamp(min=1).log2().div(2).ceil()  # 1, 4, 16 ... cells
+    for kind in spans.unique(dim=0):
+        yield here[(spans == kind).all(1)]
+
+
+def joined(groups: Sequence[Bags], layer: RoIAlign, counts: Sequence[int]) -> Bags:
+    """The bags of groups of so many regions as those of one."""
+    size, begin, bins = layer.output_size[0] * layer.output_size[1], 0, []
+    for group, count in zip(groups, counts):
+        bins.append(group.bins + begin * size)
+        begin += count
+    return Bags(torch.cat(bins), *(torch.cat(parts) for parts in list(zip(*groups))[1:]))
 
 
 def rows_of(maps: Tensor) -> Tensor:

@@ -127,6 +127,17 @@ def test_a_row_changes_what_it_is_about_and_nothing_else(name, base):
     assert {key: value for key, value in changed.items() if key not in named} == expected
 
 
+def test_a_row_keeps_the_hooks_that_its_base_has_besides(tmp_path):
+    """As what `sssd init` writes has: without CalibrateLambdaHook a row would train with other weights than others."""
+    own = tmp_path / 'own_sed.py'
+    added = "custom_hooks = [*_base_.custom_hooks, dict(type='sssd.CalibrateLambdaHook', distill=0.6)]"
+    own.write_text(f"_base_ = '{(CONFIGS / 'ablations/toy_sed.py').as_posix()}'\n{added}\n")
+    with environment({'SED_BASE': str(own)}):
+        for name in ROWS:
+            hooks = read_config(f'configs/ablations/{name}.py').custom_hooks
+            assert [hook.type for hook in hooks][-1] == 'sssd.CalibrateLambdaHook' and len(hooks) == 4, name
+
+
 @pytest.mark.parametrize('name', ROWS)
 def test_the_hooks_of_a_row_hold_its_values(name):
     cfg = copy.deepcopy(row(name, TOY))

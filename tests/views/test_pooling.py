@@ -62,6 +62,54 @@ def test_in_single_precision_and_with_enlarged_regions():
             assert (one - other).norm() < 1e-5 * one.norm()
 
 
+def test_of_one_level_regions_are_not_enlarged_as_in_mmdet():
+    layer = dict(type='RoIAlign', output_size=7, sampling_ratio=0)
+    extractor = SingleRoIExtractor(roi_layer=layer, out_channels=8, featmap_strides=[4])
+    level, rois = torch.randn(SHAPES[0], dtype=torch.double), regions()
+    pooled = extractor([level], rois, roi_scale_factor=1.3)
+    with quick_pooling(extractor):
+        torch.testing.assert_close(extractor([level], rois, roi_scale_factor=1.3), pooled, rtol=0, atol=1e-10)
+
+
+def test_a_region_that_is_no_number_is_zero_as_in_mmdet():
+    rois = regions(3)
+    rois[1, 1] = torch.nan
+    maps = [torch.randn(shape, dtype=torch.double) for shape in SHAPES]
+    with quick_pooling(extractor := extractor_of()):
+        pooled = extractor(maps, rois)
+    assert not pooled[1].any() and pooled[[0, 2]].abs().sum() > 0
+    torch.testing.assert_close(pooled, extractor(maps, rois), rtol=0, atol=1e-10)
+
+
+def test_long_regions_do_not_make_all_others_large(monkeypatch):
+    """All bins that are made at once have room for as many cells as the largest: 14 times the memory by two regions."""
+    rooms, along = [], pooling.along
+
+    def counted(*args):
+        cells, weights = along(*args)
+        rooms.append(cells.shape)
+        return cells, weights
+
+    monkeypatch.setattr(pooling, 'along', counted)
+    extractor = extractor_of(output_size=4)
+    extractor.finest_scale = 1000  # all from the first level
+    few = torch.tensor([[0.0, 0, 60, 160, 63], [0.0, 60, 0, 63, 128]])
+    many = torch.cat([torch.tensor([[0.0, 5, 5, 25, 25]]).repeat(200, 1), few])
+    room = []
+    for rois in (many[:200], many):
+        rooms.clear()
+        with quick_pooling(extractor):
+            extractor([torch.randn(shape) for shape in SHAPES], rois)
+        room.append(
+            sum(number * bins * rows * bins * columns for (number, bins, rows), (_, _, columns) in pairs(rooms))
+        )
+    assert room[1] < 1.1 * room[0]
+
+
+def pairs(items):
+    return list(zip(items[::2], items[1::2]))
+
+
 @pytest.mark.parametrize('count', [0, 1])
 def test_levels_without_regions_have_gradients_of_zero(count):
     rois = torch.tensor([[1.0, 0, 0, 20, 20]])[:count]
