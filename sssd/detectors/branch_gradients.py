@@ -14,8 +14,8 @@ class BranchGradients:
     (:meth:`add`) up to the cut, and the passes themselves at last, one by one (:meth:`finish`). Rows that a head makes
     of a second pass are cut as well (:meth:`cut_rows`), so its head is differentiated after that of the first. No hook
     of a parameter runs meanwhile. :meth:`carried` gives the sum of all gradients to whatever differentiates the total
-    loss: to the training it looks as if the branches were in its graph. So it is scaled, accumulated, clipped and, under
-    DistributedDataParallel, reduced together with the rest, once.
+    loss: to the training it looks as if the branches were in its graph. So it is scaled, accumulated, clipped and,
+    under DistributedDataParallel, reduced together with the rest, once.
 
     Args:
         parameters: Those that train.
