@@ -163,4 +163,7 @@ class Carried(torch.autograd.Function):
             )
         factor = grad_output if ctx.scale is None else grad_output / ctx.scale
         gradients, ctx.gradients = ctx.gradients, None
-        return None, None, None, *(gradient.mul_(factor) for gradient in gradients)
+        if factor.device.type != 'cpu' or factor != 1:  # elsewhere the host would wait for its value
+            for gradient in gradients:
+                gradient.mul_(factor)
+        return None, None, None, *gradients
