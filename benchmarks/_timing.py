@@ -203,6 +203,7 @@ def write(
         quick=args.quick,
         load_average=os.getloadavg(),
         note=args.note,
+        compared_by='CPU time of this process, of calls in turn; wall time stands beside it',
         rows=rows,
     )
     Path(out).parent.mkdir(parents=True, exist_ok=True)

@@ -34,8 +34,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 def sentence(name: str, memory: Memory) -> str:
     """The estimate in words."""
+    waiting = f' and {memory.waiting:.2f} that wait' if memory.waiting else ''
     return (
-        f'{name}, in GiB: weights {memory.weights:.2f}, gradients {memory.gradients:.2f}, optimizer '
+        f'{name}, in GiB: weights {memory.weights:.2f}, gradients {memory.gradients:.2f}{waiting}, optimizer '
         f'{memory.optimizer:.2f}; activations of {memory.unit_images} image(s) of {memory.size[1]} x '
         f'{memory.size[0]}: about {memory.unit:.1f}'
     )

@@ -11,10 +11,11 @@ class BranchGradients:
     """The gradient of losses that are computed, differentiated and let go one by one, carried by one scalar.
 
     A pass through a detector is cut at its features (:meth:`cut`): what comes after them is differentiated loss by loss
-    (:meth:`add`) up to the cut, and the passes themselves at last, one by one (:meth:`finish`). No hook of a parameter
-    runs meanwhile. :meth:`carried` gives the sum of all gradients to whatever differentiates the total loss: to the
-    training it looks as if the branches were in its graph. So it is scaled, accumulated, clipped and, under
-    DistributedDataParallel, reduced together with the rest, once.
+    (:meth:`add`) up to the cut, and the passes themselves at last, one by one (:meth:`finish`). Rows that a head makes
+    of a second pass are cut as well (:meth:`cut_rows`), so its head is differentiated after that of the first. No hook
+    of a parameter runs meanwhile. :meth:`carried` gives the sum of all gradients to whatever differentiates the total
+    loss: to the training it looks as if the branches were in its graph. So it is scaled, accumulated, clipped and,
+    under DistributedDataParallel, reduced together with the rest, once.
 
     Args:
         parameters: Those that train.
@@ -25,34 +26,40 @@ class BranchGradients:
         self.parameters, self.scale = list(parameters), scale
         self.found: list[Tensor | None] = [None] * len(self.parameters)
         self.passes: list[tuple[list[Tensor], list[Tensor]]] = []
+        self.rows: list[tuple[list[Tensor], list[Tensor]]] = []
 
     def cut(self, feats: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """The same features without their graph, which waits for their gradients."""
-        leaves = tuple(level.detach().requires_grad_(level.requires_grad) for level in feats)
-        inner = [(level, leaf) for level, leaf in zip(feats, leaves) if level.requires_grad]
-        if inner:
-            self.passes.append(tuple(map(list, zip(*inner))))
+        """The same features without their graph, which waits for their gradients.
+
+        Nothing here holds their values: they go as soon as no head needs them.
+        """
+        pairs = [(Shape.apply(level), shape_of(level).requires_grad_()) for level in feats if level.requires_grad]
+        if pairs:
+            self.passes.append(tuple(map(list, zip(*pairs))))
+        leaves = iter([leaf for _, leaf in pairs])
+        return tuple(Values.apply(level.detach(), next(leaves)) if level.requires_grad else level for level in feats)
+
+    def cut_rows(self, *rows: Tensor) -> tuple[Tensor, ...]:
+        """The same rows of one pass without their graph, which waits for the end of the next :meth:`add`."""
+        leaves = tuple(some.detach().requires_grad_(some.requires_grad) for some in rows)
+        pairs = [(some, leaf) for some, leaf in zip(rows, leaves) if some.requires_grad]
+        if pairs:
+            self.rows.append(tuple(map(list, zip(*pairs))))
         return leaves
 
     def add(self, loss: Tensor) -> None:
         """Differentiate a scalar down to the cuts; its graph is freed."""
-        if not loss.requires_grad:
-            return
-        leaves = [leaf for _, leaves in self.passes for leaf in leaves]
-        found = self.grad([loss if self.scale is None else loss * self.scale], [*self.parameters, *leaves])
-        for leaf, gradient in zip(leaves, found[len(self.parameters) :]):
-            if gradient is not None:
-                leaf.grad = gradient if leaf.grad is None else leaf.grad + gradient
-        del found[len(self.parameters) :]
-        self._keep(found)
+        if loss.requires_grad:
+            self._down(
+                [loss if self.scale is None else loss * self.scale], None, [leaf for _, ls in self.rows for leaf in ls]
+            )
+        while self.rows:
+            self._onward(*self.rows.pop(0))
 
     def finish(self) -> None:
         """Differentiate the passes from their cuts on, the first one first; each one's graph is freed."""
         while self.passes:
-            pairs = [(level, leaf.grad) for level, leaf in zip(*self.passes.pop(0)) if leaf.grad is not None]
-            if pairs:
-                outputs, gradients = map(list, zip(*pairs))
-                self._keep(self.grad(outputs, self.parameters, gradients))
+            self._onward(*self.passes.pop(0))
 
     def carried(self, value: Tensor) -> Tensor:
         """A scalar of this value whose gradient in the parameters is the sum of what was found."""
@@ -78,6 +85,22 @@ class BranchGradients:
             own.append(gradient)
         return own
 
+    def _onward(self, outputs: list[Tensor], leaves: list[Tensor]) -> None:
+        """Go on from a cut, with the gradients that its leaves have."""
+        pairs = [(output, leaf.grad) for output, leaf in zip(outputs, leaves) if leaf.grad is not None]
+        if pairs:
+            self._down(*map(list, zip(*pairs)), [])
+
+    def _down(self, outputs: list[Tensor], gradients: list[Tensor] | None, leaves: list[Tensor]) -> None:
+        """Differentiate outputs down to the parameters, these leaves and the cuts of the passes, and keep all of it."""
+        leaves = [*leaves, *(leaf for _, cut in self.passes for leaf in cut)]
+        found = self.grad(outputs, [*self.parameters, *leaves], gradients)
+        for leaf, gradient in zip(leaves, found[len(self.parameters) :]):
+            if gradient is not None:
+                leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
+        del found[len(self.parameters) :]
+        self._keep(found)
+
     def _keep(self, gradients: list[Tensor | None]) -> None:
         """Add to what was found, and let go of each as soon as it is added."""
         for place in range(len(gradients)):
@@ -85,6 +108,39 @@ class BranchGradients:
             if gradient is not None:
                 kept = self.found[place]
                 self.found[place] = gradient if kept is None else kept.add_(gradient)
+
+
+def shape_of(value: Tensor) -> Tensor:
+    """A tensor of this shape that holds one number."""
+    return value.new_zeros(()).expand(value.shape)
+
+
+class Shape(torch.autograd.Function):
+    """The shape of a value in its place: it is differentiated as if it were the value, and does not hold it."""
+
+    @staticmethod
+    def forward(ctx, value: Tensor) -> Tensor:
+        """One number, as often as there are."""
+        return shape_of(value)
+
+    @staticmethod
+    def backward(ctx, grad_output: Tensor) -> Tensor:
+        """The value's gradient."""
+        return grad_output
+
+
+class Values(torch.autograd.Function):
+    """A value whose gradient goes to a leaf of its shape."""
+
+    @staticmethod
+    def forward(ctx, value: Tensor, leaf: Tensor) -> Tensor:
+        """The value."""
+        return value.view_as(value)
+
+    @staticmethod
+    def backward(ctx, grad_output: Tensor) -> tuple[None, Tensor]:
+        """The leaf's gradient."""
+        return None, grad_output
 
 
 class Carried(torch.autograd.Function):
@@ -107,4 +163,7 @@ class Carried(torch.autograd.Function):
             )
         factor = grad_output if ctx.scale is None else grad_output / ctx.scale
         gradients, ctx.gradients = ctx.gradients, None
-        return None, None, None, *(gradient.mul_(factor) for gradient in gradients)
+        if factor.device.type != 'cpu' or factor != 1:  # elsewhere the host would wait for its value
+            for gradient in gradients:
+                gradient.mul_(factor)
+        return None, None, None, *gradients

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
 
@@ -22,7 +23,7 @@ from sssd.errors import UserError
 from sssd.hooks.recompute import contexts
 from sssd.losses import probabilities, sum_of, total_of
 from sssd.registry import LOSSES, MODELS
-from sssd.views import Pass, View, build_views
+from sssd.views import Pass, PredictionView, View, build_views
 
 
 class Passes(NamedTuple):
@@ -201,15 +202,16 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         With ``gradients`` the first of the terms carries the gradient of them all, and the graph is gone.
         """
         passes, losses, health = self.passes(inputs, samples, gradients), {}, {}
-        for view in self.views:
-            terms = self.view_losses(view, passes, health)
+        for place, view in enumerate(self.views, start=1):
+            terms = self.view_losses(view, passes, health, gradients)
             if gradients is not None:
+                if place == len(self.views):
+                    del passes  # features and rows go before gradients come
                 gradients.add(sum_of(terms))
                 terms = {name: term.detach() for name, term in terms.items()}
             losses.update(terms)
             del terms
         if gradients is not None:
-            del passes
             gradients.finish()
             first = next(iter(losses))
             losses[first] = gradients.carried(losses[first])
@@ -232,11 +234,20 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
                 weak = self.run(self.teacher, inputs['unsup_teacher'], samples['unsup_teacher'])
         return Passes(strong, full, small, weak)
 
-    def view_losses(self, view: View, passes: Passes, health: dict) -> dict[str, Tensor]:
-        """The weighted terms of one view; the share of confident rows of its teacher is put into ``health``."""
+    def view_losses(
+        self, view: View, passes: Passes, health: dict, gradients: BranchGradients | None = None
+    ) -> dict[str, Tensor]:
+        """The weighted terms of one view; the share of confident rows of its teacher is put into ``health``.
+
+        With ``gradients``, rows of the student's passes other than the strong view's are cut for them.
+        """
         losses = {}
         if passes.small is not None:
-            terms = self.scale_losses[view.name].scale(*view.scale_pair(passes.full, passes.small, self.shift))
+            pair = view.scale_pair(passes.full, passes.small, self.shift)
+            if gradients is not None:
+                runs = (passes.full, passes.small)
+                pair = (rows if run is passes.strong else cut(rows, gradients) for run, rows in zip(runs, pair))
+            terms = self.scale_losses[view.name].scale(*pair)
             losses.update(named(view, 'scale', self.lambda_s, terms))
         if passes.weak is not None:
             with_grad, target = view.distill_pair(passes.strong, passes.weak)
@@ -303,6 +314,12 @@ def named(view: View, kind: str, weight: float, terms) -> dict[str, Tensor]:
     """Weighted terms of one view as entries of the log, such as ``rpn_loss_scale_cls``."""
     score, box = terms
     return {f'{view.name}_loss_{kind}_cls': weight * score, f'{view.name}_loss_{kind}_bbox': weight * box}
+
+
+def cut(rows: PredictionView, gradients: BranchGradients) -> PredictionView:
+    """Rows without their graph, which waits until the gradients of others have come."""
+    logits, boxes = gradients.cut_rows(rows.logits, rows.boxes)
+    return replace(rows, logits=logits, boxes=boxes)
 
 
 def share_above_half(rows) -> Tensor:

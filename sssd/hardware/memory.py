@@ -5,8 +5,8 @@ buckets of DistributedDataParallel. Estimated: what autograd keeps between forwa
 two small images; the part that grows with the pixels is scaled to the config's largest training image. A transformer's
 attention grows with their square: there it is a parabola through three. Of a two-stage detector as many proposals are
 counted as its config lets through, whatever a trained one would suppress. An SED with a backward pass branch by branch
-is counted branch by branch, and the largest counts. One GiB is added for the CUDA context and the
-work spaces of convolutions. Not counted: fragmentation, and what lives only within one operation.
+is counted branch by branch, and the largest counts; one more set of gradients waits meanwhile. One GiB is added for the
+CUDA context and the work spaces of convolutions. Not counted: fragmentation, and what lives only within one operation.
 """
 
 import copy
@@ -51,6 +51,7 @@ class Memory:
         unit: Activations of the smallest possible batch.
         unit_images: Images in that batch.
         size: Height and width of the images that ``unit`` holds for.
+        waiting: The gradients of SED's unlabelled branch, which wait while those of the labelled images are made.
     """
 
     weights: float
@@ -59,10 +60,11 @@ class Memory:
     unit: float
     unit_images: int
     size: tuple[int, int]
+    waiting: float = 0.0
 
     def total(self, images: int, gpus: int = 1) -> float:
         """GiB for a batch of so many images; several GPUs have a second copy of the gradients, DDP's buckets."""
-        fixed = self.weights + self.gradients * (2 if gpus > 1 else 1) + self.optimizer + OVERHEAD
+        fixed = self.weights + self.gradients * (2 if gpus > 1 else 1) + self.waiting + self.optimizer + OVERHEAD
         return fixed + self.unit * images / self.unit_images
 
 
@@ -99,7 +101,14 @@ def estimate(cfg: Config) -> Memory:
         unit = activations(model, unit_of(cfg), image_size(cfg))
     state = [*model.parameters(), *model.buffers()]
     trained = gib(value for value in model.parameters() if value.requires_grad)
-    return Memory(gib(state), trained, states * trained, unit / GIB, sum(unit_of(cfg)), image_size(cfg))
+    counts = unit_of(cfg)
+    waiting = trained if len(counts) > 1 and by_branch(model) else 0.0
+    return Memory(gib(state), trained, states * trained, unit / GIB, sum(counts), image_size(cfg), waiting)
+
+
+def by_branch(model: nn.Module) -> bool:
+    """Whether a model's unlabelled branch has a backward pass of its own."""
+    return getattr(model, 'branch_gradients', lambda: None)() is not None
 
 
 def inner(model: nn.Module) -> nn.Module:
@@ -238,15 +247,15 @@ def phases(model: nn.Module, counts: list[int], size: tuple[int, int]) -> list[i
         if storage.data_ptr() not in own:
             found[StorageWeakRef(storage)] = storage.nbytes()
 
-    by_branch = getattr(model, 'branch_gradients', lambda: None)() is not None
-    if by_branch:
+    apart = by_branch(model)
+    if apart:
         model.branch_gradients = lambda: Counting(found, counted)
     inputs, samples = random_batch(model, counts, size)
     try:
         with torch.autograd.graph.saved_tensors_hooks(count, lambda nothing: nothing):
             model.loss(inputs, samples)
     finally:
-        if by_branch:
+        if apart:
             del model.branch_gradients
     return [*counted, sum(found.values())]
 

@@ -6,7 +6,9 @@ from types import SimpleNamespace
 import pytest
 import tiny
 import torch
+import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from sssd.detectors.branch_gradients import BranchGradients
 from sssd.errors import UserError
@@ -210,10 +212,50 @@ def test_gradients_that_share_an_array_are_added_to_once():
     assert torch.equal(third.grad, torch.ones(3))
 
 
-def peak(model, data):
-    """Most bytes of a step's tensors at once."""
+def test_features_go_as_soon_as_no_head_needs_them():
+    """Only their gradients are waited for."""
+    weight = torch.nn.Parameter(torch.rand(3))
+    gradients = BranchGradients([weight])
+    level = weight * torch.arange(3)
+    storage = StorageWeakRef(level.untyped_storage())
+    (features,) = gradients.cut((level,))
+    loss = (features * features).sum()
+    del level
+    assert torch.equal(features.detach(), weight * torch.arange(3)) and not storage.expired()
+    del features
+    gradients.add(loss)
+    assert storage.expired()
+    gradients.finish()
+    gradients.carried(torch.tensor(0.0)).backward()
+    torch.testing.assert_close(weight.grad, 2 * weight.detach() * torch.arange(3) ** 2)
+
+
+def test_a_head_s_gradient_for_one_pass_after_the_other():
+    """The gradients of a large weight for two passes, and their sum, are not there at once."""
+    weight = torch.nn.Parameter(torch.rand(512, 512))
+    size = 4 * weight.numel()
+    peaks, found = [], []
+    for apart in (False, True):
+        gradients = BranchGradients([weight])
+        first, second = (F.linear(torch.ones(2, 512) * value, weight) for value in (1.0, 2.0))
+
+        def add(gradients=gradients, first=first, second=second, apart=apart):
+            if apart:
+                (second,) = gradients.cut_rows(second)
+            gradients.add((first * second).sum())
+
+        peaks.append(peak(add))
+        weight.grad = None
+        gradients.carried(torch.tensor(0.0)).backward()
+        found.append(weight.grad)
+    assert peaks[0] > 2.9 * size and peaks[1] < 2.1 * size
+    torch.testing.assert_close(*found)
+
+
+def peak(call):
+    """Most bytes of a call's tensors at once."""
     with torch.profiler.profile(profile_memory=True) as profiler:
-        sum_of(model.loss(data['inputs'], data['data_samples'])).backward()
+        call()
     held = most = 0
     for event in profiler.profiler.kineto_results.events():
         if event.name() == '[memory]':
@@ -228,7 +270,7 @@ def test_branch_by_branch_needs_less_memory():
     for backward in ('joint', 'branch', 'lean'):
         model = build('retinanet', backward)
         data = model.data_preprocessor(tiny.make_batch(size=(384, 576), boxes=(tiny.BOXES[0],), unlabelled=1), True)
-        peaks[backward] = peak(model, data)
+        peaks[backward] = peak(lambda: sum_of(model.loss(data['inputs'], data['data_samples'])).backward())  # noqa: B023
     assert peaks['lean'] < peaks['branch'] < 0.75 * peaks['joint']
 
 

@@ -65,7 +65,8 @@ def test_the_exact_parts():
     assert found.optimizer == pytest.approx(2 * found.gradients), 'AdamW'
     one, two = found.total(2), found.total(4)
     assert two - one == pytest.approx(found.unit)
-    assert one == pytest.approx(found.weights + 3 * found.gradients + OVERHEAD + found.unit)
+    assert one == pytest.approx(found.weights + 4 * found.gradients + OVERHEAD + found.unit)
+    assert found.waiting == found.gradients, "those of the unlabelled branch wait for the labelled images'"
     assert found.total(2, gpus=2) - one == pytest.approx(found.gradients), 'buckets'
 
 
