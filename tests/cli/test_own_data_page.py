@@ -10,6 +10,7 @@ import label_forms
 import pytest
 
 from sssd.__main__ import main
+from sssd.cli._config import config_of
 
 CLASSES = ('disc', 'bar')
 #: Labelled images, and images without labels.
@@ -53,13 +54,13 @@ def made(tmp_path, make_tiny_coco, monkeypatch):
 
 
 def walk(repo_root):
-    """The blocks of the page's first section: lines of init by form, and the commands after it."""
+    """The blocks of the page's first section: lines of init by form, the commands after it, those of a first look."""
     text = (repo_root / 'docs/your_own_data.md').read_text()
     section = text.partition('\n## The whole walk\n')[2].partition('\n## ')[0]
-    first, rest = re.findall(r'```bash\n(.*?)```', section, flags=re.S)
+    first, rest, look = re.findall(r'```bash\n(.*?)```', section, flags=re.S)
     lines = first.splitlines()
     inits = {form.removeprefix('# '): line for form, line in zip(lines[::2], lines[1::2])}
-    return inits, rest.splitlines()
+    return inits, rest.splitlines(), look.replace('\\\n', '').splitlines()
 
 
 def words_of(line):
@@ -74,7 +75,7 @@ def words_of(line):
 def test_the_walk(made, repo_root, form, capsys):
     """Every command ends with 0, and leaves what the page says."""
     WRITERS[form](*made, Path('data/mine'))
-    inits, rest = walk(repo_root)
+    inits, rest, _ = walk(repo_root)
     assert set(inits) == set(WRITERS)
     assert main([*words_of(inits[form]), '--preset', 'small', '--no-trial', '--weights', 'none']) == 0
     for line in rest:
@@ -90,3 +91,15 @@ def test_the_walk(made, repo_root, form, capsys):
     assert sorted(kind['name'] for kind in labels['categories']) == sorted(CLASSES)
     assert len(labels['images']) == UNLABELED
     assert len(list(Path('labels/drawn').iterdir())) == UNLABELED
+
+
+def test_a_first_look(made, repo_root, capsys):
+    """Its lines are those of the walk, for fewer iterations and smaller images, in folders of their own."""
+    write_coco(*made, Path('data/mine'))
+    first, study, export, predict = map(words_of, walk(repo_root)[2])
+    assert main([*first, '--preset', 'small', '--no-trial', '--weights', 'none']) == 0
+    assert 'images: 160 pixels' in capsys.readouterr().out
+    assert config_of('configs/look/sed.py').train_cfg.max_iters == 100
+    assert main([*study, '--dry-run']) == 0
+    run, folder = export[1:3]
+    assert f'{run} ' in capsys.readouterr().out and (predict[1], predict[-1]) == (folder, f'{folder}/labels')

