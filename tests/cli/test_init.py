@@ -16,6 +16,7 @@ from sssd.cli import init
 from sssd.cli._config import config_of
 from sssd.cli.init import fewer_iterations
 from sssd.registry import DATASETS, MODELS
+from sssd.studies.own import configs
 from sssd.studies.own.configs import name_of
 from sssd.studies.spec import load_spec
 
@@ -129,6 +130,24 @@ def test_a_short_training_has_curves_as_well(mine, iters, evaluated, logged):
         cfg = config_of(f'configs/mine/{name}.py')
         assert cfg.train_cfg.val_interval == cfg.default_hooks.checkpoint.interval == evaluated
         assert cfg.default_hooks.logger.interval == logged
+
+
+@pytest.mark.parametrize(
+    'kind, iters, alphas',
+    [
+        ('small', 20000, dict(value=0.99)),
+        ('small', 1000, dict(value=0.99)),
+        ('small', 100, dict(value=0.9)),
+        ('small', 1, dict(value=0)),
+        ('paper', 1000, dict(start=0.99, end=0.9)),
+        ('scratch', 500, dict(start=0.98, end=0.9)),
+        ('scratch', 50, dict(start=0.8, end=0.8)),
+    ],
+)
+def test_the_teacher_of_a_short_training_follows_sooner(kind, iters, alphas):
+    schedule = eval(configs.alpha_of(kind, iters), dict(dict=dict))
+    assert schedule.pop('type') == ('Constant' if kind == 'small' else 'StepAtDecay')
+    assert schedule == alphas
 
 
 def put_weights(mine):

@@ -41,14 +41,12 @@ LAMBDAS = dict(paper=(1.0, 1.0), scratch=(4.0, 4.0))
 RATIOS = dict(scale=0.25, distill=0.6)
 #: Rows of an image in a second stage of the small preset, as in configs/_base_/photos/faster_rcnn_sed.py.
 ROWS = 256
-ALPHA = dict(
-    paper="dict(type='StepAtDecay', start=0.99, end=0.9)",
-    small="dict(type='Constant', value=0.99)",
-    scratch="dict(type='StepAtDecay', start=0.99, end=0.9)",
-)
+#: The teacher's alpha, and what it falls to with the learning rate.
+ALPHA, LATE_ALPHA = 0.99, dict(paper=0.9, scratch=0.9)
 #: The part of the small trainings in which labels alone prepare the teacher; the paper has none.
 BURN_IN = 0.25
-#: Iterations below which a training is evaluated four times and logged twenty times, so that its curves show something.
+#: Iterations below which a training is evaluated four times and logged twenty times, so that its curves show something,
+#: and the teacher averages over a tenth of it, as alpha does over so many: else it would still be what it began as.
 SHORT = 1000
 
 DETECTOR = """\
@@ -215,7 +213,6 @@ def model_values(kind: str, own: OwnDetector) -> dict:
         imports=imports_of(own),
         views=f'\n    views={views!r},' if views else '',
         losses='' if kind == 'paper' else losses,
-        alpha=ALPHA[kind],
         literal=write_literals(dict(model=typed(own.config))),
     )
 
@@ -229,6 +226,7 @@ def schedule_values(kind: str, plan: Plan, training: Training, total: int) -> di
         total=total,
         mixed=2 * total,
         iters=iters,
+        alpha=alpha_of(kind, iters),
         optim_wrapper=assigned(dict(_delete_=True, **training.wrapper), 'optim_wrapper'),
         supervised_lr=training.supervised_lr,
         start=training.start,
@@ -238,6 +236,14 @@ def schedule_values(kind: str, plan: Plan, training: Training, total: int) -> di
         warmup=max(min(500, iters // 20), 2),
         burn_in=0 if kind == 'paper' else int(iters * BURN_IN),
     )
+
+
+def alpha_of(kind: str, iters: int) -> str:
+    """The schedule of the teacher's alpha; in a short training it averages over fewer iterations."""
+    alpha = ALPHA if iters >= SHORT else round(max(1 - SHORT * (1 - ALPHA) / iters, 0), 4)
+    if kind in LATE_ALPHA:
+        return f"dict(type='StepAtDecay', start={alpha:g}, end={min(alpha, LATE_ALPHA[kind]):g})"
+    return f"dict(type='Constant', value={alpha:g})"
 
 
 def study_command(folder: Path, gpus: int) -> str:
