@@ -68,17 +68,25 @@ def run_cli(main: Callable[[Sequence[str] | None], int | None], argv: Sequence[s
 
     Returns:
         The exit status: that of ``main``, 2 after a :class:`UserError`, which only
-        the first of several processes prints, unless it is a :class:`LocalError`,
-        and 130 after Ctrl-C.
+        the first of the processes of a launcher prints, unless it is a
+        :class:`LocalError`, and 130 after Ctrl-C.
     """
     try:
         return main(argv) or 0
     except UserError as error:
-        first = os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'
-        if first or isinstance(error, LocalError):
+        if is_first(sys.argv[1:] if argv is None else argv) or isinstance(error, LocalError):
             text = str(error).encode(errors='backslashreplace').decode()  # names of files may be no text
             print(f'{PREFIX}{text}', file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
     except KeyboardInterrupt:
         print('sssd: interrupted', file=sys.stderr, flush=True)
         return EXIT_INTERRUPTED
+
+
+def is_first(argv: Sequence[str]) -> bool:
+    """Whether this is the first of the processes that a launcher has started together, or one by itself.
+
+    The environment of a job may have a rank where a command without ``--launcher`` runs alone.
+    """
+    together = 'TORCHELASTIC_RUN_ID' in os.environ or any(word.partition('=')[0] == '--launcher' for word in argv)
+    return not together or os.environ.get('RANK', os.environ.get('SLURM_PROCID', '0')) == '0'

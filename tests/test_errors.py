@@ -16,10 +16,20 @@ def test_a_user_error_becomes_one_line_and_status_2(capsys):
     assert captured.out == ''
 
 
-def test_only_the_first_process_prints(capsys, monkeypatch):
-    monkeypatch.setenv('RANK', '1')
-    assert run_cli(_fail, ['this']) == 2
+@pytest.mark.parametrize('words, variables', [(['--launcher', 'slurm'], {}), ([], {'TORCHELASTIC_RUN_ID': '7'})])
+def test_only_the_first_process_of_a_launcher_prints(capsys, monkeypatch, words, variables):
+    for name, value in {'RANK': '1', **variables}.items():
+        monkeypatch.setenv(name, value)
+    assert run_cli(_fail, ['this', *words]) == 2
     assert capsys.readouterr().err == ''
+
+
+@pytest.mark.parametrize('name', ['RANK', 'SLURM_PROCID'])
+def test_a_process_by_itself_prints_whatever_rank_its_environment_has(capsys, monkeypatch, name):
+    monkeypatch.delenv('TORCHELASTIC_RUN_ID', raising=False)
+    monkeypatch.setenv(name, '1')
+    assert run_cli(_fail, ['this']) == 2
+    assert capsys.readouterr().err.startswith('sssd: error: ')
 
 
 def test_what_one_process_meets_alone_is_printed_by_it(capsys, monkeypatch):

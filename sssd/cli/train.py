@@ -115,15 +115,18 @@ def set_start(cfg: Config, resume: str | None) -> str | None:
 
 
 @contextmanager
-def held_by_first(work_dir: str):
+def held_by_first(work_dir: str, launcher: str):
     """Have the first of all processes hold the work directory, so that no other training writes there at once.
+
+    Without a launcher every process is a training of its own, whatever rank its environment has.
 
     Raises:
         UserError: On all processes that have a group already, else on the first, whose launcher ends the others.
     """
     trouble = [None]
     with ExitStack() as stack:
-        if os.environ.get('RANK', os.environ.get('OMPI_COMM_WORLD_RANK', '0')) == '0':
+        rank = '0' if launcher == 'none' else os.environ.get('RANK', os.environ.get('OMPI_COMM_WORLD_RANK', '0'))
+        if rank == '0':
             require_writable(work_dir)
             try:
                 stack.enter_context(training_lock(work_dir, say_once))
@@ -202,7 +205,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         checkpoint = set_start(cfg, args.resume)
         keep_seed(cfg, checkpoint)
         require_weights(cfg, args.config)
-        with process_group(cfg, args.launcher), missing_files_explained(args.config), held_by_first(cfg.work_dir):
+        with (
+            process_group(cfg, args.launcher),
+            missing_files_explained(args.config),
+            held_by_first(cfg.work_dir, args.launcher),
+        ):
             refuse_newer(cfg, args.resume, checkpoint)
             if is_main_process():
                 _page.keep_base(cfg, args.config)

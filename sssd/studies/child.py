@@ -14,7 +14,8 @@ from sssd.studies.marked import end_marked
 from sssd.studies.spec import environment as set_environment
 
 POLL_SECONDS = 1.0
-GRACE_SECONDS = 10.0
+#: Seconds to end a step and save: on a CPU a step may take half a minute, and torchrun gives its workers 30.
+GRACE_SECONDS = 60.0
 #: How much of the end of a log is searched for an error, in bytes, and how much of the error is told, in characters.
 TAIL, TOLD = 65536, 300
 #: A line that tells an error: an exception's, or that of a command (ours, argparse's).

@@ -12,7 +12,7 @@ from typing import Any
 from sssd import provenance
 from sssd.errors import UserError
 from sssd.studies.child import POLL_SECONDS, Child, refuse_failure
-from sssd.studies.slots import GRACE, launched
+from sssd.studies.slots import launched
 from sssd.studies.spec import environment as set_environment
 
 CLUSTERS = ('slurm', 'local')
@@ -52,7 +52,7 @@ class Command:
         self._before, self._began = seconds, time.monotonic()
         self._note()
         noted = self._began
-        with Child(words, Path(self.log), self.environment, GRACE) as self._child:
+        with Child(words, Path(self.log), self.environment) as self._child:
             while self._child.running():
                 if time.monotonic() - noted >= CLOCK_SECONDS:
                     noted = time.monotonic()

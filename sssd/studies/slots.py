@@ -12,8 +12,6 @@ from sssd.studies.child import Child
 GPUS = 'CUDA_VISIBLE_DEVICES'
 #: The variables that say how many threads a process computes with.
 THREADS = ('OMP_NUM_THREADS', 'MKL_NUM_THREADS', 'OPENBLAS_NUM_THREADS')
-#: Seconds that several processes have to save and end; torchrun itself gives its workers 30.
-GRACE = 60.0
 
 
 @dataclass(frozen=True)
@@ -37,8 +35,7 @@ class Slot:
             environment: More variables.
             title: What it is, for people.
         """
-        grace = {} if self.processes == 1 else dict(grace=GRACE)
-        return Child(launched(words, self.processes), log, {**self.environment, **environment}, **grace)
+        return Child(launched(words, self.processes), log, {**self.environment, **environment})
 
 
 def launched(words: Sequence[str], processes: int) -> list[str]:

@@ -7,6 +7,7 @@ import pytest
 from sssd.cli import _dist, _runner, train
 from sssd.cli import test as test_command
 from sssd.errors import UserError
+from sssd.locks import training_lock
 
 
 @pytest.fixture(autouse=True)
@@ -178,3 +179,11 @@ def test_a_backbone_s_file_of_which_nothing_fits(job, trained):
     """That of a whole detector, without the prefix."""
     start = ['model.backbone.init_cfg.type=Pretrained', f'model.backbone.init_cfg.checkpoint={trained.checkpoint}']
     assert "give init_cfg prefix='backbone.'" in _train(job, '--cfg-options', *start)
+
+
+def test_a_rank_in_the_environment_does_not_let_a_training_into_another_s_folder(job, monkeypatch):
+    """As jobs of a cluster have it: without a launcher each is a training by itself."""
+    monkeypatch.setattr('sssd.locks.PATIENCE', 1.0)
+    monkeypatch.setenv('RANK', '1')
+    with training_lock(job.work_dir):
+        assert 'two trainings in one folder' in _train(job)

@@ -55,6 +55,11 @@ def test_cores_are_divided_unless_the_environment_says_how_many(monkeypatch):
     assert local_slots(3, None, []) == [Slot()] * 3
 
 
+def test_a_run_has_a_minute_to_end_its_step_and_save(tmp_path):
+    """Also one of a single process: a step of Faster R-CNN on a busy CPU takes more than ten seconds."""
+    assert [Slot(count).start(['x'], tmp_path / 'log', {}, 'a run').grace for count in (1, 2)] == [60, 60]
+
+
 def test_a_module_is_launched_as_a_script_is():
     words = ['python', '-m', 'sssd', 'train', 'c.py', '--cfg-options', 'a=1']
     assert launched(words, 1) == words
