@@ -27,7 +27,7 @@ from sssd.errors import UserError, run_cli
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'benchmarks' / 'results'
-PAGES = ('docs/performance.md', 'docs/distributed.md')
+PAGES = ('docs/performance.md', 'docs/distributed.md', 'docs/getting_started.md')
 MARKED = re.compile(r'<!-- table (\w+) -->\n.*?<!-- end of table \1 -->', re.DOTALL)
 
 
@@ -200,6 +200,19 @@ def size(pixels: Sequence[int]) -> str:
     return ' x '.join(map(str, pixels))
 
 
+def walk(results: Path) -> list[str]:
+    """How long each command of the first page took."""
+    found = read('first_page_walk', results)
+    rows = [(f'`{step["command"]}`', clock(step['seconds']), clock(step['cpu_seconds'])) for step in found['steps']]
+    machine = f'{found["machine"]["kind"]}, {found["system"]}, {found["date"]}, commit {found["commit"]}'
+    return [*grid(('command', 'time', 'CPU time'), rows, 2), '', f'{machine}: `first_page_walk.json`.']
+
+
+def clock(seconds: float) -> str:
+    """Seconds as minutes and seconds."""
+    return '{}:{:02}'.format(*divmod(round(seconds), 60))
+
+
 TABLES: dict[str, Callable[[Path], list[str]]] = dict(
     losses=lambda results: cases('bench_losses', results),
     guide=lambda results: cases('bench_guide', results),
@@ -211,6 +224,7 @@ TABLES: dict[str, Callable[[Path], list[str]]] = dict(
     growth_losses=lambda results: growth('bench_growth_losses', ('stable', 'fused'), results),
     growth_guide=lambda results: growth('bench_growth_guide', ('ours',), results),
     growth_step=lambda results: growth('bench_growth_step', ('mmdet', 'branch'), results),
+    walk=walk,
 )
 
 

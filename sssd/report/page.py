@@ -17,6 +17,7 @@ LONG = 30
 WORD = 14
 #: What begins as a figure, or stands for none; and a figure with its interval.
 FIGURE, INTERVAL = re.compile(r'[-+–]?\d|[-–]?$'), re.compile(r'\S+ \(\S+ to \S+\)')
+CODE = re.compile('`([^`]+)`')
 NO_BREAK = '\N{NO-BREAK SPACE}'
 MARK = '<meta name="made-of" content="'
 STYLE = """
@@ -65,11 +66,11 @@ class Page:
     def text(self, words: str) -> None:
         """A paragraph."""
         if words:
-            self.parts.append(f'<p class="about">{html.escape(words)}</p>')
+            self.parts.append(f'<p class="about">{_marked(words)}</p>')
 
     def items(self, lines: Iterable[str]) -> None:
         """A list."""
-        self.parts.append(f'<ul>{"".join(f"<li>{html.escape(line)}</li>" for line in lines)}</ul>')
+        self.parts.append(f'<ul>{"".join(f"<li>{_marked(line)}</li>" for line in lines)}</ul>')
 
     def table(self, head: Sequence[str], rows: Iterable[Sequence]) -> None:
         """A table; None is shown as a dash, a float with one digit, figures at the right."""
@@ -126,6 +127,11 @@ def shown(value) -> str:
     if value is None or value != value:
         return '–'
     return f'{value:.1f}' if isinstance(value, float) else str(value)
+
+
+def _marked(words: str) -> str:
+    """Words of a sentence, what stands between backticks as code."""
+    return CODE.sub(r'<code>\1</code>', html.escape(words))
 
 
 def _row(cell: str, values: Sequence, left: Sequence[bool]) -> str:

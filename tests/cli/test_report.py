@@ -156,6 +156,14 @@ def test_progress_is_told_while_a_model_runs_on_the_images(runs, tmp_path, monke
     assert 'detecting with iter_2.pth: 1 of 2, about ' in capsys.readouterr().err
 
 
+def test_code_in_a_sentence_is_shown_as_code(tmp_path):
+    page = Page('one', 'Files in `_base_`, of `sssd doctor` & <co>; a lone ` stays.')
+    page.items(['`x`'])
+    text = page.write(tmp_path / 'page.html').read_text()
+    assert '<code>_base_</code>, of <code>sssd doctor</code> &amp; &lt;co&gt;; a lone ` stays.' in text
+    assert '<li><code>x</code></li>' in text
+
+
 def test_a_run_is_no_different_from_itself(runs):
     configs = {name: Config.fromfile(runs / 'one/tiny.py') for name in ('a', 'b')}
     assert config_differences(configs) == []
