@@ -66,7 +66,10 @@ def labels_of(args: argparse.Namespace) -> tuple[Labels, Labels]:
     if args.val_images is not None:
         raise UserError('--val-images goes with a --val that names labels: leave it out.')
     share = DEFAULT_SHARE if share is None else share
-    train, held_out = split_validation(labeled.coco, share, args.seed)
+    try:
+        train, held_out = split_validation(labeled.coco, share, args.seed)
+    except UserError as error:
+        raise UserError(f'no part of --labeled {args.labeled} can be kept for validation (--val): {error}') from error
     note = (
         f'{len(held_out["images"])} of the {len(labeled.coco["images"])} labelled images are kept for validation, each '
         f'class with its share ({share:g}); --val names another set or share'

@@ -186,6 +186,7 @@ def test_sets_in_two_forms_have_their_classes_in_one_order(data):
             ['--labeled', 'export', '--val', 'export/data.yaml', '--unlabeled', 'export/valid'],
             'are also in export/valid',
         ),
+        (['--labeled', 'one'], 'no part of --labeled one can be kept for validation (--val): a set of 1 image(s)'),
         (['--labeled', 'broken'], 'broken/labels/0001.txt, line 1: it has 2 numbers'),
     ],
 )
@@ -193,6 +194,10 @@ def test_mistakes_leave_nothing_behind(yolo, capsys, words, told):
     label_forms.write_yolo_part(yolo['train'], Path('broken/images'), Path('broken/labels'), NAMES)
     Path('broken/classes.txt').write_text('disc\nbar\n')
     Path('broken/labels/0001.txt').write_text('0 1\n')
+    label_forms.write_yolo_part(yolo['train'], Path('one/images'), Path('one/labels'), NAMES)
+    Path('one/classes.txt').write_text('disc\nbar\n')
+    for path in [*sorted(Path('one/images').iterdir())[1:], *sorted(Path('one/labels').iterdir())[1:]]:
+        path.unlink()
     before = content_of('.')
     assert init(*words) == 2
     err = capsys.readouterr().err

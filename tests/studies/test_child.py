@@ -98,7 +98,7 @@ time.sleep(60)
 
 def pids_in(log):
     """The pids that a log begins with, as soon as they are there."""
-    for _ in range(200):
+    for _ in range(2400):
         text = log.read_text() if log.is_file() else ''
         if text.endswith('\n'):
             return [int(word) for word in text.split()]
