@@ -27,7 +27,8 @@ def told(forked_python, repo_root):
 
 def test_losses_views_guides_ema_and_shrinking(told):
     good = {name: text for name, text in told.items() if not name.startswith('BAD')}
-    assert len(good) > 20 and {'retinanet', 'c4', 'LGD', 'ema', 'shrink', 'synced head'} <= set(good)
+    parts = {'retinanet', 'c4', 'roi', 'LGD', 'ema hook', 'shrink', 'synced head', 'unlabelled, branch'}
+    assert len(good) > 30 and parts <= set(good)
     assert {name: text for name, text in good.items() if text != 'ok'} == {}
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+from torch.multiprocessing.reductions import StorageWeakRef
 
 
 class BranchGradients:
@@ -79,9 +80,10 @@ class BranchGradients:
         for gradient in found:
             if gradient is not None:
                 storage = gradient.untyped_storage()
-                if storage.data_ptr() in seen or storage.nbytes() != gradient.numel() * gradient.element_size():
+                if StorageWeakRef(storage) in seen or storage.nbytes() != gradient.numel() * gradient.element_size():
                     gradient = gradient.clone()
-                seen.add(storage.data_ptr())
+                    storage = gradient.untyped_storage()
+                seen.add(StorageWeakRef(storage))
             own.append(gradient)
         return own
 

@@ -50,7 +50,7 @@ class MeasuresGradients:
             return off
         own, *others = branch_gradients([supervised, *branches.values()], parameters, self.gradient_scale)
         norms = dict(zip(('sup', *branches), (row.norm() for row in (own, *others))))
-        if not all(norm.isfinite() for norm in norms.values()):
+        if not torch.stack(list(norms.values())).isfinite().all():  # the host waits for the device here, once
             return {}
         self.gradient_norms = norms
         self.gradient_cosines = {name: torch.cosine_similarity(row, own, dim=0) for name, row in zip(branches, others)}

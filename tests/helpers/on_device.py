@@ -10,10 +10,13 @@ since a build for CPUs cannot differentiate a fake CUDA tensor. This changes the
 
 import json
 import sys
+from types import SimpleNamespace
+from unittest import mock
 
 import tiny
 import torch
 import torch.utils.backend_registration
+from mmdet.models.roi_heads.roi_extractors import SingleRoIExtractor
 from mmdet.registry import MODELS as MMDET_MODELS
 from mmdet.structures import DetDataSample
 from mmengine.structures import InstanceData
@@ -23,9 +26,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from sssd.detectors import synced_heads
 from sssd.detectors.sed import shrink
 from sssd.guides import LGD, LabelEnc, box_labels
+from sssd.hooks import CalibrateLambdaHook, EMATeacherHook, GradientRatioHook, ema_teacher
 from sssd.hooks.ema_teacher import average
-from sssd.losses import BalancedSoftLoss, FeatureDistance, SoftLoss
-from sssd.views import DenseView, Pass, PredictionView, pairing
+from sssd.losses import BalancedSoftLoss, FeatureDistance, SoftLoss, sum_of
+from sssd.views import DenseView, Pass, PredictionView, RoIView, pairing
 
 SIZE, IMAGES = (128, 192), ((128, 192), (90, 130))
 
@@ -133,6 +137,86 @@ def dense(device, config, head, paired):
     sum(terms).backward()
 
 
+def regions(device, max_rows):
+    """The second stage; proposing and mmcv's operator are not ours: proposals are given and pooling is a mean."""
+    with torch.device(device):
+        detector = MMDET_MODELS.build(tiny.faster_rcnn())
+
+    def pooled(extractor, feats, rois, roi_scale_factor=None):
+        return feats[0].mean((2, 3))[:1, :, None, None].expand(len(rois), -1, *extractor.roi_layers[0].output_size)
+
+    view, runs = RoIView(max_rows=max_rows), []
+    for step in (1, 2):
+        feats = tuple(
+            torch.randn(2, 32, SIZE[0] // stride, SIZE[1] // stride, device=device, requires_grad=True)
+            for stride in (4 * step, 8 * step, 16 * step, 32 * step)
+        )
+        runs.append(Pass(detector, feats, [dict(img_shape=image) for image in IMAGES], SIZE))
+        runs[-1].once('proposals', lambda: [torch.rand(5, 4, device=device), torch.rand(3, 4, device=device)])
+    with mock.patch.object(SingleRoIExtractor, 'forward', pooled):
+        pairs = view.scale_pair(*runs, 1), view.distill_pair(runs[0], runs[0])
+    sum([*SoftLoss().scale(*pairs[0]), *SoftLoss().distill(*pairs[1])]).backward()
+    assert all(run.feats[0].grad.device.type == device for run in runs)
+
+
+def moved(device, model):
+    """A model that was built on the CPU, with parameters and buffers of the same shapes on the device."""
+    for module in model.modules():
+        for name, value in module._parameters.items():
+            if value is not None:
+                new = torch.rand(value.shape, device=device)
+                module._parameters[name] = torch.nn.Parameter(new, requires_grad=value.requires_grad)
+        for name, value in module._buffers.items():
+            if value is not None:
+                module._buffers[name] = torch.ones(value.shape, dtype=value.dtype, device=device)
+    return model
+
+
+def unlabelled(device, model):
+    """SED's whole branch: passes, views, losses, and the gradients that are carried to the labelled images'."""
+    model = moved(device, model)
+    inputs = {name: torch.rand(2, 3, *SIZE, device=device) for name in ('unsup_student', 'unsup_teacher')}
+    samples = {name: [DetDataSample(metainfo=dict(img_shape=image)) for image in IMAGES] for name in inputs}
+    losses, health = model.unsupervised_losses(inputs, samples, model.branch_gradients())
+    sum_of(losses).backward()
+    trained = [value for value in model.student.parameters() if value.requires_grad]
+    assert trained and all(value.grad.device.type == device for value in trained)
+    assert all(value.device.type == device for value in health.values())
+
+
+def between_measurements(device, model):
+    """Hooks that measure gradients leave other iterations alone; one that measures reads values back, on purpose."""
+    model = moved(device, model)
+    runner = SimpleNamespace(model=model, iter=3, max_iters=100, hooks=[], optim_wrapper=None)
+    calibrated = CalibrateLambdaHook(batches=1, interval=50, hold=True, distill=0.5)
+    calibrated.means['distill'] = [1, 2.0, 8.0]
+    logged = GradientRatioHook(interval=50)
+    for hook in (calibrated, logged):
+        hook.before_train(runner)
+        hook.before_train_iter(runner, 3)
+        assert not model.measure_gradients
+        if hook is calibrated:
+            assert model.lambda_d == 2.0
+            hook.after_train_iter(runner, 3)
+    assert model.lambda_d == 1.0
+
+
+def ema_hook(device, model):
+    """A whole step of the teacher."""
+    model = moved(device, model)
+    steps = SimpleNamespace(optimizer=torch.optim.SGD(model.student.parameters(), lr=0.1))
+    hub = SimpleNamespace(update_scalar=lambda name, value: None)
+    hook, runner = EMATeacherHook(alpha=0.9), SimpleNamespace(model=model, iter=0, max_iters=9, message_hub=hub)
+    runner.optim_wrapper = SimpleNamespace(optimizer=steps.optimizer, get_lr=lambda: dict(lr=[0.1]))
+    hook.before_train(runner)
+    for value in model.student.parameters():
+        value.grad = torch.ones_like(value) if value.requires_grad else None
+    steps.optimizer.step()
+    assert hook.stepped
+    with mock.patch.object(ema_teacher, 'progress_of', lambda runner: None):
+        hook.after_train_iter(runner, 0)
+
+
 def ema(device):
     with torch.device(device):
         teacher, student = torch.nn.Conv2d(3, 4, 3), torch.nn.Conv2d(3, 4, 3)
@@ -157,6 +241,8 @@ def synced(device):
 def cases(device):
     detectors = [MMDET_MODELS.build(made) for made in (tiny.retinanet(), tiny.fcos(norm_on_bbox=False), tiny.c4())]
     anchors = pairing.same_anchors(detectors[2].rpn_head.prior_generator.base_anchors[0], 1)
+    seds = [tiny.build_sed(tiny.retinanet(), lambda_d=1.0) for _ in range(2)]
+    by_way = {way: tiny.build_sed(tiny.retinanet(), backward=way) for way in ('branch', 'lean', 'joint')}
     found = {
         **{
             f'SoftLoss {options}': lambda options=options: losses(device, SoftLoss, **options)
@@ -184,7 +270,12 @@ def cases(device):
         'retinanet': lambda: dense(device, detectors[0], 'bbox_head', None),
         'fcos': lambda: dense(device, detectors[1], 'bbox_head', None),
         'c4': lambda: dense(device, detectors[2], 'rpn_head', anchors),
+        'roi': lambda: regions(device, None),
+        'roi, few rows': lambda: regions(device, 4),
+        **{f'unlabelled, {way}': lambda model=model: unlabelled(device, model) for way, model in by_way.items()},
+        'hooks between measurements': lambda: between_measurements(device, seds[0]),
         'ema': lambda: ema(device),
+        'ema hook': lambda: ema_hook(device, seds[1]),
         'synced head': lambda: synced(device),
         'shrink': lambda: shrink(torch.rand(2, 3, 64, 96, device=device), 1),
         # What has to fail.
