@@ -168,7 +168,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             or self.measure_gradients
             or not torch.is_grad_enabled()
             or torch.compiler.is_compiling()
-            or any(getattr(part, key, False) for part in self.student.modules() for key in ('with_cp', 'num_cp'))
+            or any(getattr(part, key, 0) > 0 for part in self.student.modules() for key in ('with_cp', 'num_cp'))
             or (unscaled and torch.get_autocast_dtype(device) == torch.float16)
         ):
             return None

@@ -165,6 +165,13 @@ def test_mmdet_s_own_checkpointing_has_one_backward_pass():
     assert all(value.grad is not None for value in model.student.parameters())
 
 
+def test_transformers_that_checkpoint_no_layer_go_branch_by_branch():
+    """mmdet's DETR says so by num_cp=-1."""
+    model = build('detr', 'branch')
+    assert any(getattr(part, 'num_cp', 0) == -1 for part in model.student.modules())
+    assert model.branch_gradients() is not None
+
+
 def test_batch_norm_counts_every_image_once():
     """X^ goes through the backbone twice, and into the running statistics once."""
     states = []
