@@ -96,7 +96,7 @@ class View(ABC):
 
     @abstractmethod
     def scale_pair(self, full: Pass, small: Pass, shift: int) -> Pair:
-        """Rows of X and of X^, which is 1/2**shift of its size (Eq. 2)."""
+        """Rows of X and of X^, which is 1/2**shift of its size (Eq. 2); those of X^ are made of its own pass alone."""
 
 
 def require(condition: bool, reason: str) -> None:
