@@ -45,7 +45,7 @@ SEMI = [
     name
     for name in MODEL_FILES
     if name in PAPER
-    or name.startswith('ablations/')
+    or name.startswith(('ablations/', 'photos/'))
     or '_sed' in name
     or name.endswith(('_supervised.py', '_all.py', '_start.py', '_strong.py', '_jitter.py', *PSEUDO))
 ]

@@ -127,7 +127,7 @@ def test_all_labels_are_a_third_run(photographs, make_tiny_coco, tmp_path, capsy
     words = ['init', 'configs/mine', '--labeled', 'mine', '--all-labels', str(whole), '--no-trial']
     assert main(words) == 0
     out = capsys.readouterr().out
-    assert 'train configs/mine/all.py' in out and 'or all, and a table' in out
+    assert 'train configs/mine/all.py' in out and 'trains all of them, and writes a table' in out
     content = json.loads(Path('configs/mine/data/all.json').read_text())
     assert len(content['images']) == COUNT  # they are other files than those of the VOC set
     assert {run: config_of(f'configs/mine/{run}.py') for run in ('all',)}['all'].train_dataloader.dataset.ann_file == (

@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from sssd.registry import HOOKS
+from sssd.schedules import Progress
 from sssd.studies.spec import load_config, load_spec
 
 SETTINGS = ('train_cfg', 'param_scheduler', 'optim_wrapper', 'val_dataloader')
@@ -73,3 +75,14 @@ def test_guided_runs_differ_from_the_plain_one_by_their_guide_alone():
         assert [cfg[key] for key in SETTINGS] == [plain[key] for key in SETTINGS]
         assert cfg.custom_hooks[1] == plain.custom_hooks[1]
         assert cfg.custom_hooks[0].lambda_s == cfg.custom_hooks[0].lambda_d == 0
+
+
+@pytest.mark.parametrize('name, lambdas', [('lgd', (1, 1, 1)), ('sssd', (0, 36, 36)), ('stepwise', (0, 36, 48))])
+def test_the_weight_of_the_distance_of_guided_runs(name, lambdas):
+    """At the start, after the frozen part, and once the rate has fallen; LGD and SSSD both detached up to a sixth."""
+    spec = load_spec('configs/photos/bccd_guided_study.py')
+    cfg = load_config(spec.runs[name], 1)
+    schedules = HOOKS.build(cfg.custom_hooks[0]).schedules
+    at = ((0, 1.0), (200, 1.0), (700, 0.1))
+    assert tuple(schedules['lambda_'](Progress(iteration, 800, lr, 1.0)) for iteration, lr in at) == lambdas
+    assert [schedules['student_grad'](Progress(iteration, 800)) for iteration in (134, 135)] == [0, 1]
