@@ -1,11 +1,13 @@
 """Gradients of one branch of a loss after the other, so that no two branches' activations are alive at once."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.multiprocessing.reductions import StorageWeakRef
+
+from sssd.losses.gradients import flat, tell_once
 
 
 class BranchGradients:
@@ -21,10 +23,16 @@ class BranchGradients:
     Args:
         parameters: Those that train.
         scale: Losses are multiplied by it here and gradients divided in the end: the loss scale of float16.
+        measured: Some of the parameters, for which the gradient of a part of the losses is kept apart as well, and is
+            in ``parts`` at last.
     """
 
-    def __init__(self, parameters: Sequence[nn.Parameter], scale: Tensor | None = None) -> None:
+    def __init__(
+        self, parameters: Sequence[nn.Parameter], scale: Tensor | None = None, measured: Sequence[nn.Parameter] = ()
+    ) -> None:
         self.parameters, self.scale = list(parameters), scale
+        self.apart = Apart(measured, self.grad) if measured else None
+        self.parts: tuple[Tensor, Tensor] | None = None
         self.found: list[Tensor | None] = [None] * len(self.parameters)
         self.passes: list[tuple[list[Tensor], list[Tensor]]] = []
         self.rows: list[tuple[list[Tensor], list[Tensor]]] = []
@@ -48,12 +56,13 @@ class BranchGradients:
             self.rows.append(tuple(map(list, zip(*pairs))))
         return leaves
 
-    def add(self, loss: Tensor) -> None:
-        """Differentiate a scalar down to the cuts; its graph is freed."""
+    def add(self, loss: Tensor, part: Tensor | None = None) -> None:
+        """Differentiate a scalar down to the cuts; its graph is freed. ``part`` is that of it which is kept apart."""
+        leaves = [leaf for _, ls in self.rows for leaf in ls]
+        if self.apart is not None and part is not None and part.requires_grad:
+            self.apart.down([self._scaled(part)], None, [*leaves, *self._cuts()])
         if loss.requires_grad:
-            self._down(
-                [loss if self.scale is None else loss * self.scale], None, [leaf for _, ls in self.rows for leaf in ls]
-            )
+            self._down([self._scaled(loss)], None, leaves)
         while self.rows:
             self._onward(*self.rows.pop(0))
 
@@ -61,6 +70,8 @@ class BranchGradients:
         """Differentiate the passes from their cuts on, the first one first; each one's graph is freed."""
         while self.passes:
             self._onward(*self.passes.pop(0))
+        if self.apart is not None:
+            self.parts = self._in_parts()
 
     def carried(self, value: Tensor) -> Tensor:
         """A scalar of this value whose gradient in the parameters is the sum of what was found."""
@@ -69,13 +80,17 @@ class BranchGradients:
         self.found = [None] * len(self.parameters)
         return Carried.apply(value.detach(), self.scale, gradients, *parameters)
 
-    def grad(self, outputs: list[Tensor], inputs: list[Tensor], gradients: list[Tensor] | None = None) -> list:
+    @staticmethod
+    def grad(
+        outputs: list[Tensor], inputs: list[Tensor], gradients: list[Tensor] | None = None, keep: bool = False
+    ) -> list:
         """Gradients of outputs in inputs, None where there is none; in the precision that the forward pass had.
 
-        Each is an array of its own: autograd may give out one for two inputs, or a number that is repeated.
+        Each is an array of its own: autograd may give out one for two inputs, or a number that is repeated. The graph
+        is freed unless told to ``keep`` it.
         """
         with torch.autocast(outputs[0].device.type, enabled=False):
-            found = torch.autograd.grad(outputs, inputs, gradients, allow_unused=True)
+            found = torch.autograd.grad(outputs, inputs, gradients, allow_unused=True, retain_graph=keep)
         seen, own = set(), []
         for gradient in found:
             if gradient is not None:
@@ -89,19 +104,34 @@ class BranchGradients:
 
     def _onward(self, outputs: list[Tensor], leaves: list[Tensor]) -> None:
         """Go on from a cut, with the gradients that its leaves have."""
+        if self.apart is not None:
+            self.apart.onward(outputs, leaves, self._cuts())
         pairs = [(output, leaf.grad) for output, leaf in zip(outputs, leaves) if leaf.grad is not None]
         if pairs:
             self._down(*map(list, zip(*pairs)), [])
 
     def _down(self, outputs: list[Tensor], gradients: list[Tensor] | None, leaves: list[Tensor]) -> None:
         """Differentiate outputs down to the parameters, these leaves and the cuts of the passes, and keep all of it."""
-        leaves = [*leaves, *(leaf for _, cut in self.passes for leaf in cut)]
+        leaves = [*leaves, *self._cuts()]
         found = self.grad(outputs, [*self.parameters, *leaves], gradients)
         for leaf, gradient in zip(leaves, found[len(self.parameters) :]):
             if gradient is not None:
                 leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
         del found[len(self.parameters) :]
         self._keep(found)
+
+    def _in_parts(self) -> tuple[Tensor, Tensor]:
+        """Gradients (P,) in the measured parameters: of the part kept apart, NaN where that failed, and of the rest."""
+        measured, found = self.apart.measured, {id(one): value for one, value in zip(self.parameters, self.found)}
+        part, whole = flat(measured, self.apart.found), flat(measured, [found[id(one)] for one in measured])
+        return tuple(row if self.scale is None else row / self.scale for row in (part, whole - part))
+
+    def _cuts(self) -> list[Tensor]:
+        """The leaves of the passes that wait."""
+        return [leaf for _, leaves in self.passes for leaf in leaves]
+
+    def _scaled(self, loss: Tensor) -> Tensor:
+        return loss if self.scale is None else loss * self.scale
 
     def _keep(self, gradients: list[Tensor | None]) -> None:
         """Add to what was found, and let go of each as soon as it is added."""
@@ -110,6 +140,40 @@ class BranchGradients:
             if gradient is not None:
                 kept = self.found[place]
                 self.found[place] = gradient if kept is None else kept.add_(gradient)
+
+
+class Apart:
+    """The gradient of a part of the losses in some parameters, followed through the same cuts; the graph stays.
+
+    Args:
+        measured: The parameters.
+        grad: As :meth:`BranchGradients.grad`.
+    """
+
+    def __init__(self, measured: Sequence[nn.Parameter], grad: Callable) -> None:
+        self.measured, self.grad = list(measured), grad
+        self.found: list[Tensor | None] = [None] * len(self.measured)
+        self.at: dict[int, Tensor] = {}
+
+    def down(self, outputs: list[Tensor], gradients: list[Tensor] | None, leaves: list[Tensor]) -> None:
+        """Differentiate outputs down to the parameters and these leaves."""
+        try:
+            found = self.grad(outputs, [*self.measured, *leaves], gradients, keep=True)
+        except RuntimeError as error:
+            tell_once(error)
+            self.found = [torch.full_like(value, torch.nan) for value in self.measured]
+            return
+        count = len(self.measured)
+        self.found = [new if old is None else old if new is None else old + new for old, new in zip(self.found, found)]
+        for leaf, gradient in zip(leaves, found[count:]):
+            if gradient is not None:
+                self.at[id(leaf)] = self.at[id(leaf)] + gradient if id(leaf) in self.at else gradient
+
+    def onward(self, outputs: list[Tensor], cut: list[Tensor], leaves: list[Tensor]) -> None:
+        """Go on from a cut, down to the leaves of those that wait."""
+        pairs = [(output, self.at.pop(id(leaf))) for output, leaf in zip(outputs, cut) if id(leaf) in self.at]
+        if pairs:
+            self.down(*map(list, zip(*pairs)), leaves)
 
 
 def shape_of(value: Tensor) -> Tensor:

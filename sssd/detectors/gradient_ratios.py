@@ -38,8 +38,8 @@ class MeasuresGradients:
         Args:
             detector: Whose parameters are shared.
             supervised: The detector's own losses on the labels, a scalar with its graph.
-            branches: Weighted totals of the other losses; None where this rank's batch has nothing for one. The same
-                names on every rank; none if all are off.
+            branches: Weighted totals of the other losses, or their gradients (P,) where they are known; None where this
+                rank's batch has nothing for one. The same names on every rank; none if all are off.
         """
         if not self.measure_gradients or torch.compiler.is_compiling():
             return {}

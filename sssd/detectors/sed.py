@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from sssd.detectors.branch_gradients import BranchGradients
-from sssd.detectors.gradient_ratios import MeasuresGradients
+from sssd.detectors.gradient_ratios import MeasuresGradients, shared_parameters
 from sssd.detectors.guidance import DISTILL, CarriesGuidance, build_guidance, own_losses
 from sssd.detectors.whole_losses import whole_losses
 from sssd.errors import UserError
@@ -140,19 +140,21 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             are measured, ``scale_grad_ratio``, ``distill_grad_ratio`` and ``guide_grad_ratio`` are relative to the
             student's own losses on the labelled images, with guidance or without.
         """
-        unsupervised, health = {}, {}
+        unsupervised, health, found = {}, {}, {}
         if 'unsup_student' in multi_batch_inputs and (self.lambda_s > 0 or self.lambda_d > 0):
             ratio = len(multi_batch_inputs['unsup_student']) / len(multi_batch_inputs['sup'])
-            unsupervised, health = self.unsupervised_losses(
-                multi_batch_inputs, multi_batch_data_samples, self.branch_gradients()
-            )
+            gradients = self.branch_gradients()
+            unsupervised, health = self.unsupervised_losses(multi_batch_inputs, multi_batch_data_samples, gradients)
             unsupervised = {name: ratio * term for name, term in unsupervised.items()}
+            if gradients is not None and gradients.parts is not None:
+                found = {name: ratio * row for name, row in zip(('scale', 'distill'), gradients.parts)}
         losses = self.supervised_loss(multi_batch_inputs['sup'], multi_batch_data_samples['sup'])
         supervised = sum_of(own_losses(losses, 'sup_'))
         if unsupervised:
             health['unsup_over_sup'] = total_of(unsupervised) / supervised.detach().clamp(min=1e-6)
         losses.update(unsupervised)
-        return {**losses, **health, **self.gradient_ratios(self.student, supervised, self.branches(losses))}
+        branches = {name: found.get(name, total) for name, total in self.branches(losses).items()}
+        return {**losses, **health, **self.gradient_ratios(self.student, supervised, branches)}
 
     def branch_gradients(self) -> BranchGradients | None:
         """Where the unlabelled branch's gradients are kept; None if its graph is to stay for one backward pass.
@@ -165,23 +167,19 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         unscaled = self.loss_scale is None and torch.is_autocast_enabled(device)
         if (
             self.backward == 'joint'
-            or self.measure_gradients
             or not torch.is_grad_enabled()
             or torch.compiler.is_compiling()
             or any(getattr(part, key, 0) > 0 for part in self.student.modules() for key in ('with_cp', 'num_cp'))
             or (unscaled and torch.get_autocast_dtype(device) == torch.float16)
         ):
             return None
-        return BranchGradients([value for value in self.parameters() if value.requires_grad], self.loss_scale)
+        measured = shared_parameters(self.student, self.measured_parts) if self.measure_gradients else []
+        return BranchGradients([value for value in self.parameters() if value.requires_grad], self.loss_scale, measured)
 
     def branches(self, losses: dict) -> dict[str, Tensor | None]:
         """Totals of the terms beside the student's own, for those that have a weight; None where a batch has none."""
         kinds = dict(scale=self.lambda_s, distill=self.lambda_d)
-        parts = {
-            kind: {name: term for name, term in losses.items() if f'_loss_{kind}_' in name}
-            for kind, weight in kinds.items()
-            if weight > 0
-        }
+        parts = {kind: of_kind(losses, kind) for kind, weight in kinds.items() if weight > 0}
         if self.guidance is not None and self.lambda_ > 0:
             parts['guide'] = {DISTILL: losses[f'sup_{DISTILL}']}
         return {name: sum_of(terms) if terms else None for name, terms in parts.items()}
@@ -207,7 +205,9 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             if gradients is not None:
                 if place == len(self.views):
                     del passes  # features and rows go before gradients come
-                gradients.add(sum_of(terms))
+                scale = of_kind(terms, 'scale')
+                gradients.add(sum_of(terms), sum_of(scale) if scale else None)
+                del scale
                 terms = {name: term.detach() for name, term in terms.items()}
             losses.update(terms)
             del terms
@@ -314,6 +314,11 @@ def named(view: View, kind: str, weight: float, terms) -> dict[str, Tensor]:
     """Weighted terms of one view as entries of the log, such as ``rpn_loss_scale_cls``."""
     score, box = terms
     return {f'{view.name}_loss_{kind}_cls': weight * score, f'{view.name}_loss_{kind}_bbox': weight * box}
+
+
+def of_kind(losses: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
+    """The terms of one kind among those that :func:`named` names."""
+    return {name: term for name, term in losses.items() if f'_loss_{kind}_' in name}
 
 
 def cut(rows: PredictionView, gradients: BranchGradients) -> PredictionView:

@@ -146,13 +146,62 @@ def test_float16_gradients_are_scaled_before_they_are_computed():
     assert torch.cosine_similarity(lost, expected, dim=0) < 0.9
 
 
-def test_iterations_that_measure_have_one_backward_pass():
-    model = build('retinanet', 'branch')
-    assert model.branch_gradients() is not None
-    model.measure_gradients = True
-    losses = tiny.losses_of(model, tiny.make_batch())
-    assert model.branch_gradients() is None and losses['distill_grad_ratio'] > 0
-    assert losses['bbox_loss_distill_bbox'].requires_grad and losses['bbox_loss_scale_cls'].requires_grad
+def measured(kind, way, parts=(), scale=None, **options):
+    """Norms and cosines of one forward pass that measures, and the gradient of the training."""
+    model = build(kind, way, lambda_s=0.7, lambda_d=3.0, **options)
+    model.measure_gradients, model.measured_parts, model.loss_scale = True, parts, scale
+    assert (model.branch_gradients() is None) == (way == 'joint')
+    torch.manual_seed(3)
+    sum_of(tiny.losses_of(model, tiny.make_batch(unlabelled=3))).backward()
+    figures = [model.gradient_norms, model.gradient_cosines]
+    return [{name: float(value) for name, value in row.items()} for row in figures], gradients_of(model)
+
+
+def gradients_of(model):
+    return {name: value.grad for name, value in model.student.named_parameters()}
+
+
+@pytest.mark.parametrize('kind', sorted(DETECTORS))
+def test_what_is_measured_branch_by_branch_is_what_one_backward_pass_measures(kind):
+    options = dict(guidance=dict(lambda_=2.0)) if kind in tiny.DETECTORS else {}
+    (norms, cosines), _ = measured(kind, 'branch', **options)
+    (expected, angles), _ = measured(kind, 'joint', **options)
+    assert norms == pytest.approx(expected, rel=1e-3) and min(norms.values()) > 1e-5
+    assert cosines == pytest.approx(angles, abs=2e-3)
+
+
+@pytest.mark.parametrize('way, scale', [('lean', None), ('branch', torch.tensor(512.0))])
+@pytest.mark.parametrize('parts', [(), ('backbone', 'neck'), ('roi_head',)], ids=['neck', 'body', 'head'])
+def test_so_it_is_with_other_parts_a_loss_scale_and_lean(way, scale, parts):
+    (norms, cosines), _ = measured('faster_rcnn', way, parts, scale)
+    (expected, angles), _ = measured('faster_rcnn', 'joint', parts)
+    assert norms == pytest.approx(expected, rel=1e-3) and cosines == pytest.approx(angles, abs=2e-3)
+
+
+def test_measured_with_one_branch_off():
+    for weights in (dict(lambda_s=0.0), dict(lambda_d=0.0)):
+        found = []
+        for way in ('branch', 'joint'):
+            model = build('retinanet', way, **weights)
+            model.measure_gradients = True
+            tiny.losses_of(model, tiny.make_batch())
+            found.append({name: float(value) for name, value in model.gradient_norms.items()})
+        assert found[0] == pytest.approx(found[1], rel=1e-3) and len(found[0]) == 2
+
+
+@pytest.mark.parametrize('kind', sorted(tiny.DETECTORS))
+def test_measuring_leaves_the_training_as_it_is_bit_by_bit(kind):
+    kept = []
+    for measure in (False, True):
+        model = build(kind, 'branch')
+        model.measure_gradients = measure
+        torch.manual_seed(3)
+        sum_of(tiny.losses_of(model, tiny.make_batch(unlabelled=3))).backward()
+        kept.append((gradients_of(model), torch.rand(1).item()))
+    (plain, draw), (found, other) = kept
+    assert draw == other
+    for name, value in plain.items():
+        assert (value is None and found[name] is None) or torch.equal(value, found[name]), name
 
 
 def test_mmdet_s_own_checkpointing_has_one_backward_pass():

@@ -217,7 +217,7 @@ def measured(case, lacks, rank, world_size):
     for measure in (False, True):
         torch.manual_seed(0)
         model = build(case) if lacks == 'nothing' else uncounted(case)
-        model.measure_gradients, model.backward = measure, 'joint'
+        model.measure_gradients = measure
         wrapper, rows = tiny.sgd(model, lr=0.01), []
         runs = MMDistributedDataParallel(model, broadcast_buffers=False) if world_size > 1 else model
         options = EVEN_BATCH if case.startswith('faster_rcnn') else BATCH
