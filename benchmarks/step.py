@@ -166,11 +166,11 @@ def case_of(name: str, size: Sequence[int], args, unlabelled: int = 1) -> tuple[
     if two_stage:
         sed.views[-1].max_rows = args.max_rows
 
-    def run(backward: str, operator: bool = False, gradients: bool = False) -> timing.Call:
-        """A step of SED."""
+    def run(backward: str, operator: bool = False, gradients: bool = False, ratios: bool = False) -> timing.Call:
+        """A step of SED; with ``ratios`` one that measures how hard each loss pulls, as every logged one does."""
 
         def call():
-            sed.backward = backward
+            sed.backward, sed.measure_gradients = backward, ratios
             with mock.patch.object(roi, 'quick_pooling', nullcontext) if operator else nullcontext():
                 return step(sed, lambda: sed.loss(inputs, samples), 'sup_', args.seed, gradients)
 
@@ -186,6 +186,7 @@ def case_of(name: str, size: Sequence[int], args, unlabelled: int = 1) -> tuple[
         branch=run('branch'),
         lean=run('lean'),
         joint=run('joint'),
+        ratios=run('branch', ratios=True),
     )
     ways = {way: run(way, gradients=True) for way in ('joint', 'branch', 'lean')}
     if two_stage:

@@ -58,8 +58,8 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
 
     The unlabelled branch is computed first, and by default its backward pass is over before the labelled one begins
     (``backward='branch'``), so a step needs hardly more memory than a supervised one. What the loss terms say is the
-    same; their gradients are carried by one of the unsupervised ones, whose sum alone can be differentiated. An
-    iteration in which gradient ratios are measured, which take them apart, has one backward pass for all.
+    same; their gradients are carried by one of the unsupervised ones, whose sum alone can be differentiated. So it is,
+    too, where gradient ratios are measured: Eq. 2's part of the gradient is kept apart on the way.
 
     Args:
         detector: Config of any mmdet detector; student and teacher are both made from it.

@@ -31,7 +31,7 @@ class CalibrateLambdaHook(Hook):
 
     What :class:`~sssd.hooks.LambdaScheduleHook` sets multiplies the weight that is found, so it should be 1 where the
     ratio is wanted, 0 where a branch is off, and a ramp stays a ramp. The averages are part of the checkpoint, and the
-    same on all ranks. A measured iteration has one backward pass for all branches and takes more memory than others.
+    same on all ranks. A measured iteration takes some more memory than others, as one of GradientRatioHook does.
     Where gradients cannot be measured (see :class:`~sssd.hooks.GradientRatioHook`) the weights stay those of the
     schedule, and the log says so.
 
