@@ -94,7 +94,7 @@ def test_measuring_moves_nothing(make_job):
     other = measure_ratios(cfg, dict(lambda_s=2.0, lambda_d=1.0), 0, 3, 0)
     assert seen == [1, 2, 3]
     assert other[0].ratio == pytest.approx(2 * one[0].ratio, rel=1e-5)
-    assert other[1].ratio == one[1].ratio and other[0].supervised == one[0].supervised
+    assert other[1].ratio == pytest.approx(one[1].ratio, rel=1e-5) and other[0].supervised == one[0].supervised
 
 
 @pytest.mark.slow
