@@ -2,7 +2,8 @@
 
 from sssd.detectors.guidance import Guidance
 from sssd.detectors.guided import GuidedDetector
+from sssd.detectors.pseudo_labels import PseudoLabels
 from sssd.detectors.sed import SED
 from sssd.detectors.synced_heads import SyncedRetinaHead, SyncedRPNHead, SyncedTargets
 
-__all__ = ['Guidance', 'GuidedDetector', 'SED', 'SyncedRPNHead', 'SyncedRetinaHead', 'SyncedTargets']
+__all__ = ['Guidance', 'GuidedDetector', 'PseudoLabels', 'SED', 'SyncedRPNHead', 'SyncedRetinaHead', 'SyncedTargets']

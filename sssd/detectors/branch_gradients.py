@@ -23,16 +23,16 @@ class BranchGradients:
     Args:
         parameters: Those that train.
         scale: Losses are multiplied by it here and gradients divided in the end: the loss scale of float16.
-        measured: Some of the parameters, for which the gradient of a part of the losses is kept apart as well, and is
-            in ``parts`` at last.
+        measured: Some of the parameters, for which the gradients of named parts of the losses are kept apart as well,
+            and are in ``parts`` at last.
     """
 
     def __init__(
         self, parameters: Sequence[nn.Parameter], scale: Tensor | None = None, measured: Sequence[nn.Parameter] = ()
     ) -> None:
         self.parameters, self.scale = list(parameters), scale
-        self.apart = Apart(measured, self.grad) if measured else None
-        self.parts: tuple[Tensor, Tensor] | None = None
+        self.measured, self.apart = list(measured), {}
+        self.parts: dict[str, Tensor] | None = None
         self.found: list[Tensor | None] = [None] * len(self.parameters)
         self.passes: list[tuple[list[Tensor], list[Tensor]]] = []
         self.rows: list[tuple[list[Tensor], list[Tensor]]] = []
@@ -56,11 +56,13 @@ class BranchGradients:
             self.rows.append(tuple(map(list, zip(*pairs))))
         return leaves
 
-    def add(self, loss: Tensor, part: Tensor | None = None) -> None:
-        """Differentiate a scalar down to the cuts; its graph is freed. ``part`` is that of it which is kept apart."""
+    def add(self, loss: Tensor, **parts: Tensor) -> None:
+        """Differentiate a scalar down to the cuts; its graph is freed. ``parts`` are those of it to be kept apart."""
         leaves = [leaf for _, ls in self.rows for leaf in ls]
-        if self.apart is not None and part is not None and part.requires_grad:
-            self.apart.down([self._scaled(part)], None, [*leaves, *self._cuts()])
+        for name, part in parts.items() if self.measured else ():
+            if part.requires_grad:
+                apart = self.apart.setdefault(name, Apart(self.measured, self.grad))
+                apart.down([self._scaled(part)], None, [*leaves, *self._cuts()])
         if loss.requires_grad:
             self._down([self._scaled(loss)], None, leaves)
         while self.rows:
@@ -70,7 +72,7 @@ class BranchGradients:
         """Differentiate the passes from their cuts on, the first one first; each one's graph is freed."""
         while self.passes:
             self._onward(*self.passes.pop(0))
-        if self.apart is not None:
+        if self.measured:
             self.parts = self._in_parts()
 
     def carried(self, value: Tensor) -> Tensor:
@@ -104,8 +106,8 @@ class BranchGradients:
 
     def _onward(self, outputs: list[Tensor], leaves: list[Tensor]) -> None:
         """Go on from a cut, with the gradients that its leaves have."""
-        if self.apart is not None:
-            self.apart.onward(outputs, leaves, self._cuts())
+        for apart in self.apart.values():
+            apart.onward(outputs, leaves, self._cuts())
         pairs = [(output, leaf.grad) for output, leaf in zip(outputs, leaves) if leaf.grad is not None]
         if pairs:
             self._down(*map(list, zip(*pairs)), [])
@@ -120,11 +122,12 @@ class BranchGradients:
         del found[len(self.parameters) :]
         self._keep(found)
 
-    def _in_parts(self) -> tuple[Tensor, Tensor]:
-        """Gradients (P,) in the measured parameters: of the part kept apart, NaN where that failed, and of the rest."""
-        measured, found = self.apart.measured, {id(one): value for one, value in zip(self.parameters, self.found)}
-        part, whole = flat(measured, self.apart.found), flat(measured, [found[id(one)] for one in measured])
-        return tuple(row if self.scale is None else row / self.scale for row in (part, whole - part))
+    def _in_parts(self) -> dict[str, Tensor]:
+        """Gradients (P,) in the measured parameters of the parts kept apart, NaN where that failed, and the rest."""
+        found = {id(one): value for one, value in zip(self.parameters, self.found)}
+        parts = {name: flat(self.measured, apart.found) for name, apart in self.apart.items()}
+        rest = flat(self.measured, [found[id(one)] for one in self.measured]) - sum(parts.values())
+        return {name: row if self.scale is None else row / self.scale for name, row in {**parts, 'rest': rest}.items()}
 
     def _cuts(self) -> list[Tensor]:
         """The leaves of the passes that wait."""

@@ -1,7 +1,7 @@
 """Scale-Equivalent Distillation (SED): one detector class for every mmdet detector."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from sssd.detectors.branch_gradients import BranchGradients
 from sssd.detectors.gradient_ratios import MeasuresGradients, shared_parameters
 from sssd.detectors.guidance import DISTILL, CarriesGuidance, build_guidance, own_losses
+from sssd.detectors.pseudo_labels import PseudoLabels
 from sssd.detectors.whole_losses import whole_losses
 from sssd.errors import UserError
 from sssd.hooks.recompute import contexts
@@ -53,8 +54,12 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
     L_total of :class:`~sssd.detectors.Guidance`. Student and teacher stay plain detectors; the moving average and the
     predictions know nothing of it.
 
-    ``lambda_s``, ``lambda_d`` and ``shift``, with guidance also ``lambda_`` and ``student_grad``, are attributes that
-    hooks set (:class:`~sssd.hooks.LambdaScheduleHook`, :class:`~sssd.hooks.ScaleDrawHook`).
+    With ``pseudo_labels`` a third term, ``lambda_p L_pseudo``, stands beside the two: the boxes that the teacher is
+    sure of as labels of the strong view, mmdet's way. It is no part of the paper.
+
+    ``lambda_s``, ``lambda_d`` and ``shift``, with pseudo-labels also ``lambda_p``, with guidance ``lambda_`` and
+    ``student_grad``, are attributes that hooks set (:class:`~sssd.hooks.LambdaScheduleHook`,
+    :class:`~sssd.hooks.ScaleDrawHook`).
 
     The unlabelled branch is computed first, and by default its backward pass is over before the labelled one begins
     (``backward='branch'``), so a step needs hardly more memory than a supervised one. What the loss terms say is the
@@ -73,6 +78,8 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             time, for the least memory. ``'joint'``, all at once, with the activations of all passes alive. Gradients
             are equal up to rounding.
         guidance: Options of :class:`~sssd.detectors.Guidance`, ``dict()`` for its defaults; None is SED alone.
+        pseudo_labels: Options of :class:`~sssd.detectors.PseudoLabels`, ``dict()`` for its defaults; None is the paper.
+        lambda_p: Weight of the pseudo-labels' losses until a hook sets another.
         semi_test_cfg: As in mmdet; ``predict_on`` is ``'teacher'`` by default.
         data_preprocessor: ``MultiBranchDataPreprocessor`` config.
         init_cfg: As in mmdet.
@@ -95,6 +102,8 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         scale_view: str = 'strong',
         backward: str = 'branch',
         guidance: dict | None = None,
+        pseudo_labels: dict | None = None,
+        lambda_p: float = 1.0,
         semi_test_cfg: dict | None = None,
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
@@ -115,6 +124,9 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         self.scale_losses = nn.ModuleDict({view.name: build_loss(scale_loss) for view in self.views})
         self.distill_losses = nn.ModuleDict({view.name: build_loss(distill_loss) for view in self.views})
         self.lambda_s, self.lambda_d, self.shift = lambda_s, lambda_d, 1
+        self.pseudo_labels = None if pseudo_labels is None else PseudoLabels(self.student, **pseudo_labels)
+        if self.pseudo_labels is not None:
+            self.lambda_p = lambda_p
         self.guidance = None if guidance is None else build_guidance(self.student, guidance)
 
     def init_weights(self) -> None:
@@ -141,13 +153,13 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             student's own losses on the labelled images, with guidance or without.
         """
         unsupervised, health, found = {}, {}, {}
-        if 'unsup_student' in multi_batch_inputs and (self.lambda_s > 0 or self.lambda_d > 0):
+        if 'unsup_student' in multi_batch_inputs and any(self.weights().values()):
             ratio = len(multi_batch_inputs['unsup_student']) / len(multi_batch_inputs['sup'])
             gradients = self.branch_gradients()
             unsupervised, health = self.unsupervised_losses(multi_batch_inputs, multi_batch_data_samples, gradients)
             unsupervised = {name: ratio * term for name, term in unsupervised.items()}
             if gradients is not None and gradients.parts is not None:
-                found = {name: ratio * row for name, row in zip(('scale', 'distill'), gradients.parts)}
+                found = {dict(rest='distill').get(name, name): ratio * row for name, row in gradients.parts.items()}
         losses = self.supervised_loss(multi_batch_inputs['sup'], multi_batch_data_samples['sup'])
         supervised = sum_of(own_losses(losses, 'sup_'))
         if unsupervised:
@@ -178,8 +190,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
 
     def branches(self, losses: dict) -> dict[str, Tensor | None]:
         """Totals of the terms beside the student's own, for those that have a weight; None where a batch has none."""
-        kinds = dict(scale=self.lambda_s, distill=self.lambda_d)
-        parts = {kind: of_kind(losses, kind) for kind, weight in kinds.items() if weight > 0}
+        parts = {kind: of_kind(losses, kind) for kind, weight in self.weights().items() if weight > 0}
         if self.guidance is not None and self.lambda_ > 0:
             parts['guide'] = {DISTILL: losses[f'sup_{DISTILL}']}
         return {name: sum_of(terms) if terms else None for name, terms in parts.items()}
@@ -200,14 +211,15 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         With ``gradients`` the first of the terms carries the gradient of them all, and the graph is gone.
         """
         passes, losses, health = self.passes(inputs, samples, gradients), {}, {}
-        for place, view in enumerate(self.views, start=1):
-            terms = self.view_losses(view, passes, health, gradients)
+        makers = self.term_makers(inputs, samples)
+        for place, make in enumerate(makers, start=1):
+            terms = make(passes, health, gradients)
             if gradients is not None:
-                if place == len(self.views):
+                if place == len(makers):
                     del passes  # features and rows go before gradients come
-                scale = of_kind(terms, 'scale')
-                gradients.add(sum_of(terms), sum_of(scale) if scale else None)
-                del scale
+                parts = {kind: of_kind(terms, kind) for kind in ('scale', 'pseudo')}  # Eq. 3's is the rest
+                gradients.add(sum_of(terms), **{kind: sum_of(part) for kind, part in parts.items() if part})
+                del parts
                 terms = {name: term.detach() for name, term in terms.items()}
             losses.update(terms)
             del terms
@@ -216,6 +228,27 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             first = next(iter(losses))
             losses[first] = gradients.carried(losses[first])
         return losses, health
+
+    def term_makers(self, inputs: dict[str, Tensor], samples: dict[str, SampleList]) -> list[Callable]:
+        """What makes the terms that have a weight, of a step's passes: lambda_p L_pseudo, and those of every view."""
+        weights, makers = self.weights(), []
+        if weights['pseudo'] > 0:
+            makers.append(partial(self.pseudo_label_losses, inputs, samples))
+        if weights['scale'] > 0 or weights['distill'] > 0:
+            makers += [partial(self.view_losses, view) for view in self.views]
+        return makers
+
+    def weights(self) -> dict[str, float]:
+        """Weights of the unsupervised terms by kind."""
+        pseudo = 0.0 if self.pseudo_labels is None else self.lambda_p
+        return dict(scale=self.lambda_s, distill=self.lambda_d, pseudo=pseudo)
+
+    def pseudo_label_losses(
+        self, inputs: dict[str, Tensor], samples: dict[str, SampleList], passes: Passes, *_
+    ) -> dict[str, Tensor]:
+        """lambda_p L_pseudo, term by term."""
+        terms = self.pseudo_labels.losses(inputs, samples['unsup_student'], passes.strong, passes.weak)
+        return {name: self.lambda_p * term for name, term in terms.items()}
 
     def passes(
         self, inputs: dict[str, Tensor], samples: dict[str, SampleList], gradients: BranchGradients | None = None
@@ -229,7 +262,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             if self.scale_view == 'weak':
                 full = self.run(self.student, inputs[name], samples[name], 1, gradients)
             small = self.run(self.student, shrink(inputs[name], self.shift), samples[name], 2**self.shift, gradients)
-        if self.lambda_d > 0:
+        if self.lambda_d > 0 or self.weights()['pseudo'] > 0:
             with torch.no_grad():
                 weak = self.run(self.teacher, inputs['unsup_teacher'], samples['unsup_teacher'])
         return Passes(strong, full, small, weak)
@@ -249,7 +282,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
                 pair = (rows if run is passes.strong else cut(rows, gradients) for run, rows in zip(runs, pair))
             terms = self.scale_losses[view.name].scale(*pair)
             losses.update(named(view, 'scale', self.lambda_s, terms))
-        if passes.weak is not None:
+        if self.lambda_d > 0:
             with_grad, target = view.distill_pair(passes.strong, passes.weak)
             terms = self.distill_losses[view.name].distill(with_grad, target)
             losses.update(named(view, 'distill', self.lambda_d, terms))

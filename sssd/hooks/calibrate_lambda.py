@@ -10,7 +10,7 @@ from sssd.hooks.ema_teacher import unwrap
 from sssd.registry import HOOKS
 
 #: The weight of each branch, as attributes of the model.
-WEIGHTS = dict(scale='lambda_s', distill='lambda_d', guide='lambda_')
+WEIGHTS = dict(scale='lambda_s', distill='lambda_d', pseudo='lambda_p', guide='lambda_')
 KEY = 'calibrated_lambdas'
 NOTHING = (0, 0.0, 0.0)
 #: A branch is given up after so many times ``batches`` iterations: where parts are compiled, or nothing shared trains.
@@ -19,7 +19,7 @@ PATIENCE = 3
 
 @HOOKS.register_module()
 class CalibrateLambdaHook(Hook):
-    """Sets ``lambda_s``, ``lambda_d`` or ``lambda_`` so that a branch pulls as hard as wanted, whatever the detector.
+    """Sets ``lambda_s``, ``lambda_d``, ``lambda_p`` or ``lambda_`` so that a branch pulls as hard as wanted, whatever the detector.
 
     A lambda that suits one detector is wrong for another (docs/calibration.md). This hook measures, from the first
     iteration on in which a branch has a weight, the norm of its gradient over that of the supervised loss, as
@@ -40,7 +40,7 @@ class CalibrateLambdaHook(Hook):
         settle: Iterations after which the weight is found anew; 0 leaves it as it was found first.
         hold: Go on for the whole training; ``settle`` has no part in it.
         interval: Iterations between measurements after the first ``batches``; by default LoggerHook's interval.
-        **ratios: Wanted ratio of a branch: ``scale``, ``distill``, ``guide``.
+        **ratios: Wanted ratio of a branch: ``scale``, ``distill``, ``pseudo``, ``guide``.
 
     Raises:
         UserError: If a branch is unknown, a number is out of range or, when training starts, the model has no such
@@ -85,7 +85,7 @@ class CalibrateLambdaHook(Hook):
             if not (hasattr(model, 'measure_gradients') and hasattr(model, WEIGHTS[name])):
                 raise UserError(
                     f'CalibrateLambdaHook: {type(model).__name__} has no branch {name!r}; SED has scale and distill, '
-                    'GuidedDetector and SED with guidance have guide.'
+                    'with pseudo_labels pseudo, GuidedDetector and SED with guidance have guide.'
                 )
         if self.interval is None:
             self.interval = next((hook.interval for hook in runner.hooks if isinstance(hook, LoggerHook)), 50)

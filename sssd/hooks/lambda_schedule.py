@@ -34,8 +34,8 @@ class LambdaScheduleHook(Hook):
             if not hasattr(model, name):
                 raise UserError(
                     f'LambdaScheduleHook: {type(model).__name__} has no weight {name!r}; SED has '
-                    'lambda_s and lambda_d, GuidedDetector and SED with guidance lambda_ and '
-                    'student_grad.'
+                    'lambda_s and lambda_d, with pseudo_labels lambda_p; GuidedDetector and SED with guidance '
+                    'have lambda_ and student_grad.'
                 )
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:

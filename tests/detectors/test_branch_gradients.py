@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from sssd.detectors import PseudoLabels
 from sssd.detectors.branch_gradients import BranchGradients
 from sssd.errors import UserError
 from sssd.hooks import RecomputeHook
@@ -66,6 +67,26 @@ def test_weights_after_three_steps_are_equal(kind, way):
 @pytest.mark.parametrize('kind', sorted(tiny.DETECTORS))
 def test_with_guidance(kind):
     assert_equal(kind, guidance=dict(lambda_=2.0))
+
+
+@pytest.mark.parametrize('kind', sorted(DETECTORS))
+def test_with_pseudo_labels(kind, monkeypatch):
+    sure_of(monkeypatch)
+    assert_equal(kind, pseudo_labels=dict(), lambda_p=2.0)
+    assert_equal(kind, pseudo_labels=dict(), lambda_d=0.0, way='lean')
+
+
+def sure_of(monkeypatch):
+    """Have the teacher be sure of one box in the first image, two in the second, none in the last."""
+
+    def labels(self, inputs, samples, weak):
+        made = [tiny.sample((64, 96), boxes) for boxes in (tiny.BOXES[0][:1], tiny.BOXES[0][1:], ())]
+        for sample, given in zip(made, samples):
+            sample.set_metainfo(given.metainfo)
+            sample.ignored_instances = sample.gt_instances[:0]
+        return made
+
+    monkeypatch.setattr(PseudoLabels, 'labels', labels)
 
 
 def frozen(*parts):
@@ -167,6 +188,15 @@ def test_what_is_measured_branch_by_branch_is_what_one_backward_pass_measures(ki
     (norms, cosines), _ = measured(kind, 'branch', **options)
     (expected, angles), _ = measured(kind, 'joint', **options)
     assert norms == pytest.approx(expected, rel=1e-3) and min(norms.values()) > 1e-5
+    assert cosines == pytest.approx(angles, abs=2e-3)
+
+
+@pytest.mark.parametrize('kind', sorted(DETECTORS))
+def test_so_it_is_with_pseudo_labels(kind, monkeypatch):
+    sure_of(monkeypatch)
+    (norms, cosines), _ = measured(kind, 'branch', pseudo_labels=dict(), lambda_p=2.0)
+    (expected, angles), _ = measured(kind, 'joint', pseudo_labels=dict(), lambda_p=2.0)
+    assert norms == pytest.approx(expected, rel=1e-3) and norms['pseudo'] > 1e-5
     assert cosines == pytest.approx(angles, abs=2e-3)
 
 

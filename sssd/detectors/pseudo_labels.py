@@ -1,0 +1,116 @@
+"""Hard pseudo-labels beside the soft targets of Eq. 3, from passes that are there already."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from mmdet.structures import DetDataSample, SampleList
+from mmdet.structures.bbox import bbox_overlaps
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from sssd.detectors.shared_targets import on_features
+from sssd.detectors.whole_losses import whole_losses
+from sssd.errors import UserError
+from sssd.losses import sum_of
+from sssd.views import Pass
+
+
+class PseudoLabels:
+    """A student's own losses on the strong view, with the boxes that its teacher is sure of on the weak one as labels.
+
+    A soft target repeats how unsure the teacher is. A box that it is sure of says that there is an object, and where:
+    whatever proposal or anchor overlaps it is taught that, whether the teacher's score there is high or not. As
+    mmdet's SemiBaseDetector has it, for every detector, except that both views are of one geometry, that features are
+    those of SED's passes, and that nothing is said where the teacher does not know: an image in which it is sure of
+    nothing takes no part, and what lies in a box between the two scores is neither object nor background, for
+    assigners that can ignore (those of anchors and proposals).
+
+    Args:
+        detector: The student.
+        score_thr: Least score of a box. By default 0.7 where there is a second stage, whose softmax is surer of
+            itself, else 0.4.
+        ignore_thr: Least score of a box to be ignored, at most ``score_thr``, which ignores none.
+        min_size: Least width and height of a box, in pixels of the strong view.
+
+    Raises:
+        UserError: If a score is none, or the detector has masks, which boxes do not teach.
+    """
+
+    def __init__(
+        self, detector: nn.Module, score_thr: float | None = None, ignore_thr: float = 0.2, min_size: float = 1.0
+    ) -> None:
+        if score_thr is None:
+            score_thr = 0.4 if getattr(detector, 'roi_head', None) is None else 0.7
+        for name, score in dict(score_thr=score_thr, ignore_thr=ignore_thr).items():
+            if not isinstance(score, (int, float)) or not 0 < score < 1:
+                raise UserError(f'SED: {name} of pseudo_labels is {score!r}, but a score lies between 0 and 1.')
+        if getattr(detector, 'with_mask', False):
+            raise UserError(
+                f'SED: pseudo_labels are boxes, and {type(detector).__name__} wants masks as well; take its mask head '
+                'out (as init --without-masks does) or leave pseudo_labels out.'
+            )
+        self.score_thr, self.ignore_thr, self.min_size = score_thr, min(ignore_thr, score_thr), min_size
+
+    def losses(self, inputs: dict[str, Tensor], samples: SampleList, strong: Pass, weak: Pass) -> dict[str, Tensor]:
+        """The losses, each as one scalar named like ``unsup_loss_pseudo_cls``; zeros if nothing is sure.
+
+        Args:
+            inputs: Batches (n, 3, H, W) by branch.
+            samples: Data samples of the strong view.
+            strong: The student's pass over it.
+            weak: The teacher's pass over the weak view.
+        """
+        labelled = self.labels(inputs['unsup_teacher'], samples, weak)
+        sure = [place for place, sample in enumerate(labelled) if len(sample.gt_instances)]
+        taken = sure or list(range(len(labelled)))
+        share = len(sure) / len(labelled)
+        features, images = strong.feats, inputs['unsup_student']
+        if len(taken) < len(labelled):
+            features, images = tuple(level[taken] for level in features), images[taken]
+        with on_features(strong.detector, features), ignoring(strong.detector):
+            losses = whole_losses(strong.detector, images, [labelled[place] for place in taken])
+        return {
+            'unsup_loss_pseudo_' + name.replace('loss_', '', 1): share * sum_of({name: value})
+            for name, value in losses.items()
+            if 'loss' in name
+        }
+
+    @torch.no_grad()
+    def labels(self, inputs: Tensor, samples: SampleList, weak: Pass) -> list[DetDataSample]:
+        """Data samples whose labels the teacher found, in pixels of the batch: sure ones and ignored ones."""
+        blank = [DetDataSample(metainfo=sample.metainfo) for sample in samples]
+        with on_features(weak.detector, weak.feats):
+            found = weak.detector.predict(inputs, blank, rescale=False)
+        return [self.labelled(sample) for sample in found]
+
+    def labelled(self, sample: DetDataSample) -> DetDataSample:
+        """The same sample with what was predicted as labels."""
+        found = sample.pred_instances
+        boxes, scores = found.bboxes, found.scores
+        large = (boxes[:, 2:] - boxes[:, :2] >= self.min_size).all(1)
+        sure = (scores > self.score_thr) & large
+        unsure = (scores > self.ignore_thr) & large & ~sure
+        if len(boxes):  # what says another class of the same object, or its place once more, leaves it a label
+            unsure &= ~((bbox_overlaps(boxes, boxes) > 0.5) & sure).any(1)
+        labelled = DetDataSample(metainfo=sample.metainfo)
+        labelled.gt_instances, labelled.ignored_instances = (
+            InstanceData(bboxes=boxes[kept], labels=found.labels[kept]) for kept in (sure, unsure)
+        )
+        return labelled
+
+
+@contextmanager
+def ignoring(detector: nn.Module) -> Iterator[None]:
+    """Within it, anchors and proposals that lie by half in an ignored box are ignored, for assigners that know how."""
+    heads = [getattr(detector, name, None) for name in ('rpn_head', 'bbox_head', 'roi_head')]
+    found = [getattr(head, name, None) for head in heads for name in ('assigner', 'bbox_assigner')]
+    assigners = [assigner for assigner in found if hasattr(assigner, 'ignore_iof_thr')]
+    before = [assigner.ignore_iof_thr for assigner in assigners]
+    for assigner in assigners:
+        assigner.ignore_iof_thr = 0.5
+    try:
+        yield
+    finally:
+        for assigner, value in zip(assigners, before):
+            assigner.ignore_iof_thr = value
