@@ -19,7 +19,7 @@ PATIENCE = 3
 
 @HOOKS.register_module()
 class CalibrateLambdaHook(Hook):
-    """Sets ``lambda_s``, ``lambda_d``, ``lambda_p`` or ``lambda_`` so that a branch pulls as hard as wanted, whatever the detector.
+    """Sets ``lambda_s``, ``lambda_d``, ``lambda_p`` or ``lambda_`` so that a branch pulls as hard as is wanted.
 
     A lambda that suits one detector is wrong for another (docs/calibration.md). This hook measures, from the first
     iteration on in which a branch has a weight, the norm of its gradient over that of the supervised loss, as

@@ -13,10 +13,11 @@ from sssd.registry import HOOKS
 class GradientRatioHook(Hook):
     """Logs how hard the unsupervised losses pull on what they share with the supervised one, at the logging interval.
 
-    ``scale_grad_ratio``, ``distill_grad_ratio``, ``pseudo_grad_ratio`` and ``guide_grad_ratio`` are norms of gradients over that of the
-    supervised loss, for the batch of the iteration that is logged; of the last one, if none is. They cost a backward
-    pass through the heads for each loss, in that iteration alone, and leave the training as it is. Graphs stay for
-    it a little longer, so it takes some more memory. A model without such losses is left alone.
+    ``scale_grad_ratio``, ``distill_grad_ratio``, ``pseudo_grad_ratio`` and ``guide_grad_ratio`` are norms
+    of gradients over that of the supervised loss, for the batch of the iteration that is logged; of the last one, if
+    none is. They cost a backward pass through the heads for each loss, in that iteration alone, and leave the training
+    as it is. Graphs stay for it a little longer, so it takes some more memory. A model without such losses is left
+    alone.
 
     Args:
         interval: Iterations between two measurements; by default LoggerHook's interval.
