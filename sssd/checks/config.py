@@ -22,10 +22,10 @@ KNOWN = (
 NEEDED = ('model', 'train_dataloader', 'train_cfg', 'optim_wrapper')
 #: Numbers that must be numbers, and those that cannot be below 0.
 NUMBERS = (
-    'lr', 'weight_decay', 'momentum', 'lambda_s', 'lambda_d', 'lambda_', 'box_weight', 'loss_weight', 'alpha', 'gamma',
-    'milestones', 'start_factor', 'end_factor', 'begin', 'end', 'eta_min', 'T_max', 'power',
+    'lr', 'weight_decay', 'momentum', 'lambda_s', 'lambda_d', 'lambda_p', 'lambda_', 'box_weight', 'loss_weight',
+    'alpha', 'gamma', 'milestones', 'start_factor', 'end_factor', 'begin', 'end', 'eta_min', 'T_max', 'power',
 )  # fmt: skip
-NOT_NEGATIVE = ('lr', 'weight_decay', 'lambda_s', 'lambda_d', 'lambda_', 'box_weight', 'loss_weight')
+NOT_NEGATIVE = ('lr', 'weight_decay', 'lambda_s', 'lambda_d', 'lambda_p', 'lambda_', 'box_weight', 'loss_weight')
 #: Samplers that never come to an end.
 ENDLESS = ('MixedSourceSampler', 'InfiniteSampler', 'MultiSourceSampler', 'GroupMultiSourceSampler')
 

@@ -21,7 +21,10 @@ COLUMNS = 4  # panels side by side; AP takes two of them, in two rows
 LONG = 26  # letters of a panel's title
 #: Parts of a loss term's name that have a symbol.
 SYMBOLS = dict(
-    sup=r'\mathcal{L}_{\mathrm{sup}}', scale=r'\mathcal{L}_{\mathrm{scale}}', distill=r'\mathcal{L}_{\mathrm{distill}}'
+    sup=r'\mathcal{L}_{\mathrm{sup}}',
+    scale=r'\mathcal{L}_{\mathrm{scale}}',
+    distill=r'\mathcal{L}_{\mathrm{distill}}',
+    pseudo=r'\mathcal{L}_{\mathrm{pseudo}}',
 )
 
 

@@ -21,7 +21,9 @@ from sssd.report.page import Page
 from sssd.report.scalars import Curve, Curves, history
 from sssd.report.tables import DASH, spread
 
-RATIOS = dict(scale_grad_ratio='Eq. 2', distill_grad_ratio='Eq. 3', guide_grad_ratio='guide')
+RATIOS = dict(
+    scale_grad_ratio='Eq. 2', distill_grad_ratio='Eq. 3', pseudo_grad_ratio='pseudo-labels', guide_grad_ratio='guide'
+)
 ABOVE_HALF = 'teacher_above_half'
 METRICS = dict(AP='AP', AP50='AP50', AP75='AP75', APs='small', APm='medium', APl='large')
 #: From this score on a detection is drawn.

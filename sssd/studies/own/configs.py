@@ -39,6 +39,8 @@ LAMBDAS = dict(paper=(1.0, 1.0), scratch=(4.0, 4.0))
 #: For all else they follow from gradients: these ratios are those of the weights chosen on photographs, 1 and 10 for
 #: RetinaNet, 0.25 and 1.2 for Faster R-CNN (benchmarks/results/pilot_photos.json).
 RATIOS = dict(scale=0.25, distill=0.6)
+#: Least score of a pseudo-label of a detector with a second stage, and lambda_p; chosen as those.
+PSEUDO_SCORE, LAMBDA_P = 0.7, 2.0
 #: Rows of an image in a second stage of the small preset, as in configs/_base_/photos/faster_rcnn_sed.py.
 ROWS = 256
 #: The teacher's alpha, and what it falls to with the learning rate.
@@ -81,12 +83,12 @@ detector = _base_.model
 model = dict(
     _delete_=True,
     type='sssd.SED',
-    detector=detector,{views}{losses}
+    detector=detector,{views}{losses}{pseudo_labels}
     data_preprocessor=dict(type='MultiBranchDataPreprocessor', data_preprocessor=detector.data_preprocessor))
 # The weights of Eq. 2 and Eq. 3 do not carry over from one detector to another, nor from one data set:
 # {calibration} (docs/calibration.md).
 custom_hooks = [
-    dict(type='sssd.LambdaScheduleHook', burn_in={burn_in}, lambda_s={lambda_s}, lambda_d={lambda_d}),
+    dict(type='sssd.LambdaScheduleHook', burn_in={burn_in}, lambda_s={lambda_s}, lambda_d={lambda_d}{lambda_p}),
     dict(type='sssd.ScaleDrawHook', max_shift=1),
     dict(type='sssd.EMATeacherHook', alpha={alpha}){calibrate}]
 
@@ -207,12 +209,15 @@ def model_values(kind: str, own: OwnDetector) -> dict:
     """What the templates say of the detector and the losses."""
     views = views_of(kind, own)
     losses = '\n    scale_loss=_base_.unsupervised_loss,\n    distill_loss=_base_.unsupervised_loss,'
+    sure = kind == 'small' and own.config.get('roi_head') and not own.masks
     return dict(
         weights_of(kind, own),
         detector=own.source.name,
         imports=imports_of(own),
         views=f'\n    views={views!r},' if views else '',
         losses='' if kind == 'paper' else losses,
+        pseudo_labels=f'\n    pseudo_labels=dict(score_thr={PSEUDO_SCORE}),' if sure else '',
+        lambda_p=f', lambda_p={LAMBDA_P}' if sure else '',
         literal=write_literals(dict(model=typed(own.config))),
     )
 
