@@ -3,7 +3,7 @@
 import argparse
 import os
 import shlex
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -47,6 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             least = 32 if name == 'image_size' else 1
             raise UserError(f'--{name.replace("_", "-")} is {getattr(args, name)}, but must be at least {least}.')
     folder = Path(args.folder)
+    refuse_existing([str(folder / 'sed.py')], args.overwrite)  # before weights are fetched
     labeled, val = labels_of(args)
     boxes = boxes_by_class(labeled)
     unlabeled = unlabeled_of(args, labeled, val)
@@ -59,9 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     notes = [*notes, training.reason]
     configs = own_configs(data, tuple(boxes), folder, own, plan, training, notes, args.gpus, pretrained)
     texts.update((str(folder / name), text) for name, text in configs.items())
-    there = [path for path in texts if os.path.exists(path)]
-    if there and not args.overwrite:
-        raise UserError(f'{there[0]} exists: name another folder, or replace it with --overwrite.')
+    refuse_existing(texts, args.overwrite)
     print('labelled boxes:', ', '.join(f'{name} {count}' for name, count in boxes.items()))
     for labels in (labeled, val, *([everything] if everything else [])):
         print(f'{labels.source}: {labels.form}, images in {labels.images}')
@@ -80,6 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'note: {sentence}')
     print(next_steps(folder, args.gpus, everything is not None))
     return 0
+
+
+def refuse_existing(paths: Iterable[str], overwrite: bool) -> None:
+    """Refuse to write over files, unless that is wanted."""
+    there = [path for path in paths if os.path.exists(path)]
+    if there and not overwrite:
+        raise UserError(f'{there[0]} exists: name another folder, or replace it with --overwrite.')
 
 
 def files_of(

@@ -237,11 +237,14 @@ def test_unlabelled_images_may_be_listed(mine, make_tiny_coco):
     assert [len(part) for part in both.datasets] == [6, 2]
 
 
-def test_configs_that_are_there_stay(mine, capsys):
+def test_configs_that_are_there_stay(mine, capsys, monkeypatch):
+    """And nothing is fetched, before that is said."""
     assert main(arguments()) == 0
     config = mine.parents[1] / 'configs/mine/sed.py'
     config.write_text('edited = True\n')
-    assert main(arguments()) == 2
+    with monkeypatch.context() as patched:
+        patched.setattr('sssd.cli.init.fetched_features', lambda: pytest.fail('weights were fetched'))
+        assert main(arguments()) == 2
     assert 'sed.py exists: name another folder' in capsys.readouterr().err and config.read_text() == 'edited = True\n'
     assert main([*arguments(), '--overwrite']) == 0 and 'edited' not in config.read_text()
 
