@@ -244,7 +244,7 @@ def test_configs_that_are_there_stay(mine, capsys, monkeypatch):
     config.write_text('edited = True\n')
     with monkeypatch.context() as patched:
         patched.setattr('sssd.cli.init.fetched_features', lambda: pytest.fail('weights were fetched'))
-        assert main(arguments()) == 2
+        assert main(arguments(detector='faster_rcnn', preset='small', weights='auto')) == 2
     assert 'sed.py exists: name another folder' in capsys.readouterr().err and config.read_text() == 'edited = True\n'
     assert main([*arguments(), '--overwrite']) == 0 and 'edited' not in config.read_text()
 
