@@ -208,7 +208,7 @@ class Counting(BranchGradients):
         self.before = dict(self.storages)
         return super().cut(feats)
 
-    def add(self, loss: Tensor, part: Tensor | None = None) -> None:
+    def add(self, loss: Tensor, **parts: Tensor) -> None:
         """A loss and what it needs, beside the passes."""
         self.phases.append(sum(self.storages.values()))
         self._back_to(self.before)
