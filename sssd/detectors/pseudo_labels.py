@@ -32,25 +32,35 @@ class PseudoLabels:
             itself, else 0.4.
         ignore_thr: Least score of a box to be ignored, at most ``score_thr``, which ignores none.
         min_size: Least width and height of a box, in pixels of the strong view.
+        box_weight: Factor on the terms of boxes, that is, all but those of classes. 0: a score tells that there is an
+            object and not how well the box fits, and boxes learnt from such ones fit less well.
 
     Raises:
-        UserError: If a score is none, or the detector has masks, which boxes do not teach.
+        UserError: If a score is none, the weight is below 0, or the detector has masks, which boxes do not teach.
     """
 
     def __init__(
-        self, detector: nn.Module, score_thr: float | None = None, ignore_thr: float = 0.2, min_size: float = 1.0
+        self,
+        detector: nn.Module,
+        score_thr: float | None = None,
+        ignore_thr: float = 0.2,
+        min_size: float = 1.0,
+        box_weight: float = 0.0,
     ) -> None:
         if score_thr is None:
             score_thr = 0.4 if getattr(detector, 'roi_head', None) is None else 0.7
         for name, score in dict(score_thr=score_thr, ignore_thr=ignore_thr).items():
             if not isinstance(score, (int, float)) or not 0 < score < 1:
                 raise UserError(f'SED: {name} of pseudo_labels is {score!r}, but a score lies between 0 and 1.')
+        if not isinstance(box_weight, (int, float)) or box_weight < 0:
+            raise UserError(f'SED: box_weight of pseudo_labels is {box_weight!r}, but a weight is a number from 0 on.')
         if getattr(detector, 'with_mask', False):
             raise UserError(
                 f'SED: pseudo_labels are boxes, and {type(detector).__name__} wants masks as well; take its mask head '
                 'out (as init --without-masks does) or leave pseudo_labels out.'
             )
-        self.score_thr, self.ignore_thr, self.min_size = score_thr, min(ignore_thr, score_thr), min_size
+        self.score_thr, self.ignore_thr = score_thr, min(ignore_thr, score_thr)
+        self.min_size, self.box_weight = min_size, box_weight
 
     def losses(self, inputs: dict[str, Tensor], samples: SampleList, strong: Pass, weak: Pass) -> dict[str, Tensor]:
         """The losses, each as one scalar named like ``unsup_loss_pseudo_cls``; zeros if nothing is sure.
@@ -71,10 +81,14 @@ class PseudoLabels:
         with on_features(strong.detector, features), ignoring(strong.detector):
             losses = whole_losses(strong.detector, images, [labelled[place] for place in taken])
         return {
-            'unsup_loss_pseudo_' + name.replace('loss_', '', 1): share * sum_of({name: value})
+            'unsup_loss_pseudo_' + name.replace('loss_', '', 1): self.factor(name) * share * sum_of({name: value})
             for name, value in losses.items()
             if 'loss' in name
         }
+
+    def factor(self, name: str) -> float:
+        """Factor on one of a detector's terms."""
+        return 1.0 if name.endswith('cls') else self.box_weight
 
     @torch.no_grad()
     def labels(self, inputs: Tensor, samples: SampleList, weak: Pass) -> list[DetDataSample]:

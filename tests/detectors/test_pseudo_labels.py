@@ -17,7 +17,7 @@ DETECTORS = {**tiny.DETECTORS, **tiny.OTHERS}
 
 def build(kind, **options):
     """Student and teacher of different weights."""
-    model = tiny.build_sed(DETECTORS[kind](), pseudo_labels=dict(), **options)
+    model = tiny.build_sed(DETECTORS[kind](), pseudo_labels=dict(box_weight=0.5), **options)
     torch.manual_seed(7)
     for value in model.teacher.parameters():
         value.data.add_(0.1 * value.abs().mean() * torch.randn_like(value))
@@ -58,6 +58,10 @@ def expected_terms(model, batch, boxes, images):
     }
 
 
+def weight(name):
+    return 1.0 if name.endswith('cls') else 0.5
+
+
 BOXES = [[(8, 8, 40, 40), (30, 20, 90, 60)], [(16, 12, 60, 50)]]
 
 
@@ -71,7 +75,7 @@ def test_terms_are_the_student_s_losses_on_the_teacher_s_boxes(kind, backward, m
     expected = expected_terms(model, batch, BOXES, [0, 1])
     assert terms.keys() == expected.keys() and terms
     for name, value in expected.items():
-        torch.testing.assert_close(terms[name], 2.0 * value.detach())
+        torch.testing.assert_close(terms[name], 2.0 * weight(name) * value.detach())
 
 
 @pytest.mark.parametrize('kind', sorted(tiny.DETECTORS))
@@ -83,7 +87,7 @@ def test_an_image_without_a_sure_box_takes_no_part(kind, monkeypatch):
     batch = tiny.make_batch()
     terms, expected = pseudo_terms(model, batch), expected_terms(model, batch, boxes, [1])
     for name, value in expected.items():
-        torch.testing.assert_close(terms[name], 0.5 * value.detach(), msg=name)
+        torch.testing.assert_close(terms[name], 0.5 * weight(name) * value.detach(), msg=name)
 
 
 @pytest.mark.parametrize('kind', sorted(DETECTORS))
@@ -182,6 +186,19 @@ def test_a_pass_of_the_teacher_is_made_for_them_alone(monkeypatch):
     model.lambda_p = 0.0
     losses = tiny.losses_of(model, tiny.make_batch())
     assert not any('unsup' in name for name in losses)
+
+
+@pytest.mark.parametrize('kind', sorted(DETECTORS))
+def test_by_default_they_teach_classes_alone(kind, monkeypatch):
+    model = tiny.build_sed(DETECTORS[kind](), pseudo_labels=dict(), lambda_s=0.0, lambda_d=0.0)
+    set_labels(monkeypatch, BOXES)
+    terms = pseudo_terms(model, tiny.make_batch())
+    assert all((value > 0) == name.endswith('cls') for name, value in terms.items()) and len(terms) > 1
+
+
+def test_a_weight_below_0_is_refused():
+    with pytest.raises(UserError, match='box_weight of pseudo_labels'):
+        tiny.build_sed(tiny.retinanet(), pseudo_labels=dict(box_weight=-1.0))
 
 
 @pytest.mark.parametrize('score', [0.0, 1.0, -1, 'high'])
