@@ -35,7 +35,7 @@ runs = dict(
         config='configs/photos/faster_rcnn_bccd_sed.py',
         env=here,
         cfg_options={
-            **length, 'custom_hooks.0.lambda_s': 0.25, 'custom_hooks.0.lambda_d': 1.2, 'custom_hooks.0.lambda_p': 2.0,
+            **length, 'custom_hooks.0.lambda_s': 0.25, 'custom_hooks.0.lambda_d': 1.2, 'custom_hooks.0.lambda_p': 1.0,
             'model.pseudo_labels.score_thr': 0.7
         }),
     all=dict(config='configs/photos/faster_rcnn_bccd_all.py', env=here, cfg_options=length))
