@@ -43,10 +43,12 @@ class Plan:
 
         Returns:
             For SED's branches 1; for the guidance ``lambda_`` or the config's own, whose size decides how much its
-            adapter learns meanwhile. 0 for branches that stay off.
+            adapter learns meanwhile. 0 for branches that stay off, and for pseudo-labels whose weight is not looked
+            for.
         """
+        on = {branch for branch, own in self.start_with.items() if own and branch != 'pseudo'} | {*self.wanted}
         weights = {
-            WEIGHTS[branch]: (own if branch == 'guide' and own else 1.0) if own or branch in self.wanted else 0.0
+            WEIGHTS[branch]: (own if branch == 'guide' and own else 1.0) if branch in on else 0.0
             for branch, own in self.start_with.items()
         }
         return weights if lambda_ is None else {**weights, WEIGHTS['guide']: lambda_}
@@ -78,12 +80,14 @@ def plan_of(cfg: Config, share: bool, ratio: float | None, named: Mapping[str, f
         if branch not in branches:
             raise UserError(
                 f'--{branch}-ratio is given, but the model of the config is {kind}, which has no such branch: '
-                'sssd.SED has scale and distill, sssd.GuidedDetector and SED with guidance have guide.'
+                'sssd.SED has scale and distill, with pseudo_labels pseudo; sssd.GuidedDetector and SED with guidance '
+                'have guide.'
             )
     if share and 'guide' in branches and ('guide' in named or (ratio is not None and branches == ['guide'])):
         raise UserError('--share and a gradient ratio are both given for lambda_: give one of them.')
     own = {branch: own_value(cfg, branch) for branch in branches}
     by_ratio = [branch for branch in branches if branch != 'guide' or (ratio is not None and not share)]
+    by_ratio = [branch for branch in by_ratio if branch != 'pseudo']  # of the supervised loss's own kind: if named
     wanted = {branch: ratio or RATIO for branch in by_ratio if own[branch]} | named
     if not branches and ratio is not None:
         raise UserError(f'--ratio is given, but the model of the config is {kind}: give one of sssd.SED.')
@@ -100,7 +104,8 @@ def branches_of(cfg: Config) -> list[str]:
     """The branches that a config's model has beside its supervised loss, with a weight or without."""
     kind = MODELS.get(str(cfg.model.get('type')))
     if isinstance(kind, type) and issubclass(kind, SED):
-        return ['scale', 'distill', *(['guide'] if cfg.model.get('guidance') is not None else [])]
+        more = dict(pseudo='pseudo_labels', guide='guidance')
+        return ['scale', 'distill', *(branch for branch, option in more.items() if cfg.model.get(option) is not None)]
     return ['guide'] if isinstance(kind, type) and issubclass(kind, GuidedDetector) else []
 
 

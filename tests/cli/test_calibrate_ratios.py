@@ -152,6 +152,14 @@ def test_mistakes_are_told_before_training(make_job, make_guided):
     assert 'the schedule of lambda_d in custom_hooks is Zigzag' in refused(odd)
 
 
+def test_pseudo_labels_of_a_teacher_that_is_sure_of_nothing_have_no_weight(make_job):
+    job = make_job(extra=SED + "model['pseudo_labels'] = dict(score_thr=0.99)\n")
+    assert 'the branch pseudo has no gradient over 2 batches' in refused(job, *SHORT, '--pseudo-ratio', '0.3')
+    sure = make_job('sure', extra=SED + "model['pseudo_labels'] = dict(score_thr=1e-3)\n")
+    hooks, found, _ = calibrated(sure, *SHORT, '--pseudo-ratio', '0.3')
+    assert hooks[0].lambda_p == found['pseudo']['lambda'] > 0
+
+
 def test_what_cannot_be_measured_is_told(make_job):
     job = make_job(extra=SED)
     assert 'the loss is not finite after 2 iterations' in refused(
@@ -179,6 +187,13 @@ def test_what_is_calibrated_how():
     assert plan(sed).lambdas == ['lambda_s', 'lambda_d'] and plan(both).lambdas == ['lambda_', 'lambda_s', 'lambda_d']
     assert plan(both).measured_with(9.0) == dict(lambda_s=1.0, lambda_d=1.0, lambda_=9.0)
     assert plan(both, ratio=1.0).measured_with(None) == dict(lambda_s=1.0, lambda_d=1.0, lambda_=3.0)
+    sure = dict(model=dict(type='sssd.SED', pseudo_labels=dict()))
+    assert plan(sure).wanted == plan(sure, ratio=0.5).wanted == halves
+    assert plan(sure, pseudo=0.2).wanted == dict(halves, pseudo=0.2)
+    assert plan(sure).measured_with(None) == dict(lambda_s=1.0, lambda_d=1.0, lambda_p=0.0)
+    assert plan(sure, pseudo=0.2).measured_with(None) == dict(lambda_s=1.0, lambda_d=1.0, lambda_p=1.0)
+    with pytest.raises(UserError, match='no such branch'):
+        plan(sed, pseudo=0.2)
     off = dict(model=dict(type='sssd.SED', lambda_s=0.0))
     assert plan(off).wanted == dict(distill=0.5)
     assert plan(off).measured_with(None) == dict(lambda_s=0.0, lambda_d=1.0)

@@ -50,7 +50,12 @@ def add_ratio_arguments(group) -> None:
         help="wanted norm of every branch's gradient over that of the supervised loss, for the guidance too (default: "
         "0.5 for SED's branches; the guidance has its share)",
     )
-    for branch, weight in (('scale', 'lambda_s'), ('distill', 'lambda_d'), ('guide', 'lambda_')):
+    for branch, weight in (
+        ('scale', 'lambda_s'),
+        ('distill', 'lambda_d'),
+        ('pseudo', 'lambda_p'),
+        ('guide', 'lambda_'),
+    ):
         group.add_argument(f'--{branch}-ratio', type=float, metavar='RATIO', help=f'the same for {weight} alone')
     group.add_argument(
         '--start-iterations',

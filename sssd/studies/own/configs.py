@@ -40,7 +40,7 @@ LAMBDAS = dict(paper=(1.0, 1.0), scratch=(4.0, 4.0))
 #: RetinaNet, 0.25 and 1.2 for Faster R-CNN (benchmarks/results/pilot_photos.json).
 RATIOS = dict(scale=0.25, distill=0.6)
 #: Least score of a pseudo-label of a detector with a second stage, and lambda_p; chosen as those.
-PSEUDO_SCORE, LAMBDA_P = 0.7, 2.0
+PSEUDO_SCORE, LAMBDA_P = 0.7, 1.0
 #: Rows of an image in a second stage of the small preset, as in configs/_base_/photos/faster_rcnn_sed.py.
 ROWS = 256
 #: The teacher's alpha, and what it falls to with the learning rate.
