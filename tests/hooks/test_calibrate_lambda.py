@@ -183,7 +183,7 @@ def test_a_guided_detector_has_a_branch_of_its_own(tmp_path):
 @pytest.mark.parametrize(
     'options, said',
     [
-        (dict(), 'its ratios are none; name at least one of scale, distill, guide'),
+        (dict(), 'its ratios are none; name at least one of scale, distill, pseudo, guide'),
         (dict(box=1.0), 'its ratios are box'),
         (dict(scale=0.0), 'scale is 0.0, but a ratio of gradients is a number above 0'),
         (dict(scale='half'), "scale is 'half'"),
