@@ -30,6 +30,13 @@ runs = dict(
         config='configs/photos/faster_rcnn_aquarium_sed.py',
         env=here,
         cfg_options={**length, 'custom_hooks.0.lambda_s': 0.25, 'custom_hooks.0.lambda_d': 1.2}),
+    sed_pseudo=dict(
+        config='configs/photos/faster_rcnn_aquarium_sed.py',
+        env=here,
+        cfg_options={
+            **length, 'custom_hooks.0.lambda_s': 0.25, 'custom_hooks.0.lambda_d': 1.2, 'custom_hooks.0.lambda_p': 1.0,
+            'model.pseudo_labels.score_thr': 0.7
+        }),
     all=dict(config='configs/photos/faster_rcnn_aquarium_all.py', env=here, cfg_options=length))
 test = dict(ann_file='data/aquarium/test.json', img_prefix='data/aquarium/images/')
 quick = {

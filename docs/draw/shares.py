@@ -10,7 +10,7 @@ from sssd.figures.style import COLOURS, DPI, WIDTH
 RESULTS = Path(__file__).resolve().parents[2] / 'benchmarks/results'
 #: File, title, and the runs between labels alone and all labels that are drawn.
 STUDIES = (
-    ('photos_bccd_faster_rcnn.json', 'BCCD, Faster R-CNN\nImageNet features', ('sed', 'pseudo', 'few_longer')),
+    ('photos_bccd_faster_rcnn.json', 'BCCD, Faster R-CNN\nImageNet features', ('sed', 'sed_pseudo', 'pseudo', 'few_longer')),
     ('photos_bccd.json', 'BCCD, RetinaNet\nImageNet features', ('sed', 'pseudo', 'few_longer')),
     ('bccd_retinanet_5p.json', 'BCCD, RetinaNet\nrandom weights', ('sed',)),
     ('quickstart.json', 'toy, RetinaNet\nrandom weights', ('sed',)),
@@ -23,6 +23,7 @@ NAMES = dict(
     few_longer='labels alone, as many seconds',
     few_strong='labels alone, the strong view',
     few_jitter='labels alone, a wide jitter',
+    sed_pseudo='SED with pseudo-labels',
 )
 
 
