@@ -73,7 +73,7 @@ def test_with_guidance(kind):
 def test_with_pseudo_labels(kind, monkeypatch):
     sure_of(monkeypatch)
     assert_equal(kind, pseudo_labels=dict(), lambda_p=2.0)
-    assert_equal(kind, pseudo_labels=dict(), lambda_d=0.0, way='lean')
+    assert_equal(kind, steps=2, pseudo_labels=dict(), lambda_d=0.0, way='lean')
 
 
 def sure_of(monkeypatch):
