@@ -10,7 +10,11 @@ from sssd.figures.style import COLOURS, DPI, WIDTH
 RESULTS = Path(__file__).resolve().parents[2] / 'benchmarks/results'
 #: File, title, and the runs between labels alone and all labels that are drawn.
 STUDIES = (
-    ('photos_bccd_faster_rcnn.json', 'BCCD, Faster R-CNN\nImageNet features', ('sed', 'sed_pseudo', 'pseudo', 'few_longer')),
+    (
+        'photos_bccd_faster_rcnn.json',
+        'BCCD, Faster R-CNN\nImageNet features',
+        ('sed', 'sed_pseudo', 'pseudo', 'few_longer'),
+    ),
     ('photos_bccd.json', 'BCCD, RetinaNet\nImageNet features', ('sed', 'pseudo', 'few_longer')),
     ('bccd_retinanet_5p.json', 'BCCD, RetinaNet\nrandom weights', ('sed',)),
     ('quickstart.json', 'toy, RetinaNet\nrandom weights', ('sed',)),
@@ -30,7 +34,7 @@ NAMES = dict(
 def draw(results: Path = RESULTS):
     """A line for each seed from labels alone (left) to all labels (right), in AP, with the runs between as marks."""
     figure, axes = plt.subplots(figsize=(WIDTH, 7), dpi=DPI, layout='constrained')
-    ticks, titles, row = [], [], 0
+    ticks, titles, row, drawn = [], [], 0, set()
     for file, title, between in STUDIES:
         seeds = by_seed(results / file)
         if not seeds:
@@ -41,6 +45,7 @@ def draw(results: Path = RESULTS):
             axes.plot([few, all_], [row, row], color='0.75', linewidth=5, solid_capstyle='round', zorder=1)
             for run in between:
                 if run in runs:
+                    drawn.add(run)
                     axes.scatter(last(runs[run]), row, s=70, color=COLOURS[list(NAMES).index(run)], zorder=2)
             row += 1
         ticks.append((first + row - 1) / 2)
@@ -50,8 +55,9 @@ def draw(results: Path = RESULTS):
     axes.invert_yaxis()
     axes.set_xlabel('AP: a grey line goes from labels alone to all labels, one for each seed')
     axes.grid(axis='x', color='0.9')
-    for run, name in NAMES.items():
-        axes.scatter([], [], s=70, color=COLOURS[list(NAMES).index(run)], label=name)
+    for place, (run, name) in enumerate(NAMES.items()):
+        if run in drawn:
+            axes.scatter([], [], s=70, color=COLOURS[place], label=name)
     figure.legend(loc='outside upper center', ncols=3, frameon=False)
     return figure
 
