@@ -216,7 +216,9 @@ def model_values(kind: str, own: OwnDetector) -> dict:
         imports=imports_of(own),
         views=f'\n    views={views!r},' if views else '',
         losses='' if kind == 'paper' else losses,
-        pseudo_labels=f'\n    pseudo_labels=dict(score_thr={PSEUDO_SCORE}),' if sure else '',
+        pseudo_labels=f'\n    pseudo_labels=dict(score_thr={PSEUDO_SCORE}),  # weighed by lambda_p: docs/method.md'
+        if sure
+        else '',
         lambda_p=f', lambda_p={LAMBDA_P}' if sure else '',
         literal=write_literals(dict(model=typed(own.config))),
     )

@@ -8,7 +8,7 @@ import torch
 from sssd.checkpoints import pretrained
 from sssd.errors import UserError
 from sssd.studies.own import weights
-from sssd.studies.own.configs import views_of, weights_of
+from sssd.studies.own.configs import model_values, views_of, weights_of
 from sssd.studies.own.detector import built, own_detector
 from sssd.studies.own.names import FIRST, MMDET, OURS, SMALL, read_detector
 from sssd.studies.own.optimizer import make_training
@@ -176,6 +176,18 @@ def test_weights_of_the_losses_are_known_or_found(kind, name, weights):
         assert views == own(name).views
     else:
         assert views == [dict(type='DenseView', head='rpn_head'), dict(type='RoIView', max_rows=256)]
+
+
+@pytest.mark.parametrize(
+    'kind, name, wanted',
+    [('small', 'faster_rcnn', True), ('small', 'retinanet', False), ('scratch', 'faster_rcnn', False),
+     ('paper', 'faster_rcnn', False)],
+)  # fmt: skip
+def test_pseudo_labels_where_they_were_measured(kind, name, wanted):
+    """A second stage, and features of ImageNet."""
+    found = model_values(kind, own(name))
+    assert ('pseudo_labels=dict(score_thr=0.7)' in found['pseudo_labels']) == wanted
+    assert ('lambda_p=1.0' in found['lambda_p']) == wanted
 
 
 def test_the_baseline_of_faster_rcnn_has_twice_the_rate():
