@@ -86,8 +86,9 @@ def plan_of(cfg: Config, share: bool, ratio: float | None, named: Mapping[str, f
     if share and 'guide' in branches and ('guide' in named or (ratio is not None and branches == ['guide'])):
         raise UserError('--share and a gradient ratio are both given for lambda_: give one of them.')
     own = {branch: own_value(cfg, branch) for branch in branches}
-    by_ratio = [branch for branch in branches if branch != 'guide' or (ratio is not None and not share)]
-    by_ratio = [branch for branch in by_ratio if branch != 'pseudo']  # of the supervised loss's own kind: if named
+    # pseudo-labels have a loss of the supervised one's own kind, whose weight is looked for only if it is named
+    unless_named = {'pseudo', *(['guide'] if share or ratio is None else [])}
+    by_ratio = [branch for branch in branches if branch not in unless_named]
     wanted = {branch: ratio or RATIO for branch in by_ratio if own[branch]} | named
     if not branches and ratio is not None:
         raise UserError(f'--ratio is given, but the model of the config is {kind}: give one of sssd.SED.')

@@ -212,14 +212,11 @@ def test_scores_by_default():
         assert tiny.build_sed(DETECTORS[kind](), pseudo_labels=dict()).pseudo_labels.score_thr == score
 
 
-def test_masks_are_refused():
+def test_masks_are_refused(monkeypatch):
     student = tiny.build_sed(tiny.faster_rcnn()).student
-    type(student).with_mask, kept = True, type(student).with_mask
-    try:
-        with pytest.raises(UserError, match='wants masks'):
-            PseudoLabels(student)
-    finally:
-        type(student).with_mask = kept
+    monkeypatch.setattr(type(student), 'with_mask', True)
+    with pytest.raises(UserError, match='wants masks'):
+        PseudoLabels(student)
 
 
 def test_a_weight_without_pseudo_labels_is_refused(tmp_path):
