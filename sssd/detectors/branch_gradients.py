@@ -1,11 +1,11 @@
 """Gradients of one branch of a loss after the other, so that no two branches' activations are alive at once."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.multiprocessing.reductions import StorageWeakRef
 
 from sssd.losses.gradients import flat, tell_once
 
@@ -88,21 +88,10 @@ class BranchGradients:
     ) -> list:
         """Gradients of outputs in inputs, None where there is none; in the precision that the forward pass had.
 
-        Each is an array of its own: autograd may give out one for two inputs, or a number that is repeated. The graph
-        is freed unless told to ``keep`` it.
+        Each may share its array with another. The graph is freed unless told to ``keep`` it.
         """
         with torch.autocast(outputs[0].device.type, enabled=False):
-            found = torch.autograd.grad(outputs, inputs, gradients, allow_unused=True, retain_graph=keep)
-        seen, own = set(), []
-        for gradient in found:
-            if gradient is not None:
-                storage = gradient.untyped_storage()
-                if StorageWeakRef(storage) in seen or storage.nbytes() != gradient.numel() * gradient.element_size():
-                    gradient = gradient.clone()
-                    storage = gradient.untyped_storage()
-                seen.add(StorageWeakRef(storage))
-            own.append(gradient)
-        return own
+            return list(torch.autograd.grad(outputs, inputs, gradients, allow_unused=True, retain_graph=keep))
 
     def _onward(self, outputs: list[Tensor], leaves: list[Tensor]) -> None:
         """Go on from a cut, with the gradients that its leaves have."""
@@ -113,14 +102,32 @@ class BranchGradients:
             self._down(*map(list, zip(*pairs)), [])
 
     def _down(self, outputs: list[Tensor], gradients: list[Tensor] | None, leaves: list[Tensor]) -> None:
-        """Differentiate outputs down to the parameters, these leaves and the cuts of the passes, and keep all of it."""
+        """Differentiate outputs down to the parameters, these leaves and the cuts of the passes, and keep all of it.
+
+        The gradient of a parameter that has one from before is added to it as soon as it comes, and is gone before the
+        next layer's: the gradients of two passes are never there at once.
+        """
+        new = [place for place, kept in enumerate(self.found) if kept is None]
+        had = [place for place, kept in enumerate(self.found) if kept is not None]
         leaves = [*leaves, *self._cuts()]
-        found = self.grad(outputs, [*self.parameters, *leaves], gradients)
-        for leaf, gradient in zip(leaves, found[len(self.parameters) :]):
+        inputs = [*(self.parameters[place] for place in new), *leaves]
+        hooks = [self.parameters[place].register_hook(partial(self._add_at_once, place)) for place in had]
+        try:
+            found = self.grad(outputs, [*inputs, *(self.parameters[place] for place in had)], gradients)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        found = own(found[: len(inputs)])
+        for place, gradient in zip(new, found):
+            self.found[place] = gradient
+        for leaf, gradient in zip(leaves, found[len(new) :]):
             if gradient is not None:
                 leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
-        del found[len(self.parameters) :]
-        self._keep(found)
+
+    def _add_at_once(self, place: int, gradient: Tensor) -> Tensor:
+        """Hook of a parameter: keep its gradient, and leave one number in the place of it."""
+        self.found[place].add_(gradient)
+        return shape_of(gradient)
 
     def _in_parts(self) -> dict[str, Tensor]:
         """Gradients (P,) in the measured parameters of the parts kept apart, NaN where that failed, and the rest."""
@@ -135,14 +142,6 @@ class BranchGradients:
 
     def _scaled(self, loss: Tensor) -> Tensor:
         return loss if self.scale is None else loss * self.scale
-
-    def _keep(self, gradients: list[Tensor | None]) -> None:
-        """Add to what was found, and let go of each as soon as it is added."""
-        for place in range(len(gradients)):
-            gradient, gradients[place] = gradients[place], None
-            if gradient is not None:
-                kept = self.found[place]
-                self.found[place] = gradient if kept is None else kept.add_(gradient)
 
 
 class Apart:
@@ -177,6 +176,32 @@ class Apart:
         pairs = [(output, self.at.pop(id(leaf))) for output, leaf in zip(outputs, cut) if id(leaf) in self.at]
         if pairs:
             self.down(*map(list, zip(*pairs)), leaves)
+
+
+def own(gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
+    """The same, each an array of its own: autograd may give out one for two inputs, or a number that is repeated.
+
+    PyTorch adds further gradients to them in place only where nothing else holds their storage: no base of a view,
+    and no storage object of Python's, so none is asked for.
+    """
+    seen, found = set(), []
+    for gradient in gradients:
+        if gradient is not None:
+            shared = gradient.data_ptr() in seen or not dense(gradient)
+            gradient = gradient.clone() if shared else gradient.detach()
+            seen.add(gradient.data_ptr())
+        found.append(gradient)
+    return found
+
+
+def dense(value: Tensor) -> bool:
+    """Whether its elements lie side by side in memory, each in a place of its own, in whatever order of dimensions."""
+    extent = 1
+    for stride, size in sorted(zip(value.stride(), value.shape)):
+        if size != 1 and stride != extent:
+            return False
+        extent *= size
+    return True
 
 
 def shape_of(value: Tensor) -> Tensor:

@@ -152,17 +152,20 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             are measured, ``scale_grad_ratio``, ``distill_grad_ratio`` and ``guide_grad_ratio`` are relative to the
             student's own losses on the labelled images, with guidance or without.
         """
-        unsupervised, health, found = {}, {}, {}
+        unsupervised, health, found, gradients = {}, {}, {}, None
         if 'unsup_student' in multi_batch_inputs and any(self.weights().values()):
-            ratio = len(multi_batch_inputs['unsup_student']) / len(multi_batch_inputs['sup'])
             gradients = self.branch_gradients()
             unsupervised, health = self.unsupervised_losses(multi_batch_inputs, multi_batch_data_samples, gradients)
+        losses = self.supervised_loss(multi_batch_inputs['sup'], multi_batch_data_samples['sup'])
+        supervised = sum_of(own_losses(losses, 'sup_'))
+        if gradients is not None:  # made last they are differentiated first: each of the labels' is added as it comes
+            first = next(iter(unsupervised))
+            unsupervised[first] = gradients.carried(unsupervised[first])
+        if unsupervised:
+            ratio = len(multi_batch_inputs['unsup_student']) / len(multi_batch_inputs['sup'])
             unsupervised = {name: ratio * term for name, term in unsupervised.items()}
             if gradients is not None and gradients.parts is not None:
                 found = {dict(rest='distill').get(name, name): ratio * row for name, row in gradients.parts.items()}
-        losses = self.supervised_loss(multi_batch_inputs['sup'], multi_batch_data_samples['sup'])
-        supervised = sum_of(own_losses(losses, 'sup_'))
-        if unsupervised:
             health['unsup_over_sup'] = total_of(unsupervised) / supervised.detach().clamp(min=1e-6)
         losses.update(unsupervised)
         branches = {name: found.get(name, total) for name, total in self.branches(losses).items()}
@@ -208,7 +211,8 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
     ):
         """lambda_s L_scale and lambda_d L_distill over all views, and the share of confident teacher rows.
 
-        With ``gradients`` the first of the terms carries the gradient of them all, and the graph is gone.
+        With ``gradients`` the terms are values alone: they are differentiated, and what was found waits there to be
+        carried.
         """
         passes, losses, health = self.passes(inputs, samples, gradients), {}, {}
         makers = self.term_makers(inputs, samples)
@@ -225,8 +229,6 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             del terms
         if gradients is not None:
             gradients.finish()
-            first = next(iter(losses))
-            losses[first] = gradients.carried(losses[first])
         return losses, health
 
     def term_makers(self, inputs: dict[str, Tensor], samples: dict[str, SampleList]) -> list[Callable]:

@@ -150,8 +150,8 @@ def test_float16_gradients_are_scaled_before_they_are_computed():
 
     def gradient(by_branch):
         model.zero_grad()
-        losses, _ = model.unsupervised_losses(data['inputs'], data['data_samples'], by_branch)
-        sum(losses.values()).backward()
+        total = sum(model.unsupervised_losses(data['inputs'], data['data_samples'], by_branch)[0].values())
+        (total if by_branch is None else by_branch.carried(total)).backward()
         return torch.cat([value.grad.flatten() for value in model.student.neck.parameters()])
 
     expected = gradient(None)
@@ -298,6 +298,32 @@ def test_gradients_that_share_an_array_are_added_to_once():
     assert torch.equal(third.grad, torch.ones(3))
 
 
+def test_gradients_of_two_passes_are_never_there_at_once():
+    """Nor are those of the labels and those that are carried to them: each is added as soon as it comes."""
+    size = 512
+    weights = [torch.nn.Parameter(torch.rand(size, size) / size) for _ in range(8)]
+
+    def through():
+        """A pass through all of them."""
+        value = torch.ones(2, size)
+        for weight in weights:
+            value = F.linear(value, weight)
+        return value.sum()
+
+    gradients = BranchGradients(weights)
+    all_of_them = sum(weight.nbytes for weight in weights)
+    assert peak(lambda: gradients.add(through())) > all_of_them
+    assert peak(lambda: gradients.add(through())) < 0.3 * all_of_them
+    labels = through()
+    total = labels + gradients.carried(torch.tensor(0.0))
+    operators = set()
+    assert peak(total.backward, operators) < 0.3 * all_of_them
+    assert 'aten::add_' in operators and 'aten::add' not in operators  # in place
+    expected = torch.autograd.grad(through(), weights)
+    for weight, one in zip(weights, expected):
+        torch.testing.assert_close(weight.grad, 3 * one)
+
+
 def test_features_go_as_soon_as_no_head_needs_them():
     """Only their gradients are waited for."""
     weight = torch.nn.Parameter(torch.rand(3))
@@ -338,12 +364,14 @@ def test_a_head_s_gradient_for_one_pass_after_the_other():
     torch.testing.assert_close(*found)
 
 
-def peak(call):
-    """Most bytes of a call's tensors at once."""
+def peak(call, operators=None):
+    """Most bytes of a call's tensors at once; the names of its operators are put into ``operators``."""
     with torch.profiler.profile(profile_memory=True) as profiler:
         call()
     held = most = 0
     for event in profiler.profiler.kineto_results.events():
+        if operators is not None:
+            operators.add(event.name())
         if event.name() == '[memory]':
             held += event.nbytes()
             most = max(most, held)

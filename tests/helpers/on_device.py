@@ -177,8 +177,10 @@ def unlabelled(device, model):
     model = moved(device, model)
     inputs = {name: torch.rand(2, 3, *SIZE, device=device) for name in ('unsup_student', 'unsup_teacher')}
     samples = {name: [DetDataSample(metainfo=dict(img_shape=image)) for image in IMAGES] for name in inputs}
-    losses, health = model.unsupervised_losses(inputs, samples, model.branch_gradients())
-    sum_of(losses).backward()
+    gradients = model.branch_gradients()
+    losses, health = model.unsupervised_losses(inputs, samples, gradients)
+    total = sum_of(losses)
+    (total if gradients is None else gradients.carried(total)).backward()
     trained = [value for value in model.student.parameters() if value.requires_grad]
     assert trained and all(value.grad.device.type == device for value in trained)
     assert all(value.device.type == device for value in health.values())
