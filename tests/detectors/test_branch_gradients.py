@@ -303,7 +303,7 @@ def test_gradients_of_two_passes_are_never_there_at_once():
     size = 512
     weights = [torch.nn.Parameter(torch.rand(size, size) / size) for _ in range(8)]
 
-    def through(value=torch.ones(2, size)):
+    def through(value):
         """A pass through all of them."""
         for weight in weights:
             value = F.linear(value, weight)
@@ -311,8 +311,8 @@ def test_gradients_of_two_passes_are_never_there_at_once():
 
     gradients = BranchGradients(weights)
     all_of_them = sum(weight.nbytes for weight in weights)
-    assert peak(lambda: gradients.add(through())) > all_of_them
-    assert peak(lambda: gradients.add(through())) < 0.3 * all_of_them
+    assert peak(lambda: gradients.add(through(torch.ones(2, size)))) > all_of_them
+    assert peak(lambda: gradients.add(through(torch.ones(2, size)))) < 0.3 * all_of_them
     images = torch.ones(2, size, requires_grad=True)
     labels = through(images)
     total = labels + gradients.carried(torch.tensor(0.0))
@@ -322,9 +322,26 @@ def test_gradients_of_two_passes_are_never_there_at_once():
     assert peak(total.backward, operators) < 0.3 * all_of_them
     assert 'aten::add_' in operators and 'aten::add' not in operators  # in place
     assert order == ['last layer', 'images'], 'gradients of layers can be reduced while others are computed'
-    expected = torch.autograd.grad(through(), weights)
+    expected = torch.autograd.grad(through(images), weights)
     for weight, one in zip(weights, expected):
         torch.testing.assert_close(weight.grad, 3 * one)
+
+
+def test_gradients_of_heads_are_ready_before_those_of_the_backbone_are_computed():
+    """So DistributedDataParallel reduces the ones while the others are computed."""
+    model, order = build('retinanet', 'branch'), []
+    model.student.bbox_head.retina_cls.weight.register_post_accumulate_grad_hook(lambda _: order.append('head'))
+
+    def watch(neck, inputs):
+        """Note when the gradient of what the neck gets has come."""
+        inputs[0][-1].register_hook(lambda _: order.append('features'))
+
+    note = model.student.neck.register_forward_pre_hook(watch)
+    total = sum_of(tiny.losses_of(model, tiny.make_batch()))
+    note.remove()
+    order.clear()  # those of the unlabelled branch
+    total.backward()
+    assert order == ['head', 'features']
 
 
 def test_features_go_as_soon_as_no_head_needs_them():
