@@ -17,6 +17,8 @@ from sssd.guides.labels import BoxLabels, host_tensor
 
 #: Rules for the cells that a box covers.
 RULES = ('index', 'overlap')
+#: Cells of a level from which on a CPU goes box by box; with fewer, a call a box takes longer than one product for all.
+LARGE = 5000
 
 
 class Cover(NamedTuple):
@@ -182,15 +184,16 @@ def render(vectors: Tensor, covered: Sequence[Cover]) -> list[Tensor]:
 class _Sums(torch.autograd.Function):
     """Sums (n, m, C) of a map (n, C, h, w) over the cells of a :class:`Cover`; the backward pass of :class:`_Written`.
 
-    On a CPU box by box over the cells that it covers; elsewhere, where a look at the boxes would wait for the device,
-    by a product with the mask of boxes times cells, which takes less to make anew in every pass than to keep.
+    On the large levels of a CPU box by box over the cells that it covers; elsewhere, where a look at the boxes would
+    wait for the device, and on small levels by a product with the mask of boxes times cells, which takes less to make
+    anew in every pass than to keep.
     """
 
     @staticmethod
     def forward(ctx, level: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """The sums."""
         ctx.save_for_backward(rows, columns)
-        if not on_host(level):
+        if not by_box(level, rows, columns):
             with exact(level):
                 return torch.bmm(mask_of(rows, columns), level.flatten(2).transpose(1, 2))
         sums = level.new_zeros(*rows.shape[:2], level.shape[1])
@@ -212,7 +215,7 @@ class _Written(torch.autograd.Function):
         """The map."""
         ctx.save_for_backward(rows, columns)
         shape = rows.shape[2], columns.shape[2]
-        if not on_host(vectors):
+        if not by_box(vectors, rows, columns):
             with exact(vectors):
                 return torch.bmm(vectors.transpose(1, 2), mask_of(rows, columns)).unflatten(2, shape)
         level = vectors.new_zeros(len(vectors), vectors.shape[2], *shape)
@@ -229,6 +232,11 @@ class _Written(torch.autograd.Function):
 def mask_of(rows: Tensor, columns: Tensor) -> Tensor:
     """Rows (n, m, h) and columns (n, m, w) to cells (n, m, h w)."""
     return (rows[..., None] * columns[:, :, None]).flatten(2)
+
+
+def by_box(values: Tensor, rows: Tensor, columns: Tensor) -> bool:
+    """Whether a level is summed or written box by box."""
+    return on_host(values) and rows.shape[2] * columns.shape[2] >= LARGE
 
 
 def on_host(values: Tensor) -> bool:
