@@ -18,7 +18,7 @@ from sssd.cli.init import fewer_iterations
 from sssd.registry import DATASETS, MODELS
 from sssd.studies.own import configs
 from sssd.studies.own.configs import name_of
-from sssd.studies.spec import load_spec
+from sssd.studies.spec import load_config, load_spec
 
 SMALL = [
     f'{part}.pipeline.{step}.scale=[(96,64),(96,64)]'
@@ -148,6 +148,22 @@ def test_the_teacher_of_a_short_training_follows_sooner(kind, iters, alphas):
     schedule = eval(configs.alpha_of(kind, iters), dict(dict=dict))
     assert schedule.pop('type') == ('Constant' if kind == 'small' else 'StepAtDecay')
     assert schedule == alphas
+
+
+def test_the_study_on_photographs_trains_what_init_writes(mine, repo_root, monkeypatch):
+    """configs/photos/bccd_init_study.py, whose figures docs/results.md gives for init's defaults."""
+    assert main(arguments(detector='faster_rcnn', preset='small', weights='imagenet')) == 0
+    written = [config_of(f'configs/mine/{name}.py') for name in ('supervised', 'sed')]
+    monkeypatch.chdir(repo_root)
+    runs = load_spec('configs/photos/bccd_init_study.py').runs
+    for mine_, theirs in zip(written, (load_config(runs[name], 1) for name in ('few', 'sed_pseudo'))):
+        for key in ('custom_hooks', 'train_cfg', 'param_scheduler', 'optim_wrapper'):
+            assert mine_[key] == theirs[key]
+        for cfg in (mine_, theirs):
+            cfg.model.detector.roi_head.bbox_head.num_classes = 0
+        assert mine_.model.detector == theirs.model.detector
+    for key in ('views', 'scale_loss', 'distill_loss', 'pseudo_labels'):
+        assert mine_.model[key] == theirs.model[key]
 
 
 def put_weights(mine):
