@@ -1,6 +1,7 @@
 """Gradients of one branch of a loss after the other, so that no two branches' activations are alive at once."""
 
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 
 import torch
@@ -15,10 +16,11 @@ class BranchGradients:
 
     A pass through a detector is cut at its features (:meth:`cut`): what comes after them is differentiated loss by loss
     (:meth:`add`) up to the cut, and the passes themselves at last, one by one (:meth:`finish`). Rows that a head makes
-    of a second pass are cut as well (:meth:`cut_rows`), so its head is differentiated after that of the first. No hook
-    of a parameter runs meanwhile. :meth:`carried` gives the sum of all gradients to whatever differentiates the total
-    loss: to the training it looks as if the branches were in its graph. So it is scaled, accumulated, clipped and,
-    under DistributedDataParallel, reduced together with the rest, once.
+    of a second pass are cut as well (:meth:`cut_rows`), so its head is differentiated after that of the first. Hooks
+    that run once a gradient is accumulated, DistributedDataParallel's among them, do not run meanwhile; tensor hooks of
+    parameters do. :meth:`carried` gives the sum of all gradients to whatever differentiates the total loss: to the
+    training it looks as if the branches were in its graph. So it is scaled, accumulated, clipped and, under
+    DistributedDataParallel, reduced together with the rest, once.
 
     Args:
         parameters: Those that train.
@@ -111,12 +113,11 @@ class BranchGradients:
         had = [place for place, kept in enumerate(self.found) if kept is not None]
         leaves = [*leaves, *self._cuts()]
         inputs = [*(self.parameters[place] for place in new), *leaves]
-        hooks = [self.parameters[place].register_hook(partial(self._add_at_once, place)) for place in had]
-        try:
+        with ExitStack() as hooks:
+            for place in had:
+                hook = self.parameters[place].register_hook(partial(self._add_at_once, place))
+                hooks.callback(hook.remove)
             found = self.grad(outputs, [*inputs, *(self.parameters[place] for place in had)], gradients)
-        finally:
-            for hook in hooks:
-                hook.remove()
         found = own(found[: len(inputs)])
         for place, gradient in zip(new, found):
             self.found[place] = gradient
@@ -124,8 +125,10 @@ class BranchGradients:
             if gradient is not None:
                 leaf.grad = gradient if leaf.grad is None else leaf.grad.add_(gradient)
 
-    def _add_at_once(self, place: int, gradient: Tensor) -> Tensor:
-        """Hook of a parameter: keep its gradient, and leave one number in the place of it."""
+    def _add_at_once(self, place: int, gradient: Tensor | None) -> Tensor | None:
+        """Hook of a parameter: keep its gradient, if it has one, and leave one number in the place of it."""
+        if gradient is None:
+            return None
         self.found[place].add_(gradient)
         return shape_of(gradient)
 
@@ -179,19 +182,24 @@ class Apart:
 
 
 def own(gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
-    """The same, each an array of its own: autograd may give out one for two inputs, or a number that is repeated.
+    """The same, each an array of its own: autograd may give out one for two inputs, parts of one, or one number.
 
     PyTorch adds further gradients to them in place only where nothing else holds their storage: no base of a view,
-    and no storage object of Python's, so none is asked for.
+    and no storage object of Python's, so none is asked for. Sparse gradients are not for this.
     """
     seen, found = set(), []
     for gradient in gradients:
         if gradient is not None:
-            shared = gradient.data_ptr() in seen or not dense(gradient)
+            shared = gradient.data_ptr() in seen or part_of_another(gradient) or not dense(gradient)
             gradient = gradient.clone() if shared else gradient.detach()
             seen.add(gradient.data_ptr())
         found.append(gradient)
     return found
+
+
+def part_of_another(value: Tensor) -> bool:
+    """Whether it is a part of a larger array, such as what autograd gives to the parts of a concatenation."""
+    return value.storage_offset() > 0 or (value._base is not None and value._base.numel() > value.numel())
 
 
 def dense(value: Tensor) -> bool:

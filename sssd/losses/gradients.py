@@ -14,8 +14,9 @@ _TOLD: set[str] = set()
 def branch_gradients(losses: Iterable[Tensor | None], parameters: Sequence[nn.Parameter], scale: float = 1.0) -> Tensor:
     """Gradients of several losses with respect to the same parameters, each as one row.
 
-    Nothing of it is seen by the training: the graph is kept, ``grad`` is not touched and no hook of a parameter runs,
-    DistributedDataParallel's neither. Every rank has to call it with as many losses, whatever its batch holds.
+    The training does not see it: the graph is kept, ``grad`` is not touched and no hook runs that waits for a gradient
+    to be accumulated, such as DistributedDataParallel's; tensor hooks of parameters do run. Every rank has to call it
+    with as many losses, whatever its batch holds.
 
     Args:
         losses: Scalars, or gradients (P,) that are known; a row of zeros stands for None and for a loss without a

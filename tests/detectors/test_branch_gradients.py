@@ -298,6 +298,44 @@ def test_gradients_that_share_an_array_are_added_to_once():
     assert torch.equal(third.grad, torch.ones(3))
 
 
+@pytest.mark.parametrize('join', [torch.cat, torch.stack], ids=['cat', 'stack'])
+def test_gradients_of_the_parts_of_an_array_that_is_another_s_gradient(join):
+    """And none of them keeps the whole array."""
+    parts = [torch.nn.Parameter(torch.rand(3)) for _ in range(2)]
+    whole = torch.nn.Parameter(torch.rand(join(parts).shape))
+    gradients = BranchGradients([whole, *parts])
+    weight = torch.arange(6.0).view(whole.shape)
+    for factor in (1.0, 2.0):
+        gradients.add(((whole + join(parts)) * weight * factor).sum())
+    assert [value.untyped_storage().nbytes() for value in gradients.found] == [4 * 6, 4 * 3, 4 * 3]
+    (0.5 * gradients.carried(torch.tensor(7.0))).backward()
+    expected = 1.5 * weight
+    assert torch.equal(whole.grad, expected)
+    assert torch.equal(torch.cat([value.grad for value in parts]), expected.flatten())
+
+
+class NoGradient(torch.autograd.Function):
+    """A value that has no gradient to give."""
+
+    @staticmethod
+    def forward(ctx, value):
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        return None
+
+
+def test_a_pass_that_gives_a_parameter_no_gradient():
+    weight, other = torch.nn.Parameter(torch.rand(3)), torch.nn.Parameter(torch.rand(3))
+    gradients = BranchGradients([weight, other])
+    gradients.add((weight * other).sum())
+    gradients.add((NoGradient.apply(2 * weight) * other).sum())
+    gradients.carried(torch.tensor(0.0)).backward()
+    torch.testing.assert_close(weight.grad, other.detach())
+    torch.testing.assert_close(other.grad, 3 * weight.detach())
+
+
 def test_gradients_of_two_passes_are_never_there_at_once():
     """Nor are those of the labels and those that are carried to them: each is added as soon as it comes."""
     size = 512

@@ -25,7 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from sssd.detectors import synced_heads
 from sssd.detectors.sed import shrink
-from sssd.guides import LGD, LabelEnc, box_labels
+from sssd.guides import LGD, LabelEnc, box_labels, cells
 from sssd.hooks import CalibrateLambdaHook, EMATeacherHook, GradientRatioHook, ema_teacher
 from sssd.hooks.ema_teacher import average
 from sssd.losses import BalancedSoftLoss, FeatureDistance, SoftLoss, sum_of
@@ -109,6 +109,7 @@ def guide(device, kind, **options):
             bboxes=torch.rand(count, 4, device=device), labels=torch.zeros(count, dtype=torch.long, device=device)
         )
         samples.append(sample)
+    cells.LARGE = 0  # levels that go box by box on a CPU do not here
     with torch.device(device):
         made = kind(16, 3, (8, 16, 32, 64), **options)
     features = [level.requires_grad_() for level in pyramid(device)]
