@@ -15,6 +15,7 @@ STUDIES = (
         'BCCD, Faster R-CNN\nImageNet features',
         ('sed', 'sed_pseudo', 'pseudo', 'few_longer'),
     ),
+    ('photos_bccd_init.json', 'BCCD, what init writes\nImageNet features', ('sed_pseudo',)),
     ('photos_bccd.json', 'BCCD, RetinaNet\nImageNet features', ('sed', 'pseudo', 'few_longer')),
     ('bccd_retinanet_5p.json', 'BCCD, RetinaNet\nrandom weights', ('sed',)),
     ('quickstart.json', 'toy, RetinaNet\nrandom weights', ('sed',)),
