@@ -69,4 +69,4 @@ def _told(value) -> str | None:
         return None
     if isinstance(value, dict) and 'type' in value:
         value = dict(type=value['type'], **{key: item for key, item in value.items() if key != 'type'})
-    return textwrap.shorten(repr(value), 80, placeholder=' …')
+    return textwrap.shorten(repr(value), 80)
