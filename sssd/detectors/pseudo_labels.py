@@ -1,6 +1,6 @@
 """Hard pseudo-labels beside the soft targets of Eq. 3, from passes that are there already."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -10,6 +10,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from sssd.detectors.shared_targets import on_features
+from sssd.detectors.sizes import found_at_sizes
 from sssd.detectors.whole_losses import whole_losses
 from sssd.errors import UserError
 from sssd.losses import sum_of
@@ -34,9 +35,13 @@ class PseudoLabels:
         min_size: Least width and height of a box, in pixels of the strong view.
         box_weight: Factor on the terms of boxes, that is, all but those of classes. 0: a score tells that there is an
             object and not how well the box fits, and boxes learnt from such ones fit less well.
+        sizes: Further sizes at which the teacher sees the weak view, as factors, such as ``[1.6]``: what it finds at
+            all of them is :func:`~sssd.detectors.sizes.agreed` upon. A small object is found in a large view and a
+            large one in a small view, so less is taken for background; a pass of the teacher more for each.
 
     Raises:
-        UserError: If a score is none, the weight is below 0, or the detector has masks, which boxes do not teach.
+        UserError: If a score is none, the weight is below 0, a size is none, or the detector has masks, which boxes do
+            not teach.
     """
 
     def __init__(
@@ -46,6 +51,7 @@ class PseudoLabels:
         ignore_thr: float = 0.2,
         min_size: float = 1.0,
         box_weight: float = 0.0,
+        sizes: Sequence[float] = (),
     ) -> None:
         if score_thr is None:
             score_thr = 0.4 if getattr(detector, 'roi_head', None) is None else 0.7
@@ -54,13 +60,17 @@ class PseudoLabels:
                 raise UserError(f'SED: {name} of pseudo_labels is {score!r}, but a score lies between 0 and 1.')
         if not isinstance(box_weight, (int, float)) or box_weight < 0:
             raise UserError(f'SED: box_weight of pseudo_labels is {box_weight!r}, but a weight is a number from 0 on.')
+        if not isinstance(sizes, Sequence) or not all(map(is_factor, sizes)):
+            raise UserError(
+                f'SED: sizes of pseudo_labels is {sizes!r}, but lists factors from 0.25 to 4, such as [1.6].'
+            )
         if getattr(detector, 'with_mask', False):
             raise UserError(
                 f'SED: pseudo_labels are boxes, and {type(detector).__name__} wants masks as well; take its mask head '
                 'out (as init --without-masks does) or leave pseudo_labels out.'
             )
         self.score_thr, self.ignore_thr = score_thr, min(ignore_thr, score_thr)
-        self.min_size, self.box_weight = min_size, box_weight
+        self.min_size, self.box_weight, self.sizes = min_size, box_weight, tuple(sizes)
 
     def losses(self, inputs: dict[str, Tensor], samples: SampleList, strong: Pass, weak: Pass) -> dict[str, Tensor]:
         """The losses, each as one scalar named like ``unsup_loss_pseudo_cls``; zeros if nothing is sure.
@@ -93,14 +103,11 @@ class PseudoLabels:
     @torch.no_grad()
     def labels(self, inputs: Tensor, samples: SampleList, weak: Pass) -> list[DetDataSample]:
         """Data samples whose labels the teacher found, in pixels of the batch: sure ones and ignored ones."""
-        blank = [DetDataSample(metainfo=sample.metainfo) for sample in samples]
-        with on_features(weak.detector, weak.feats):
-            found = weak.detector.predict(inputs, blank, rescale=False)
-        return [self.labelled(sample) for sample in found]
+        found = found_at_sizes(inputs, samples, weak, self.sizes)
+        return [self.labelled(sample, instances) for sample, instances in zip(samples, found)]
 
-    def labelled(self, sample: DetDataSample) -> DetDataSample:
-        """The same sample with what was predicted as labels."""
-        found = sample.pred_instances
+    def labelled(self, sample: DetDataSample, found: InstanceData) -> DetDataSample:
+        """A sample of the same image with what was found as labels."""
         boxes, scores = found.bboxes, found.scores
         large = (boxes[:, 2:] - boxes[:, :2] >= self.min_size).all(1)
         sure = (scores > self.score_thr) & large
@@ -112,6 +119,11 @@ class PseudoLabels:
             InstanceData(bboxes=boxes[kept], labels=found.labels[kept]) for kept in (sure, unsure)
         )
         return labelled
+
+
+def is_factor(size) -> bool:
+    """Whether images can be resized by it."""
+    return isinstance(size, (int, float)) and not isinstance(size, bool) and 0.25 <= size <= 4
 
 
 @contextmanager

@@ -140,21 +140,18 @@ def keep_all_scores(detector):
 
 
 def predicted(*boxes):
-    """A data sample with predictions (x1, y1, x2, y2, score)."""
+    """Predictions (x1, y1, x2, y2, score)."""
     rows = torch.tensor(boxes)
-    sample = tiny.sample((64, 96))
-    sample.pred_instances = InstanceData(bboxes=rows[:, :4], scores=rows[:, 4], labels=torch.arange(len(rows)) % 2)
-    return sample
+    return InstanceData(bboxes=rows[:, :4], scores=rows[:, 4], labels=torch.arange(len(rows)) % 2)
 
 
 def test_what_is_sure_unsure_and_neither():
     """Above 0.7; above 0.2 and not where a sure box is; a box thinner than a pixel is nothing."""
     labels = PseudoLabels(tiny.build_sed(tiny.faster_rcnn()).student)
-    sample = labels.labelled(
-        predicted(
-            (0.0, 0, 20, 20, 0.9), (1, 1, 20, 20, 0.5), (40, 40, 60, 60, 0.5), (0, 0, 0.5, 20, 0.9), (70, 0, 80, 9, 0.1)
-        )
+    found = predicted(
+        (0.0, 0, 20, 20, 0.9), (1, 1, 20, 20, 0.5), (40, 40, 60, 60, 0.5), (0, 0, 0.5, 20, 0.9), (70, 0, 80, 9, 0.1)
     )
+    sample = labels.labelled(tiny.sample((64, 96)), found)
     assert sample.gt_instances.bboxes.tolist() == [[0, 0, 20, 20]] and sample.gt_instances.labels.tolist() == [0]
     assert sample.ignored_instances.bboxes.tolist() == [[40, 40, 60, 60]]
 

@@ -1,0 +1,80 @@
+"""What a detector finds in images shown at several sizes."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from mmcv.ops import batched_nms
+from mmdet.structures import DetDataSample, SampleList
+from mmdet.structures.bbox import bbox_overlaps
+from mmengine.structures import InstanceData
+from torch import Tensor, nn
+
+from sssd.detectors.shared_targets import on_features
+from sssd.views import Pass
+
+#: Detections of one class that overlap more are of one object; those that vote on its box overlap its surest more yet.
+SAME_IOU, VOTING_IOU = 0.5, 0.65
+#: Sides of a resized batch are multiples of this, which the strides of any detector divide.
+DIVISOR = 64
+
+
+def found_at_sizes(inputs: Tensor, samples: SampleList, done: Pass, sizes: Sequence[float]) -> list[InstanceData]:
+    """Detections of every image (``bboxes``, ``scores``, ``labels``), in pixels of the batch.
+
+    Args:
+        inputs: Batch (n, 3, H, W), padded and normalised.
+        samples: Its data samples.
+        done: The detector's pass over it.
+        sizes: Further sizes to look at, as factors; what is found at all of them is :func:`agreed`.
+    """
+    blank = [DetDataSample(metainfo=sample.metainfo) for sample in samples]
+    with on_features(done.detector, done.feats):
+        found = done.detector.predict(inputs, blank, rescale=False)
+    looks = [
+        [sample.pred_instances for sample in found],
+        *(_at(done.detector, inputs, samples, size) for size in sizes),
+    ]
+    return looks[0] if len(looks) == 1 else [agreed(of_image) for of_image in zip(*looks)]
+
+
+def _at(detector: nn.Module, inputs: Tensor, samples: SampleList, size: float) -> list[InstanceData]:
+    """What is found in a batch resized by ``size``, in pixels of the batch as it is."""
+    height, width = (round(side * size) for side in inputs.shape[-2:])
+    resized = F.interpolate(inputs, (height, width), mode='bilinear', antialias=size < 1)
+    resized = F.pad(resized, (0, -width % DIVISOR, 0, -height % DIVISOR))
+    shown = [_resized(sample, size, tuple(resized.shape[-2:])) for sample in samples]
+    found = [sample.pred_instances for sample in detector.predict(resized, shown, rescale=False)]
+    for instances in found:
+        instances.bboxes = instances.bboxes / size
+    return found
+
+
+def _resized(sample: DetDataSample, size: float, batch_shape: tuple[int, int]) -> DetDataSample:
+    shape = tuple(round(side * size) for side in sample.img_shape[:2])
+    return DetDataSample(metainfo=dict(sample.metainfo, img_shape=shape, batch_input_shape=batch_shape))
+
+
+def agreed(looks: Sequence[InstanceData]) -> InstanceData:
+    """One detection of every object found in looks at one image, falling by score.
+
+    A score is the mean over the looks of the best that a detection of the class has there on the object, 0 where there
+    is none: what is found at one size alone is half as sure. A box is the mean of the detections that overlap the
+    surest one well, weighed by their scores.
+
+    Args:
+        looks: Detections (``bboxes``, ``scores``, ``labels``) of each look, in the same pixels.
+    """
+    together = InstanceData.cat(list(looks))
+    if not len(together):
+        return together
+    boxes, scores, labels = together.bboxes.float(), together.scores.float(), together.labels
+    _, kept = batched_nms(boxes, scores, labels, dict(type='nms', iou_threshold=SAME_IOU))
+    overlaps = bbox_overlaps(boxes[kept], boxes).where(labels[kept, None] == labels, 0)
+    votes = scores * (overlaps > VOTING_IOU)
+    parts = ((overlaps > SAME_IOU) * scores).split([len(look) for look in looks], 1)
+    mean = sum(part.amax(1) for part in parts if part.shape[1]) / len(looks)
+    order = mean.argsort(descending=True)
+    weights = votes / votes.sum(1, keepdim=True).clamp(min=torch.finfo(scores.dtype).tiny)
+    voted = (weights[..., None] * boxes).sum(1)  # no product of matrices, which autocast would round
+    return InstanceData(bboxes=voted[order], scores=mean[order], labels=labels[kept][order])

@@ -1,0 +1,124 @@
+"""What a teacher finds at several sizes."""
+
+import copy
+
+import numpy as np
+import pytest
+import tiny
+import torch
+import torch.nn.functional as F
+from mmengine.structures import InstanceData
+
+from sssd.detectors import PseudoLabels
+from sssd.detectors.sizes import agreed, found_at_sizes
+from sssd.errors import UserError
+
+DETECTORS = {**tiny.DETECTORS, **tiny.OTHERS}
+
+
+def look(*rows):
+    """Detections (x1, y1, x2, y2, score, label)."""
+    rows = torch.tensor(rows, dtype=torch.float).reshape(-1, 6)
+    return InstanceData(bboxes=rows[:, :4], scores=rows[:, 4], labels=rows[:, 5].long())
+
+
+def keep_all_scores(detector):
+    """Untrained, none has much."""
+    second = getattr(detector, 'roi_head', None)
+    (detector.bbox_head if second is None else second).test_cfg.score_thr = 0.0
+
+
+def test_scores_are_means_over_looks_and_boxes_are_voted():
+    """By hand: one object in both looks, one in the second alone, one of another class at the first one's place."""
+    first = look((0, 0, 20, 20, 0.8, 0), (0, 0, 20, 20, 0.3, 1))
+    second = look((1, 0, 21, 20, 0.6, 0), (50, 50, 70, 70, 0.5, 0), (2, 0, 22, 20, 0.2, 0))
+    found = agreed([first, second])
+    np.testing.assert_allclose(found.scores.numpy(), [(0.8 + 0.6) / 2, 0.5 / 2, 0.3 / 2], rtol=1e-6)
+    assert found.labels.tolist() == [0, 0, 1]
+    shift = (0.6 * 1 + 0.2 * 2) / (0.8 + 0.6 + 0.2)
+    np.testing.assert_allclose(
+        found.bboxes.numpy(), [[shift, 0, 20 + shift, 20], [50, 50, 70, 70], [0, 0, 20, 20]], rtol=1e-6
+    )
+
+
+def test_a_box_that_overlaps_by_half_is_of_the_object_but_has_no_vote():
+    """IoU 0.6: 15 of 25 columns."""
+    found = agreed([look((0, 0, 20, 20, 0.8, 0)), look((5, 0, 25, 20, 0.4, 0))])
+    np.testing.assert_allclose(found.scores.numpy(), [0.6], rtol=1e-6)
+    assert found.bboxes.tolist() == [[0, 0, 20, 20]]
+
+
+def test_looks_that_find_nothing():
+    assert len(agreed([look(), look()])) == 0
+    found = agreed([look(), look((0, 0, 8, 8, 0.4, 2))])
+    np.testing.assert_allclose(found.scores.numpy(), [0.2], rtol=1e-6)
+    assert found.labels.tolist() == [2]
+
+
+def test_halves_are_voted_in_full():
+    """Boxes of a large image, which float16 rounds to whole pixels, under autocast."""
+    with torch.autocast('cpu', torch.bfloat16):
+        found = agreed([look((1001, 0, 1201, 200, 0.75, 0)), look((1003, 0, 1203, 200, 0.25, 0))])
+    assert found.bboxes.tolist() == [[1001.5, 0, 1201.5, 200]]
+
+
+@pytest.mark.parametrize('size', [0.5, 1.6])
+@pytest.mark.parametrize('kind', sorted(DETECTORS))
+def test_what_a_detector_finds_in_the_resized_batch(kind, size):
+    """Boxes in pixels of the batch as it is; compared with the detector's own prediction of images resized by hand."""
+    model = tiny.build_sed(DETECTORS[kind]())
+    keep_all_scores(model.teacher)
+    data = model.data_preprocessor(tiny.make_batch(), True)
+    inputs, samples = data['inputs']['unsup_teacher'], data['data_samples']['unsup_teacher']
+    weak = model.run(model.teacher, inputs, samples)
+    height, width = inputs.shape[-2:]
+    small = F.interpolate(inputs, (round(height * size), round(width * size)), mode='bilinear', antialias=size < 1)
+    padded = torch.zeros(*inputs.shape[:2], -(-small.shape[2] // 64) * 64, -(-small.shape[3] // 64) * 64)
+    padded[..., : small.shape[2], : small.shape[3]] = small
+    shown = copy.deepcopy(samples)
+    for sample in shown:
+        shape = tuple(round(side * size) for side in sample.img_shape[:2])
+        sample.set_metainfo(dict(img_shape=shape, batch_input_shape=tuple(padded.shape[-2:])))
+    with torch.no_grad():
+        alone = model.teacher.predict(inputs, copy.deepcopy(samples), rescale=False)
+        resized = model.teacher.predict(padded, shown, rescale=False)
+        found = found_at_sizes(inputs, samples, weak, (size,))
+        single = found_at_sizes(inputs, samples, weak, ())
+    for mine, plain, one, other in zip(found, single, alone, resized):
+        one, other = one.pred_instances, other.pred_instances
+        assert torch.equal(plain.bboxes, one.bboxes)
+        other.bboxes = other.bboxes / size
+        expected = agreed([one, other])
+        assert len(expected) and len(mine) == len(expected)
+        torch.testing.assert_close(mine.bboxes, expected.bboxes)
+        torch.testing.assert_close(mine.scores, expected.scores)
+
+
+def test_what_one_size_alone_shows_is_neither_object_nor_background():
+    labels = PseudoLabels(tiny.build_sed(tiny.faster_rcnn()).student, sizes=[1.6])
+    both, one = (0.0, 0, 20, 20, 0.9, 0), (40.0, 40, 60, 60, 0.9, 1)
+    sample = labels.labelled(tiny.sample((64, 96)), agreed([look(both), look(both, one)]))
+    assert sample.gt_instances.bboxes.tolist() == [[0, 0, 20, 20]]
+    assert sample.ignored_instances.bboxes.tolist() == [[40, 40, 60, 60]]
+
+
+@pytest.mark.parametrize('kind', ['retinanet', 'faster_rcnn'])
+def test_a_student_learns_from_them(kind):
+    """A step with labels from two sizes, not from those of one: another loss, with gradients."""
+    terms = []
+    for sizes in ([], [2.0]):
+        options = dict(score_thr=0.008, ignore_thr=0.008, sizes=sizes)
+        model = tiny.build_sed(DETECTORS[kind](), lambda_s=0.0, lambda_d=0.0, pseudo_labels=options)
+        keep_all_scores(model.teacher)
+        torch.manual_seed(3)
+        losses = tiny.losses_of(model, tiny.make_batch())
+        sum(value for name, value in losses.items() if '_loss_pseudo_' in name).backward()
+        assert any(value.grad is not None and value.grad.any() for value in model.student.parameters())
+        terms.append([float(value.detach()) for name, value in losses.items() if '_loss_pseudo_' in name])
+    assert np.isfinite(terms).all() and terms[0] != terms[1]
+
+
+@pytest.mark.parametrize('sizes', [1.6, '1.6', [0], [-1.0], [16], ['2'], [True], [float('nan')]])
+def test_sizes_that_are_none_are_refused(sizes):
+    with pytest.raises(UserError, match='sizes of pseudo_labels'):
+        PseudoLabels(tiny.build_sed(tiny.retinanet()).student, sizes=sizes)
