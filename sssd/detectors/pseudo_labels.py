@@ -35,9 +35,11 @@ class PseudoLabels:
         min_size: Least width and height of a box, in pixels of the strong view.
         box_weight: Factor on the terms of boxes, that is, all but those of classes. 0: a score tells that there is an
             object and not how well the box fits, and boxes learnt from such ones fit less well.
-        sizes: Further sizes at which the teacher sees the weak view, as factors, such as ``[1.6]``: what it finds at
-            all of them is :func:`~sssd.detectors.sizes.agreed` upon. A small object is found in a large view and a
-            large one in a small view, so less is taken for background; a pass of the teacher more for each.
+        sizes: Further sizes at which the teacher sees the weak view, as factors, such as ``[0.75, 1.33]``: labels are
+            what it finds at all of them (:func:`~sssd.detectors.sizes.agreed`), with better boxes, and what it finds
+            at some is rather ignored than taken for background. Another pass of the teacher for each. Sizes within the
+            jitter that it is trained with are those it knows.
+        mirror: Whether it sees them mirrored.
 
     Raises:
         UserError: If a score is none, the weight is below 0, a size is none, or the detector has masks, which boxes do
@@ -52,6 +54,7 @@ class PseudoLabels:
         min_size: float = 1.0,
         box_weight: float = 0.0,
         sizes: Sequence[float] = (),
+        mirror: bool = True,
     ) -> None:
         if score_thr is None:
             score_thr = 0.4 if getattr(detector, 'roi_head', None) is None else 0.7
@@ -70,7 +73,8 @@ class PseudoLabels:
                 'out (as init --without-masks does) or leave pseudo_labels out.'
             )
         self.score_thr, self.ignore_thr = score_thr, min(ignore_thr, score_thr)
-        self.min_size, self.box_weight, self.sizes = min_size, box_weight, tuple(sizes)
+        self.min_size, self.box_weight = min_size, box_weight
+        self.sizes, self.mirror = tuple(sizes), mirror
 
     def losses(self, inputs: dict[str, Tensor], samples: SampleList, strong: Pass, weak: Pass) -> dict[str, Tensor]:
         """The losses, each as one scalar named like ``unsup_loss_pseudo_cls``; zeros if nothing is sure.
@@ -103,7 +107,7 @@ class PseudoLabels:
     @torch.no_grad()
     def labels(self, inputs: Tensor, samples: SampleList, weak: Pass) -> list[DetDataSample]:
         """Data samples whose labels the teacher found, in pixels of the batch: sure ones and ignored ones."""
-        found = found_at_sizes(inputs, samples, weak, self.sizes)
+        found = found_at_sizes(inputs, samples, weak, self.sizes, self.mirror)
         return [self.labelled(sample, instances) for sample, instances in zip(samples, found)]
 
     def labelled(self, sample: DetDataSample, found: InstanceData) -> DetDataSample:

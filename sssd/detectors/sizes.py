@@ -1,4 +1,4 @@
-"""What a detector finds in images shown at several sizes."""
+"""What a detector finds in images shown at several sizes, and mirrored."""
 
 from collections.abc import Sequence
 
@@ -19,7 +19,9 @@ SAME_IOU, VOTING_IOU = 0.5, 0.65
 DIVISOR = 64
 
 
-def found_at_sizes(inputs: Tensor, samples: SampleList, done: Pass, sizes: Sequence[float]) -> list[InstanceData]:
+def found_at_sizes(
+    inputs: Tensor, samples: SampleList, done: Pass, sizes: Sequence[float], mirror: bool = True
+) -> list[InstanceData]:
     """Detections of every image (``bboxes``, ``scores``, ``labels``), in pixels of the batch.
 
     Args:
@@ -27,39 +29,48 @@ def found_at_sizes(inputs: Tensor, samples: SampleList, done: Pass, sizes: Seque
         samples: Its data samples.
         done: The detector's pass over it.
         sizes: Further sizes to look at, as factors; what is found at all of them is :func:`agreed`.
+        mirror: Whether the further looks are at mirror images.
     """
     blank = [DetDataSample(metainfo=sample.metainfo) for sample in samples]
     with on_features(done.detector, done.feats):
         found = done.detector.predict(inputs, blank, rescale=False)
-    looks = [
-        [sample.pred_instances for sample in found],
-        *(_at(done.detector, inputs, samples, size) for size in sizes),
-    ]
+    further = [_at(done.detector, inputs, samples, size, mirror) for size in sizes]
+    looks = [[sample.pred_instances for sample in found], *further]
     return looks[0] if len(looks) == 1 else [agreed(of_image) for of_image in zip(*looks)]
 
 
-def _at(detector: nn.Module, inputs: Tensor, samples: SampleList, size: float) -> list[InstanceData]:
+def _at(detector: nn.Module, inputs: Tensor, samples: SampleList, size: float, mirror: bool) -> list[InstanceData]:
     """What is found in a batch resized by ``size``, in pixels of the batch as it is."""
     height, width = (round(side * size) for side in inputs.shape[-2:])
     resized = F.interpolate(inputs, (height, width), mode='bilinear', antialias=size < 1)
+    shapes = [tuple(round(side * size) for side in sample.img_shape[:2]) for sample in samples]
+    if mirror:
+        resized = torch.stack([_mirrored(image, shape[1]) for image, shape in zip(resized, shapes)])
     resized = F.pad(resized, (0, -width % DIVISOR, 0, -height % DIVISOR))
-    shown = [_resized(sample, size, tuple(resized.shape[-2:])) for sample in samples]
+    whole = tuple(resized.shape[-2:])
+    shown = [
+        DetDataSample(metainfo=dict(sample.metainfo, img_shape=shape, batch_input_shape=whole))
+        for sample, shape in zip(samples, shapes)
+    ]
     found = [sample.pred_instances for sample in detector.predict(resized, shown, rescale=False)]
-    for instances in found:
-        instances.bboxes = instances.bboxes / size
+    for instances, shape in zip(found, shapes):
+        left, top, right, bottom = instances.bboxes.unbind(1)
+        if mirror:
+            left, right = shape[1] - right, shape[1] - left
+        instances.bboxes = torch.stack((left, top, right, bottom), 1) / size
     return found
 
 
-def _resized(sample: DetDataSample, size: float, batch_shape: tuple[int, int]) -> DetDataSample:
-    shape = tuple(round(side * size) for side in sample.img_shape[:2])
-    return DetDataSample(metainfo=dict(sample.metainfo, img_shape=shape, batch_input_shape=batch_shape))
+def _mirrored(image: Tensor, width: int) -> Tensor:
+    """An image (3, H, W) whose first ``width`` columns are mirrored; the padding stays where it is."""
+    return torch.cat((image[..., :width].flip(-1), image[..., width:]), -1)
 
 
 def agreed(looks: Sequence[InstanceData]) -> InstanceData:
     """One detection of every object found in looks at one image, falling by score.
 
     A score is the mean over the looks of the best that a detection of the class has there on the object, 0 where there
-    is none: what is found at one size alone is half as sure. A box is the mean of the detections that overlap the
+    is none: of two looks, what one alone finds is half as sure. A box is the mean of the detections that overlap the
     surest one well, weighed by their scores.
 
     Args:

@@ -62,36 +62,48 @@ def test_halves_are_voted_in_full():
     assert found.bboxes.tolist() == [[1001.5, 0, 1201.5, 200]]
 
 
-@pytest.mark.parametrize('size', [0.5, 1.6])
+@pytest.mark.parametrize('size, mirror', [(0.5, False), (1.6, False), (0.75, True), (1.33, True)])
 @pytest.mark.parametrize('kind', sorted(DETECTORS))
-def test_what_a_detector_finds_in_the_resized_batch(kind, size):
+def test_what_a_detector_finds_in_the_resized_batch(kind, size, mirror):
     """Boxes in pixels of the batch as it is; compared with the detector's own prediction of images resized by hand."""
     model = tiny.build_sed(DETECTORS[kind]())
     keep_all_scores(model.teacher)
     data = model.data_preprocessor(tiny.make_batch(), True)
     inputs, samples = data['inputs']['unsup_teacher'], data['data_samples']['unsup_teacher']
+    samples[1].set_metainfo(dict(img_shape=(52, 71)))  # the rest of it is padding
+    inputs[1, :, 52:], inputs[1, :, :, 71:] = 0, 0
     weak = model.run(model.teacher, inputs, samples)
-    height, width = inputs.shape[-2:]
-    small = F.interpolate(inputs, (round(height * size), round(width * size)), mode='bilinear', antialias=size < 1)
-    padded = torch.zeros(*inputs.shape[:2], -(-small.shape[2] // 64) * 64, -(-small.shape[3] // 64) * 64)
-    padded[..., : small.shape[2], : small.shape[3]] = small
-    shown = copy.deepcopy(samples)
-    for sample in shown:
-        shape = tuple(round(side * size) for side in sample.img_shape[:2])
-        sample.set_metainfo(dict(img_shape=shape, batch_input_shape=tuple(padded.shape[-2:])))
+    padded, shown = resized_by_hand(inputs, samples, size, mirror)
     with torch.no_grad():
         alone = model.teacher.predict(inputs, copy.deepcopy(samples), rescale=False)
         resized = model.teacher.predict(padded, shown, rescale=False)
-        found = found_at_sizes(inputs, samples, weak, (size,))
+        found = found_at_sizes(inputs, samples, weak, (size,), mirror)
         single = found_at_sizes(inputs, samples, weak, ())
     for mine, plain, one, other in zip(found, single, alone, resized):
-        one, other = one.pred_instances, other.pred_instances
-        assert torch.equal(plain.bboxes, one.bboxes)
-        other.bboxes = other.bboxes / size
-        expected = agreed([one, other])
+        assert torch.equal(plain.bboxes, one.pred_instances.bboxes)
+        boxes = other.pred_instances.bboxes.numpy().copy()
+        if mirror:
+            boxes[:, [0, 2]] = other.img_shape[1] - boxes[:, [2, 0]]
+        other.pred_instances.bboxes = torch.from_numpy(boxes / np.float32(size))
+        expected = agreed([one.pred_instances, other.pred_instances])
         assert len(expected) and len(mine) == len(expected)
         torch.testing.assert_close(mine.bboxes, expected.bboxes)
         torch.testing.assert_close(mine.scores, expected.scores)
+
+
+def resized_by_hand(inputs, samples, size, mirror):
+    """A batch resized, what lies within each image mirrored, padded to 64 pixels; and its data samples."""
+    height, width = (round(side * size) for side in inputs.shape[-2:])
+    small = F.interpolate(inputs, (height, width), mode='bilinear', antialias=size < 1).numpy()
+    padded = np.zeros((*inputs.shape[:2], -(-height // 64) * 64, -(-width // 64) * 64), np.float32)
+    padded[..., :height, :width] = small
+    shown = copy.deepcopy(samples)
+    for image, plain, sample in zip(padded, small, shown):
+        shape = tuple(round(side * size) for side in sample.img_shape[:2])
+        for column in range(shape[1] if mirror else 0):
+            image[:, :height, column] = plain[:, :, shape[1] - 1 - column]
+        sample.set_metainfo(dict(img_shape=shape, batch_input_shape=padded.shape[-2:]))
+    return torch.from_numpy(padded), shown
 
 
 def test_what_one_size_alone_shows_is_neither_object_nor_background():
