@@ -12,6 +12,7 @@ from sssd.cli import _subject
 from sssd.cli._config import load_config
 from sssd.cli._parser import parse
 from sssd.cli._report import Report
+from sssd.detectors.pseudo_labels import is_factor
 from sssd.errors import UserError
 from sssd.figures import gradients, object_sizes, passes, pseudo_labels, score_distance, valid_range
 from sssd.figures.style import SCALE_LOSS, plain
@@ -47,6 +48,9 @@ def check_sizes(args: argparse.Namespace) -> None:
         UserError: Naming the argument.
     """
     scale, overlap = getattr(args, 'scale', None), getattr(args, 'pos_iou', None)
+    for size in getattr(args, 'sizes', ()):
+        if not is_factor(size):
+            raise UserError(f'--sizes has {size:g}, but a factor lies between 0.25 and 4.')
     if scale is not None and min(scale) < 1:
         raise UserError(f'--scale is {scale[0]} {scale[1]}, but an image has at least one pixel each way.')
     if overlap is not None and not 0 < overlap <= 1:
@@ -99,10 +103,12 @@ def run_pseudo_labels(args: argparse.Namespace, cfg, report: Report) -> None:
     """Fig. 2c."""
     detector, part = _subject.load_detector(cfg, args.checkpoint, args.part, args.device)
     batches = Batches(args, cfg)
-    images = [image for found in pseudo_labels.detections(detector, batches) for image in found]
+    looks = (tuple(args.sizes), not args.no_mirror)
+    images = [image for found in pseudo_labels.detections(detector, batches, *looks) for image in found]
     result = pseudo_labels.recall_precision(images, len(batches.dataset.metainfo['classes']))
-    result.update(part=part)
-    about = about_of(args, part, f'{result["images"]} images', f'{result["objects"]} objects')
+    result.update(part=part, sizes=args.sizes, mirror=bool(args.sizes) and looks[1])
+    seen = [f'seen at {", ".join(f"{size:g}" for size in (1, *args.sizes))}'] if args.sizes else []
+    about = about_of(args, part, f'{result["images"]} images', f'{result["objects"]} objects', *seen)
     title = 'Hard pseudo-labels against the score that they have to reach'
     report.write(result, pseudo_labels.draw_recall_precision(result, title, about))
 

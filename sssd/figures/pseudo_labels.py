@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from mmengine.structures import InstanceData
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from torch import nn
 
+from sssd.detectors.sizes import found_at_sizes
+from sssd.figures.passes import pass_of
 from sssd.figures.style import colour, heading, legend_below, new_figure, styled
 
 IOUS = (0.5, 0.9)
@@ -39,11 +42,30 @@ class Image:
 
 
 @torch.no_grad()
-def detections(detector: nn.Module, loaded: Iterable[tuple[dict, list[dict]]]) -> Iterable[list[Image]]:
-    """What a plain detector in evaluation mode finds, batch by batch; ``loaded`` is of :func:`.passes.batches`."""
+def detections(
+    detector: nn.Module, loaded: Iterable[tuple[dict, list[dict]]], sizes: Sequence[float] = (), mirror: bool = True
+) -> Iterable[list[Image]]:
+    """What a plain detector in evaluation mode finds, batch by batch; ``loaded`` is of :func:`.passes.batches`.
+
+    With ``sizes`` it is what a teacher finds at these as well, as :class:`~sssd.detectors.PseudoLabels` has it.
+    """
     for batch, infos in loaded:
-        samples = detector.test_step(batch)
-        yield [_image(info, sample.pred_instances.cpu()) for info, sample in zip(infos, samples)]
+        found = _found_at_sizes(detector, batch, sizes, mirror) if sizes else _found(detector, batch)
+        yield [_image(info, instances.cpu()) for info, instances in zip(infos, found)]
+
+
+def _found(detector: nn.Module, batch: dict) -> list[InstanceData]:
+    return [sample.pred_instances for sample in detector.test_step(batch)]
+
+
+def _found_at_sizes(detector: nn.Module, batch: dict, sizes: Sequence[float], mirror: bool) -> list[InstanceData]:
+    data = detector.data_preprocessor(batch, False)
+    inputs, samples = data['inputs'], data['data_samples']
+    done = pass_of(detector, inputs, [sample.metainfo for sample in samples])
+    found = found_at_sizes(inputs, samples, done, sizes, mirror)
+    for instances, sample in zip(found, samples):
+        instances.bboxes = instances.bboxes / instances.bboxes.new_tensor(sample.scale_factor).repeat(2)
+    return found
 
 
 def _image(info: dict, found) -> Image:
@@ -74,7 +96,8 @@ def recall_precision(
         ious: IoUs from which it is right.
 
     Returns:
-        ``thresholds``; ``images``, ``objects``, and ``pseudo_labels`` per threshold; for each IoU under ``iou`` the
+        ``thresholds``; ``images``, ``objects``, and ``pseudo_labels`` per threshold; COCO's ``ap`` (``all`` its mean
+        over IoUs, ``50``, ``75``; None without an object or a detection); for each IoU under ``iou`` the
         lists ``recall`` and ``precision`` over all objects, and ``class_recall``, ``class_precision``, the means over
         the classes that have any. None where there is nothing to divide by: no object, no pseudo-label.
     """
@@ -84,6 +107,7 @@ def recall_precision(
         thresholds=list(thresholds),
         images=len(images),
         objects=int(objects.sum()),
+        ap=average_precision(images, classes),
         iou={},
         pseudo_labels=(kept & counted[0]).sum(1).tolist() if len(ious) else [],
     )
@@ -97,6 +121,19 @@ def recall_precision(
             class_precision=[_mean_share(row, total) for row, total in zip(correct, labelled)],
         )
     return result
+
+
+def average_precision(images: Sequence[Image], classes: int) -> dict[str, float] | None:
+    """COCO's AP of all sizes: the mean over its IoUs, at IoU 0.5 and at 0.75; None where there is none."""
+    truth, found = _as_coco(images, classes)
+    if not truth.anns or not found.anns:
+        return None
+    with redirect_stdout(io.StringIO()):
+        evaluation = COCOeval(truth, found, 'bbox')
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return dict(zip(('all', '50', '75'), map(float, evaluation.stats[:3])))
 
 
 def _matched(images: Sequence[Image], classes: int, ious: Sequence[float]):

@@ -121,6 +121,21 @@ def test_teacher_and_student_of_every_detector(sed_job, tmp_path):
     assert again.pop('part') == 'detector' and teacher.pop('part') == 'teacher' and again == teacher
 
 
+def test_pseudo_labels_of_several_sizes(trained, tmp_path, capsys):
+    """Looks at other sizes find something else, and what one look finds is as without any."""
+    one = run(tmp_path, 'pseudo-labels', trained)['result']
+    several = run(tmp_path, 'pseudo-labels', trained, '--sizes', '0.5', '2')['result']
+    plain = run(tmp_path, 'pseudo-labels', trained, '--sizes', '0.5', '2', '--no-mirror')['result']
+    assert [found['sizes'] for found in (one, several, plain)] == [[], [0.5, 2.0], [0.5, 2.0]]
+    assert [found['mirror'] for found in (one, several, plain)] == [False, True, False]
+    assert one['objects'] == several['objects'] == 12
+    assert one['pseudo_labels'] != several['pseudo_labels'] != plain['pseudo_labels']
+    assert set(one['ap']) == {'all', '50', '75'}
+    words = ['pseudo-labels', str(trained.config), str(trained.checkpoint), '--sizes', '9', '--out', str(tmp_path)]
+    with pytest.raises(UserError, match='--sizes has 9'):
+        analyze.main(words)
+
+
 def test_what_training_sees(sed_job, tmp_path, capsys):
     out = tmp_path / 'new' / 'seen.png'
     with kept_figures() as figures:

@@ -29,7 +29,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_shift(sub)
     sub.add_argument('--measure', choices=MEASURES, default='objectness', help='default: %(default)s')
     sub.add_argument('--bins', type=int, default=20, help='default: %(default)s')
-    add('pseudo-labels', 'recall and precision of pseudo-labels against the threshold (Fig. 2c)')
+    sub = add('pseudo-labels', 'recall and precision of pseudo-labels against the threshold (Fig. 2c)')
+    sub.add_argument(
+        '--sizes',
+        type=float,
+        nargs='+',
+        default=[],
+        metavar='FACTOR',
+        help='further sizes at which the teacher looks, as those of pseudo_labels in SED, such as 0.75 1.33',
+    )
+    sub.add_argument('--no-mirror', action='store_true', help='the further looks are not at mirror images')
     sub = add('gradients', 'gradient per bin of g under each re-weighting (Fig. 4)')
     add_shift(sub)
     sub.add_argument('--bins', type=int, default=30, help='M of Eq. 5 (default: %(default)s)')
