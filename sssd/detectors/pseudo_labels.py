@@ -65,7 +65,7 @@ class PseudoLabels:
             raise UserError(f'SED: box_weight of pseudo_labels is {box_weight!r}, but a weight is a number from 0 on.')
         if not isinstance(sizes, Sequence) or not all(map(is_factor, sizes)):
             raise UserError(
-                f'SED: sizes of pseudo_labels is {sizes!r}, but lists factors from 0.25 to 4, such as [1.6].'
+                f'SED: sizes of pseudo_labels is {sizes!r}, but lists factors from 0.25 to 4, such as [0.75, 1.33].'
             )
         if getattr(detector, 'with_mask', False):
             raise UserError(
