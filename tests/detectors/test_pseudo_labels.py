@@ -113,7 +113,7 @@ def test_nothing_sure_is_nothing_learnt(kind, monkeypatch):
 def test_labels_are_the_teacher_s_detections_above_the_score(kind):
     """In pixels of the batch, found on the weak view, as the teacher's own prediction has them."""
     model = build(kind)
-    keep_all_scores(model.teacher)
+    tiny.keep_all_scores(model.teacher)
     model.pseudo_labels.min_size = 0.0
     data = model.data_preprocessor(tiny.make_batch(), True)
     inputs, samples = data['inputs'], data['data_samples']
@@ -131,12 +131,6 @@ def test_labels_are_the_teacher_s_detections_above_the_score(kind):
         assert torch.equal(mine.gt_instances.labels, theirs.labels[kept])
         assert not len(mine.ignored_instances)
     assert not len(samples['unsup_student'][0].gt_instances)
-
-
-def keep_all_scores(detector):
-    """Untrained, none has much."""
-    second = getattr(detector, 'roi_head', None)
-    (detector.bbox_head if second is None else second).test_cfg.score_thr = 0.0
 
 
 def predicted(*boxes):

@@ -22,12 +22,6 @@ def look(*rows):
     return InstanceData(bboxes=rows[:, :4], scores=rows[:, 4], labels=rows[:, 5].long())
 
 
-def keep_all_scores(detector):
-    """Untrained, none has much."""
-    second = getattr(detector, 'roi_head', None)
-    (detector.bbox_head if second is None else second).test_cfg.score_thr = 0.0
-
-
 def test_scores_are_means_over_looks_and_boxes_are_voted():
     """By hand: one object in both looks, one in the second alone, one of another class at the first one's place."""
     first = look((0, 0, 20, 20, 0.8, 0), (0, 0, 20, 20, 0.3, 1))
@@ -67,7 +61,7 @@ def test_halves_are_voted_in_full():
 def test_what_a_detector_finds_in_the_resized_batch(kind, size, mirror):
     """Boxes in pixels of the batch as it is; compared with the detector's own prediction of images resized by hand."""
     model = tiny.build_sed(DETECTORS[kind]())
-    keep_all_scores(model.teacher)
+    tiny.keep_all_scores(model.teacher)
     data = model.data_preprocessor(tiny.make_batch(), True)
     inputs, samples = data['inputs']['unsup_teacher'], data['data_samples']['unsup_teacher']
     samples[1].set_metainfo(dict(img_shape=(52, 71)))  # the rest of it is padding
@@ -121,7 +115,7 @@ def test_a_student_learns_from_them(kind):
     for sizes in ([], [2.0]):
         options = dict(score_thr=0.008, ignore_thr=0.008, sizes=sizes)
         model = tiny.build_sed(DETECTORS[kind](), lambda_s=0.0, lambda_d=0.0, pseudo_labels=options)
-        keep_all_scores(model.teacher)
+        tiny.keep_all_scores(model.teacher)
         torch.manual_seed(3)
         losses = tiny.losses_of(model, tiny.make_batch())
         sum(value for name, value in losses.items() if '_loss_pseudo_' in name).backward()
