@@ -48,6 +48,8 @@ def check_sizes(args: argparse.Namespace) -> None:
         UserError: Naming the argument.
     """
     scale, overlap = getattr(args, 'scale', None), getattr(args, 'pos_iou', None)
+    if getattr(args, 'no_mirror', False) and not args.sizes:
+        raise UserError('--no-mirror is about further looks and there are none: name their --sizes, or leave it out.')
     for size in getattr(args, 'sizes', ()):
         if not is_factor(size):
             raise UserError(f'--sizes has {size:g}, but a factor lies between 0.25 and 4.')

@@ -1,5 +1,6 @@
-"""Hard pseudo-labels beside the soft targets of Eq. 3, from passes that are there already."""
+"""Hard pseudo-labels beside the soft targets of Eq. 3."""
 
+import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -35,15 +36,16 @@ class PseudoLabels:
         min_size: Least width and height of a box, in pixels of the strong view.
         box_weight: Factor on the terms of boxes, that is, all but those of classes. 0: a score tells that there is an
             object and not how well the box fits, and boxes learnt from such ones fit less well.
-        sizes: Further sizes at which the teacher sees the weak view, as factors, such as ``[0.75, 1.33]``: labels are
-            what it finds at all of them (:func:`~sssd.detectors.sizes.agreed`), with better boxes, and what it finds
-            at some is rather ignored than taken for background. Another pass of the teacher for each. Sizes within the
-            jitter that it is trained with are those it knows.
+        sizes: Further sizes at which the teacher sees the weak view, as factors, such as ``[0.75, 1.33]``: a score is
+            then the mean over the looks, a box the mean of those that agree
+            (:func:`~sssd.detectors.sizes.agreed`). So both scores ask for more: what one look in three alone finds
+            has at most a third. Another pass of the teacher for each, whose memory grows with the size. Sizes within
+            the jitter that it is trained with are those it knows.
         mirror: Whether it sees them mirrored.
 
     Raises:
-        UserError: If a score is none, the weight is below 0, a size is none, or the detector has masks, which boxes do
-            not teach.
+        UserError: If a score is none, the weight is below 0, a size is none, ``mirror`` is neither True nor False, or
+            the detector has masks, which boxes do not teach.
     """
 
     def __init__(
@@ -63,10 +65,12 @@ class PseudoLabels:
                 raise UserError(f'SED: {name} of pseudo_labels is {score!r}, but a score lies between 0 and 1.')
         if not isinstance(box_weight, (int, float)) or box_weight < 0:
             raise UserError(f'SED: box_weight of pseudo_labels is {box_weight!r}, but a weight is a number from 0 on.')
-        if not isinstance(sizes, Sequence) or not all(map(is_factor, sizes)):
+        if not isinstance(sizes, (list, tuple)) or not all(map(is_factor, sizes)):
             raise UserError(
                 f'SED: sizes of pseudo_labels is {sizes!r}, but lists factors from 0.25 to 4, such as [0.75, 1.33].'
             )
+        if not isinstance(mirror, bool):
+            raise UserError(f'SED: mirror of pseudo_labels is {mirror!r}; use True (the default) or False.')
         if getattr(detector, 'with_mask', False):
             raise UserError(
                 f'SED: pseudo_labels are boxes, and {type(detector).__name__} wants masks as well; take its mask head '
@@ -123,6 +127,23 @@ class PseudoLabels:
             InstanceData(bboxes=boxes[kept], labels=found.labels[kept]) for kept in (sure, unsure)
         )
         return labelled
+
+
+def pseudo_labels_of(student: nn.Module, options: dict | None) -> PseudoLabels | None:
+    """The :class:`PseudoLabels` of these options; None without.
+
+    Raises:
+        UserError: If there is none of the name, or they are no options at all.
+    """
+    if options is None:
+        return None
+    if not isinstance(options, dict):
+        raise UserError(f'SED: pseudo_labels is {options!r}; name its options, dict() for the defaults.')
+    known = list(inspect.signature(PseudoLabels).parameters)[1:]
+    for name in options:
+        if name not in known:
+            raise UserError(f'SED: pseudo_labels has {name!r}, which is no option of it; it takes {", ".join(known)}.')
+    return PseudoLabels(student, **options)
 
 
 def is_factor(size) -> bool:

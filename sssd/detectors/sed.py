@@ -18,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from sssd.detectors.branch_gradients import BranchGradients
 from sssd.detectors.gradient_ratios import MeasuresGradients, shared_parameters
 from sssd.detectors.guidance import DISTILL, CarriesGuidance, build_guidance, own_losses
-from sssd.detectors.pseudo_labels import PseudoLabels
+from sssd.detectors.pseudo_labels import pseudo_labels_of
 from sssd.detectors.whole_losses import whole_losses
 from sssd.errors import UserError
 from sssd.hooks.recompute import contexts
@@ -124,7 +124,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         self.scale_losses = nn.ModuleDict({view.name: build_loss(scale_loss) for view in self.views})
         self.distill_losses = nn.ModuleDict({view.name: build_loss(distill_loss) for view in self.views})
         self.lambda_s, self.lambda_d, self.shift = lambda_s, lambda_d, 1
-        self.pseudo_labels = None if pseudo_labels is None else PseudoLabels(self.student, **pseudo_labels)
+        self.pseudo_labels = pseudo_labels_of(self.student, pseudo_labels)
         if self.pseudo_labels is not None:
             self.lambda_p = lambda_p
         self.guidance = None if guidance is None else build_guidance(self.student, guidance)

@@ -28,7 +28,7 @@ def found_at_sizes(
         inputs: Batch (n, 3, H, W), padded and normalised.
         samples: Its data samples.
         done: The detector's pass over it.
-        sizes: Further sizes to look at, as factors; what is found at all of them is :func:`agreed`.
+        sizes: Further sizes to look at, as factors; :func:`agreed` joins what is found.
         mirror: Whether the further looks are at mirror images.
     """
     blank = [DetDataSample(metainfo=sample.metainfo) for sample in samples]
@@ -42,8 +42,9 @@ def found_at_sizes(
 def _at(detector: nn.Module, inputs: Tensor, samples: SampleList, size: float, mirror: bool) -> list[InstanceData]:
     """What is found in a batch resized by ``size``, in pixels of the batch as it is."""
     height, width = (round(side * size) for side in inputs.shape[-2:])
+    down, across = height / inputs.shape[-2], width / inputs.shape[-1]  # what rounding makes of ``size``
     resized = F.interpolate(inputs, (height, width), mode='bilinear', antialias=size < 1)
-    shapes = [tuple(round(side * size) for side in sample.img_shape[:2]) for sample in samples]
+    shapes = [(round(sample.img_shape[0] * down), round(sample.img_shape[1] * across)) for sample in samples]
     if mirror:
         resized = torch.stack([_mirrored(image, shape[1]) for image, shape in zip(resized, shapes)])
     resized = F.pad(resized, (0, -width % DIVISOR, 0, -height % DIVISOR))
@@ -54,10 +55,10 @@ def _at(detector: nn.Module, inputs: Tensor, samples: SampleList, size: float, m
     ]
     found = [sample.pred_instances for sample in detector.predict(resized, shown, rescale=False)]
     for instances, shape in zip(found, shapes):
-        left, top, right, bottom = instances.bboxes.unbind(1)
+        left, top, right, bottom = instances.bboxes.float().unbind(1)
         if mirror:
             left, right = shape[1] - right, shape[1] - left
-        instances.bboxes = torch.stack((left, top, right, bottom), 1) / size
+        instances.bboxes = torch.stack((left / across, top / down, right / across, bottom / down), 1)
     return found
 
 
@@ -74,9 +75,12 @@ def agreed(looks: Sequence[InstanceData]) -> InstanceData:
     surest one well, weighed by their scores.
 
     Args:
-        looks: Detections (``bboxes``, ``scores``, ``labels``) of each look, in the same pixels.
+        looks: Detections (``bboxes``, ``scores``, ``labels``) of each look, in the same pixels. What else they have,
+            such as masks, is left out.
     """
-    together = InstanceData.cat(list(looks))
+    together = InstanceData.cat(
+        [InstanceData(bboxes=look.bboxes, scores=look.scores, labels=look.labels) for look in looks]
+    )
     if not len(together):
         return together
     boxes, scores, labels = together.bboxes.float(), together.scores.float(), together.labels

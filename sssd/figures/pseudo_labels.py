@@ -97,7 +97,7 @@ def recall_precision(
 
     Returns:
         ``thresholds``; ``images``, ``objects``, and ``pseudo_labels`` per threshold; COCO's ``ap`` (``all`` its mean
-        over IoUs, ``50``, ``75``; None without an object or a detection); for each IoU under ``iou`` the
+        over IoUs, ``50``, ``75``; None without an object); for each IoU under ``iou`` the
         lists ``recall`` and ``precision`` over all objects, and ``class_recall``, ``class_precision``, the means over
         the classes that have any. None where there is nothing to divide by: no object, no pseudo-label.
     """
@@ -124,9 +124,9 @@ def recall_precision(
 
 
 def average_precision(images: Sequence[Image], classes: int) -> dict[str, float] | None:
-    """COCO's AP of all sizes: the mean over its IoUs, at IoU 0.5 and at 0.75; None where there is none."""
+    """COCO's AP of all sizes: the mean over its IoUs, at IoU 0.5 and at 0.75; None where there is no object."""
     truth, found = _as_coco(images, classes)
-    if not truth.anns or not found.anns:
+    if all(annotation['iscrowd'] for annotation in truth.anns.values()):
         return None
     with redirect_stdout(io.StringIO()):
         evaluation = COCOeval(truth, found, 'bbox')

@@ -6,7 +6,8 @@ two small images; the part that grows with the pixels is scaled to the config's 
 attention grows with their square: there it is a parabola through three. Of a two-stage detector as many proposals are
 counted as its config lets through, whatever a trained one would suppress. An SED with a backward pass branch by branch
 is counted branch by branch, and the largest counts; one more set of gradients waits meanwhile. One GiB is added for the
-CUDA context and the work spaces of convolutions. Not counted: fragmentation, and what lives only within one operation.
+CUDA context and the work spaces of convolutions. Not counted: fragmentation, what lives only within one operation, and
+a teacher's looks at further sizes (``sizes`` of pseudo-labels), which keep nothing but are passes over larger images.
 """
 
 import copy

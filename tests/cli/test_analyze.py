@@ -10,6 +10,7 @@ from mmengine.config import Config
 
 from sssd.cli import analyze, extract, views
 from sssd.errors import UserError
+from sssd.figures import pseudo_labels
 from sssd.registry import MODELS
 
 #: Appended to the tiny config: training data with an unlabelled branch.
@@ -122,7 +123,7 @@ def test_teacher_and_student_of_every_detector(sed_job, tmp_path):
 
 
 def test_pseudo_labels_of_several_sizes(trained, tmp_path, capsys):
-    """Looks at other sizes find something else, and what one look finds is as without any."""
+    """Looks at other sizes find something else."""
     one = run(tmp_path, 'pseudo-labels', trained)['result']
     several = run(tmp_path, 'pseudo-labels', trained, '--sizes', '0.5', '2')['result']
     plain = run(tmp_path, 'pseudo-labels', trained, '--sizes', '0.5', '2', '--no-mirror')['result']
@@ -134,6 +135,20 @@ def test_pseudo_labels_of_several_sizes(trained, tmp_path, capsys):
     words = ['pseudo-labels', str(trained.config), str(trained.checkpoint), '--sizes', '9', '--out', str(tmp_path)]
     with pytest.raises(UserError, match='--sizes has 9'):
         analyze.main(words)
+    with pytest.raises(UserError, match='--no-mirror is about further looks'):
+        analyze.main([*words[:3], '--no-mirror'])
+
+
+def test_looks_are_in_pixels_of_the_files(trained, tmp_path, monkeypatch):
+    """The first look by itself, through the code of several, is what the detector's own test step finds."""
+    one = run(tmp_path, 'pseudo-labels', trained)['result']
+    of_all = pseudo_labels.found_at_sizes
+    monkeypatch.setattr(
+        pseudo_labels, 'found_at_sizes', lambda inputs, samples, done, *_: of_all(inputs, samples, done, ())
+    )
+    same = run(tmp_path, 'pseudo-labels', trained, '--sizes', '0.5')['result']
+    assert any(one['pseudo_labels']) and any(one['iou']['0.5']['recall'])
+    assert all(one[key] == same[key] for key in ('pseudo_labels', 'iou', 'ap'))
 
 
 def test_what_training_sees(sed_job, tmp_path, capsys):

@@ -150,6 +150,12 @@ def test_what_is_sure_unsure_and_neither():
     assert sample.ignored_instances.bboxes.tolist() == [[40, 40, 60, 60]]
 
 
+@pytest.mark.parametrize('options, said', [(dict(thr=0.7), "has 'thr'"), (True, 'is True; name its options')])
+def test_options_that_are_none_are_refused(options, said):
+    with pytest.raises(UserError, match='SED: pseudo_labels ' + said):
+        tiny.build_sed(tiny.retinanet(), pseudo_labels=options)
+
+
 @pytest.mark.parametrize('kind', ['retinanet', 'faster_rcnn'])
 def test_anchors_and_proposals_in_an_unsure_box_are_no_background(kind):
     """They are where nothing is ignored, and the detector's assigners are as before afterwards."""

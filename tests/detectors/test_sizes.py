@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from mmengine.structures import InstanceData
 
 from sssd.detectors import PseudoLabels
+from sssd.detectors.sizes import _at as at_size
 from sssd.detectors.sizes import agreed, found_at_sizes
 from sssd.errors import UserError
 
@@ -78,7 +79,8 @@ def test_what_a_detector_finds_in_the_resized_batch(kind, size, mirror):
         boxes = other.pred_instances.bboxes.numpy().copy()
         if mirror:
             boxes[:, [0, 2]] = other.img_shape[1] - boxes[:, [2, 0]]
-        other.pred_instances.bboxes = torch.from_numpy(boxes / np.float32(size))
+        real = np.array([round(side * size) / side for side in inputs.shape[-2:]] * 2, np.float32)
+        other.pred_instances.bboxes = torch.from_numpy(boxes / real[[1, 0, 3, 2]])
         expected = agreed([one.pred_instances, other.pred_instances])
         assert len(expected) and len(mine) == len(expected)
         torch.testing.assert_close(mine.bboxes, expected.bboxes)
@@ -93,11 +95,47 @@ def resized_by_hand(inputs, samples, size, mirror):
     padded[..., :height, :width] = small
     shown = copy.deepcopy(samples)
     for image, plain, sample in zip(padded, small, shown):
-        shape = tuple(round(side * size) for side in sample.img_shape[:2])
+        shape = tuple(
+            round(side * new / old) for side, new, old in zip(sample.img_shape, small.shape[2:], inputs.shape[2:])
+        )
         for column in range(shape[1] if mirror else 0):
             image[:, :height, column] = plain[:, :, shape[1] - 1 - column]
         sample.set_metainfo(dict(img_shape=shape, batch_input_shape=padded.shape[-2:]))
     return torch.from_numpy(padded), shown
+
+
+class Measuring(torch.nn.Module):
+    """Finds the bright rectangle, to the part of a pixel: its mass is its size, its mean is its middle."""
+
+    def predict(self, inputs, samples, rescale):
+        for image, sample in zip(inputs[:, 0], samples):
+            mass, sides = image.sum(), []
+            for lines in (image.sum(0), image.sum(1)):
+                middle = (lines * (torch.arange(len(lines)) + 0.5)).sum() / mass
+                sides.append((middle, lines.max()))
+            (x, height), (y, width) = sides[0], sides[1]
+            box = torch.stack((x - width / 2, y - height / 2, x + width / 2, y + height / 2))
+            one = InstanceData(bboxes=box[None], scores=torch.ones(1), labels=torch.zeros(1, dtype=torch.long))
+            sample.pred_instances = one
+        return samples
+
+
+@pytest.mark.parametrize('mirror', [True, False])
+@pytest.mark.parametrize('size', [0.33, 0.75, 0.9, 1.33])
+def test_boxes_are_where_the_object_is(size, mirror):
+    """The sides of a batch times a size are seldom whole; boxes go by what rounding made of it."""
+    inputs = torch.zeros(1, 3, 427, 640)
+    inputs[..., 300:360, 530:590] = 1
+    shown = tiny.sample((427, 620))
+    (look,) = at_size(Measuring(), inputs, [shown], size, mirror)
+    torch.testing.assert_close(look.bboxes, torch.tensor([[530.0, 300, 590, 360]]), atol=0.1, rtol=0)
+
+
+def test_masks_of_looks_are_left_out():
+    """Those of a look that finds nothing are of another size in mmdet."""
+    some, none = look((0, 0, 20, 20, 0.8, 0)), look()
+    some.masks, none.masks = torch.zeros(1, 64, 96, dtype=torch.bool), torch.zeros(0, 32, 48, dtype=torch.bool)
+    assert agreed([some, none]).scores.tolist() == [pytest.approx(0.4)]
 
 
 def test_what_one_size_alone_shows_is_neither_object_nor_background():
@@ -124,7 +162,12 @@ def test_a_student_learns_from_them(kind):
     assert np.isfinite(terms).all() and terms[0] != terms[1]
 
 
-@pytest.mark.parametrize('sizes', [1.6, '1.6', [0], [-1.0], [16], ['2'], [True], [float('nan')]])
+@pytest.mark.parametrize('sizes', [1.6, '1.6', [0], [-1.0], [16], ['2'], [True], [float('nan')], ''])
 def test_sizes_that_are_none_are_refused(sizes):
     with pytest.raises(UserError, match='sizes of pseudo_labels'):
         PseudoLabels(tiny.build_sed(tiny.retinanet()).student, sizes=sizes)
+
+
+def test_a_mirror_is_there_or_not():
+    with pytest.raises(UserError, match="mirror of pseudo_labels is 'no'"):
+        PseudoLabels(tiny.build_sed(tiny.retinanet()).student, mirror='no')

@@ -52,6 +52,7 @@ def test_crowds_neither_count_nor_make_errors():
 def test_no_object_no_detection_no_image():
     assert numbers([image(found=[(BOX, 0, 0.9)])])[0.5] == ([None], [0.0])
     assert numbers([image([(BOX, 0)])])[0.5] == ([0.0], [None])
+    assert recall_precision([image([(BOX, 0)])], 1)['ap'] == {'all': 0.0, '50': 0.0, '75': 0.0}
     assert numbers([image()])[0.5] == ([None], [None])
     nothing = recall_precision([], 2)
     assert nothing['objects'] == 0 and nothing['iou']['0.9']['class_recall'] == [None] * 20
