@@ -51,7 +51,5 @@ def image_size(path: str) -> tuple[int, int]:
                 width, height = image.tag_v2[256], image.tag_v2[257]
             turned = image.format in _EXIF_FORMATS and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
     except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError) as error:
-        raise UserError(
-            f'image {path} cannot be read ({error}); remove or replace the file, or set skip_broken=True.'
-        ) from error
+        raise UserError(f'image {path} cannot be read ({error}); remove or replace the file.') from error
     return (height, width) if turned else (width, height)

@@ -5,12 +5,10 @@ import re
 import numpy as np
 
 from sssd.checks.findings import Findings, either, level_of, part_of
+from sssd.checks.readings import MOST, are_sides, in_percent, outside, reading, shares
 from sssd.checks.table import Table
+from sssd.checks.twice import MANY, twice
 
-#: A box may reach so far beyond its image, in pixels and as a part of the side: rounding, and labels at the border.
-SLACK, SLACK_PART = 2.0, 0.02
-#: So large a part of the boxes tells of all of them that they are in another form.
-MOST, CORNERS = 0.5, 0.98
 #: What is right in each form, and what becomes of what is not; ``[one|many]`` goes with the number.
 NORMALISED = dict(
     COCO='but COCO has pixels: multiply x and width by the width of the image, y and height by its height.',
@@ -39,14 +37,23 @@ def check_boxes(findings: Findings, table: Table, wrong_size: np.ndarray | None 
         return
     _check_finite(findings, table)
     known = table.finite & (table.image >= 0)
-    if _is_normalised(findings, table, known):
+    normalised = _check_shares(findings, table, known)
+    if normalised.sum() >= MOST * max(1, known.sum()):
         return
     wrong = known & wrong_size[table.image] if wrong_size is not None and len(wrong_size) else ~known
-    if table.form == 'VOC' and _are_sides(findings, table, known & ~wrong):
+    sound = known & ~wrong
+    sides = are_sides(table, sound) if table.form == 'VOC' else None
+    if sides is not None:
+        what = (
+            '[ends before it begins|end before they begin] ({ids}), and none would if all were x, y, width, height, as '
+            'they seem to be: VOC has xmin, ymin, xmax, ymax, so write x + width and y + height.'
+        )
+        _tell(findings, table, 'corners', sides, what, 'error')
         return
-    _check_outside(findings, table, known & ~wrong)
-    _check_sides(findings, table)
+    _check_outside(findings, table, sound)
+    _check_sides(findings, table, normalised)
     _check_areas(findings, table)
+    _check_twice(findings, table)
 
 
 def _tell(findings: Findings, table: Table, kind: str, where: np.ndarray, what: str, level: str | None = None) -> None:
@@ -54,9 +61,11 @@ def _tell(findings: Findings, table: Table, kind: str, where: np.ndarray, what: 
     count, total = int(where.sum()), len(where)
     if count:
         examples = [table.ids[place] for place in np.flatnonzero(where)[:100]]
+        image = table.image[np.flatnonzero(where)[0]]
+        of_image = f' of {table.names[image]}' if image >= 0 and table.names[image] else ''
         words = _AGREES.sub(lambda found: either(count, found[1], found[2]), what)
         number = part_of(count, total, 'annotation' if kind.startswith('area-not') else 'box')
-        sentence = f'{number} {words.format(ids=f"such as annotation {examples[0]}")}'
+        sentence = f'{number} {words.format(ids=f"such as annotation {examples[0]}{of_image}")}'
         findings.add(level or level_of(count, total), kind, table.path, f'{table.path}: {sentence}', count, examples)
 
 
@@ -65,76 +74,60 @@ def _check_finite(findings: Findings, table: Table) -> None:
     _tell(findings, table, 'not-finite', ~table.finite, what, 'error')
 
 
-def _is_normalised(findings: Findings, table: Table, known: np.ndarray) -> bool:
-    """Whether most boxes are parts of the image, from 0 to 1, in place of pixels."""
-    boxes = table.boxes
-    where = (
-        known & (np.abs(np.where(table.finite[:, None], boxes, 2)).max(axis=1) <= 1) & (boxes[:, 2:] > 0).all(axis=1)
-    )
+def _check_shares(findings: Findings, table: Table, known: np.ndarray) -> np.ndarray:
+    """Find boxes that are shares of the image: (N,) those from 0 to 1, all of the file or some with fractions."""
+    where = shares(table, known)
     if where.sum() < MOST * max(1, known.sum()):
-        return False
+        where &= (table.boxes != np.round(table.boxes)).any(axis=1)
+        if where.sum() < 2:  # one may be of less than a pixel
+            where[:] = False
     what = '[has|have] coordinates from 0 to 1 ({ids}), ' + NORMALISED[table.form]
-    _tell(findings, table, 'normalised', where, what, 'error')
-    return True
-
-
-def _beyond(boxes: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """By how many pixels boxes (x1, y1, x2, y2) reach beyond images of ``sizes``."""
-    return np.maximum(-boxes[:, :2], boxes[:, 2:] - sizes).max(axis=1, initial=0)
-
-
-def _slack(sizes: np.ndarray) -> np.ndarray:
-    return np.maximum(SLACK, SLACK_PART * sizes.max(axis=1))
+    _tell(findings, table, 'normalised', where, what)
+    if not where.any() and in_percent(table, known):
+        what = (
+            'all end at 100 or before ({ids}), near it both ways, though the images are larger: coordinates in percent '
+            'are to be multiplied by width and height of the image, over 100.'
+        )
+        _tell(findings, table, 'percent', known, what, 'warning')
+    return where
 
 
 def _check_outside(findings: Findings, table: Table, where: np.ndarray) -> None:
-    """Find boxes that reach far outside, and whether they are corners: read so, all would be right."""
-    raw, sizes = table.boxes[where], table.sizes[table.image[where]]
-    slack = _slack(sizes)
-    outside = _beyond(np.concatenate([raw[:, :2], raw[:, :2] + raw[:, 2:]], axis=1), sizes) > slack
-    if not outside.any():
+    """Find boxes that reach far outside, and whether their numbers are others: read so, all would be right."""
+    places = outside(table, where)
+    if not places.any():
         return
-    places = np.zeros(len(where), bool)
-    places[np.flatnonzero(where)[outside]] = True
-    fits = (raw[:, 2:] > raw[:, :2]).all(axis=1) & (_beyond(raw, sizes) <= slack)
-    if table.form == 'COCO' and len(raw) > 1 and fits.mean() >= CORNERS and outside.mean() >= 0.1:
-        what = (
-            '[reaches|reach] far outside of [its image|their images] ({ids}), and none would if all were x1, y1, x2, '
-            'y2, as they seem to be: COCO has x, y, width, height, so write x2 - x1 and y2 - y1.'
-        )
-        _tell(findings, table, 'corners', places, what, 'error')
+    found = reading(table, where, places)
+    start = '[reaches|reach] far outside of [its image|their images] ({ids})'
+    if found is not None:
+        _tell(findings, table, found[0], places, f'{start}, and none would if {found[1]}', 'error')
         return
     what = (
-        '[reaches|reach] far outside of [its image|their images] ({ids}); look whether width and height of the images '
-        'are right, and whether the boxes are of another size of them.'
+        f'{start}; look whether width and height of the images are right, and whether the boxes are of another size of '
+        'them.'
     )
     _tell(findings, table, 'outside', places, what)
 
 
-def _are_sides(findings: Findings, table: Table, where: np.ndarray) -> bool:
-    """Whether boxes of VOC seem to be x, y, width and height in the place of corners: read so, all would be right."""
-    boxes, sizes = table.boxes[where], table.sizes[table.image[where]]
-    negative = (boxes[:, 2:] < 0).any(axis=1)
-    start = boxes[:, :2] + 1
-    sides = boxes[:, 2:] + start
-    fits = (sides > 0).all(axis=1) & (_beyond(np.concatenate([start, start + sides], axis=1), sizes) <= _slack(sizes))
-    if len(boxes) < 2 or negative.mean() < 0.1 or fits.mean() < CORNERS:
-        return False
-    places = np.zeros(len(where), bool)
-    places[np.flatnonzero(where)[negative]] = True
+def _check_twice(findings: Findings, table: Table) -> None:
+    """Find boxes that stand there several times, of one class or of several."""
+    same, other = twice(table)
     what = (
-        '[ends before it begins|end before they begin] ({ids}), and none would if all were x, y, width, height, as '
-        'they seem to be: VOC has xmin, ymin, xmax, ymax, so write x + width and y + height.'
+        '[stands|stand] there before, with the same image, class and coordinates ({ids}), and [counts|count] as one '
+        'more object, which cannot be found: take one of each out, if files were put together twice.'
     )
-    _tell(findings, table, 'corners', places, what, 'error')
-    return True
+    _tell(findings, table, 'twice', same, what, 'error' if same.mean() >= MANY else 'warning')
+    what = (
+        "[has|have] image and coordinates of another class's ({ids}): if an object has one class, take the other out."
+    )
+    _tell(findings, table, 'two-classes', other, what, 'warning' if other.mean() >= MANY else 'note')
 
 
-def _check_sides(findings: Findings, table: Table) -> None:
+def _check_sides(findings: Findings, table: Table, told: np.ndarray) -> None:
     sides = table.boxes[:, 2:]
     with np.errstate(invalid='ignore'):
         negative = table.finite & (sides < 0).any(axis=1)
-        small = table.finite & ~negative & (sides < 1).any(axis=1)
+        small = table.finite & ~negative & ~told & (sides < 1).any(axis=1)
     what = '[has|have] a negative width or height ({ids}), ' + NEGATIVE[table.form]
     _tell(findings, table, 'negative', negative, what)
     what = '[is|are] less than a pixel wide or high ({ids}): ' + TINY[table.form]
@@ -157,3 +150,15 @@ def _check_areas(findings: Findings, table: Table) -> None:
         'large: write width times height of the box as area.'
     )
     _tell(findings, table, 'area-not-finite', nan, what, 'error')
+    with np.errstate(over='ignore', invalid='ignore'):
+        full = np.where(good, table.boxes[:, 2] * table.boxes[:, 3], 0)
+        off = (
+            good & table.has_area & (table.areas > 0) & ((table.areas > 1.1 * full + 1) | (table.areas < 0.001 * full))
+        )
+    what = (
+        '[has|have] an area that is not of its box, larger or less than a thousandth ({ids}), so that an evaluation '
+        'takes small objects for large ones or large for small: write width times height of the box, or pixels of the '
+        'mask, as area.'
+    )
+    if off.sum() >= MOST * max(1, good.sum()):
+        _tell(findings, table, 'area-off', off, what, 'warning')

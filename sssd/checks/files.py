@@ -8,6 +8,7 @@ from sssd.checks.findings import Findings, either, number_of, part_of, some
 from sssd.checks.folder import is_text
 from sssd.checks.headers import Header, read_header
 from sssd.data.image_folder import EXTENSIONS
+from sssd.listing import near_file
 from sssd.progress import tracked
 
 #: So many images are looked at before a training, evenly spread over a data set; the doctor looks at all.
@@ -85,6 +86,9 @@ def _tell_missing(findings: Findings, images: Images, headers: dict[str, Header]
     if missing:
         slashes = all('\\' in path for path in missing)
         remedy = images.remedy + (', and write / for \\ in file_name' if slashes else '')
+        near = near_file(missing[0])
+        if near is not None:
+            remedy = f'there is {near!r} beside it, so write the names as those of the files, or {remedy}'
         dangling = headers[missing[0]].trouble.startswith('is a link')
         findings.error(
             'missing',

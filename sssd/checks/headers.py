@@ -29,6 +29,7 @@ class Header:
         width: In pixels, as stored.
         height: Likewise.
         turned: Whether its EXIF tag exchanges width and height.
+        moved: Whether its EXIF tag turns or mirrors it in any way.
         mode: ``'colour'``, ``'gray'``, ``'palette'``, ``'alpha'`` or ``'CMYK'``.
         deep: Whether it has more than 8 bits to a channel.
         kind: The format: ``'JPEG'``, ``'PNG'`` or what Pillow calls it.
@@ -41,12 +42,18 @@ class Header:
     width: int = 0
     height: int = 0
     turned: bool = False
+    moved: bool = False
     mode: str = 'colour'
     deep: bool = False
     kind: str = ''
     bytes: int = 0
     identity: tuple[int, int] = (0, 0)
     head: int = 0
+
+    @property
+    def hidden_turn(self) -> bool:
+        """Whether it is turned or mirrored, and has the same width and height so."""
+        return self.moved and (not self.turned or self.width == self.height)
 
     def size(self, turns: bool = True) -> tuple[int, int]:
         """Width and height as decoded; ``turns`` says whether the loader obeys EXIF."""
@@ -73,8 +80,19 @@ def read_header(path: str) -> Header:
     except (OSError, ValueError) as error:
         return Header(f'cannot be read ({getattr(error, "strerror", None) or error})')
     if found is None:
-        return Header(f'cannot be decoded, the file is broken{"" if head else ": it is empty"}', **known)
+        return Header(_trouble(head), **known)
+    if found.pop('floats', False):
+        return Header('has 32-bit floating point numbers, which OpenCV does not read as an image: convert it', **known)
     return Header(**found, **known, head=zlib.crc32(head))
+
+
+def _trouble(head: bytes) -> str:
+    """Why a file is no image: what else it is by its first bytes."""
+    if head.startswith(b'version https://git-lfs'):
+        return "is a pointer of Git LFS and not the image: fetch it with 'git lfs pull'"
+    if head[4:8] == b'ftyp' and head[8:12] in (b'heic', b'heix', b'hevc', b'mif1', b'msf1'):
+        return 'is in HEIC, which OpenCV does not read: convert it to JPEG'
+    return f'cannot be decoded, the file is broken{"" if head else ": it is empty"}'
 
 
 def _kind(mode: int) -> str:
@@ -138,8 +156,18 @@ def _of_pillow(image: Image.Image) -> dict:
     width, height = image.size
     if image.format == 'TIFF':  # some versions of Pillow have turned this size already
         width, height = int(image.tag_v2[256]), int(image.tag_v2[257])
-    turned = image.format in TURNED and image.getexif().get(ORIENTATION, 1) in (5, 6, 7, 8)
+    orientation = image.getexif().get(ORIENTATION, 1) if image.format in TURNED else 1
+    turned, moved = orientation in (5, 6, 7, 8), orientation in range(2, 9)
     bits = image.tag_v2.get(258, (8,)) if image.format == 'TIFF' else (8,)
     deep = image.mode.startswith(('I', 'F')) or max(bits if isinstance(bits, tuple) else (bits,)) > 8
     mode = 'gray' if image.mode.startswith(('I', 'F', '1')) else _PILLOW_MODES.get(image.mode, 'colour')
-    return dict(width=width, height=height, turned=turned, mode=mode, deep=deep, kind=image.format)
+    return dict(
+        width=width,
+        height=height,
+        turned=turned,
+        moved=moved,
+        mode=mode,
+        deep=deep,
+        kind=image.format,
+        floats=image.mode == 'F',
+    )

@@ -1,6 +1,8 @@
 """Are ids unique and of one type, and do annotations name images and categories that are there?"""
 
-from collections import Counter
+import os
+import re
+from collections import Counter, defaultdict
 
 import numpy as np
 
@@ -82,8 +84,9 @@ def _check_unique(findings: Findings, path: str, name: str, ids: list) -> None:
 
 
 def _check_names(findings: Findings, table: Table, labelled: bool) -> None:
-    if len(set(table.names)) < len(table.names):
-        twice = [name for name, count in Counter(table.names).items() if count > 1]
+    files = [os.path.normpath(name) if '/' in name else name for name in table.names]  # ./a.jpg is a.jpg
+    if len(set(files)) < len(files):
+        twice = [name for name, count in Counter(files).items() if count > 1]
         what = 'each has a part of the boxes, and the rest counts as background' if labelled else 'it counts twice'
         findings.add(
             'error' if labelled else 'warning',
@@ -92,7 +95,7 @@ def _check_names(findings: Findings, table: Table, labelled: bool) -> None:
             f"{table.path}: {number_of(len(twice), 'file_name')} of 'images' "
             f'{either(len(twice), "stands", "stand")} for several entries '
             f'({some(twice)}): {what}; join the entries of one file.',
-            len(table.names) - len(set(table.names)),
+            len(files) - len(set(files)),
             twice,
         )
     if len(set(table.classes)) < len(table.classes):
@@ -103,6 +106,25 @@ def _check_names(findings: Findings, table: Table, labelled: bool) -> None:
             f'{table.path} has several categories called {twice[0]!r}: give each a name of its own.',
             len(twice),
             twice,
+        )
+    _check_spelling(findings, table)
+
+
+def _check_spelling(findings: Findings, table: Table) -> None:
+    """Find classes that differ in case and blanks alone."""
+    alike = defaultdict(list)
+    for name in dict.fromkeys(table.classes):
+        alike[''.join(re.split(r'[\W_]+', name)).casefold() or name].append(name)
+    several = [names for names in alike.values() if len(names) > 1]
+    if several:
+        told = ' and '.join(map(repr, several[0]))
+        findings.warning(
+            'class-spelling',
+            table.path,
+            f'{table.path} has the categories {told}, which count as different classes: if they are one, give them one '
+            'name and one id.',
+            len(several),
+            several[0],
         )
 
 
@@ -116,7 +138,11 @@ def _check_known(
     absent = list(dict.fromkeys(ids[place] for place in np.flatnonzero(unknown)[:1000]))
     theirs, ours = {type(each) for each in absent}, {type(each) for each in known}
     text = f'write both as whole numbers (one is {absent[0]!r}, the other {known[0]!r})' if known else ''
-    if not known or not ({str} in (theirs, ours) and theirs != ours):
+    shift = 0 if field == 'image_id' else shifted(ids, known)
+    if shift:
+        text = f'they seem to be one too {"high" if shift > 0 else "low"} throughout, so that boxes have the class of '
+        text += f'another category: {"take 1 from" if shift > 0 else "add 1 to"} every {field}'
+    elif not known or not ({str} in (theirs, ours) and theirs != ours):
         text = f'add what is missing to {name!r}, or take {either(count, "this annotation", "these annotations")} out'
     findings.add(
         level_of(count, len(ids)),
@@ -127,6 +153,13 @@ def _check_known(
         count,
         absent,
     )
+
+
+def shifted(used: list, known: list) -> int:
+    """1 or -1 where ids are those that are known, all one too high or too low; else 0."""
+    if not all(type(each) is int for each in (*used, *known)) or set(used) <= set(known):
+        return 0
+    return next((shift for shift in (1, -1) if {each - shift for each in used} <= set(known)), 0)
 
 
 def check_evaluated_ids(findings: Findings, what: str, table: Table, renumbers: bool) -> None:

@@ -37,6 +37,8 @@ def check_sizes(
     others = [place for place in places if place not in set(turned)]
     if turned:
         _tell_turned(findings, table, turned, paths, _level(len(turned), len(sizes), labelled), len(sizes))
+    if turns and labelled:
+        _tell_moved(findings, table, [place for place in sizes if not wrong[place]], paths, headers)
     if others:
         first = others[0]
         found, said = sizes[first], table.sizes[first]
@@ -46,13 +48,47 @@ def check_sizes(
             table.path,
             f'{table.path}: width and height of {part_of(len(others), len(sizes), "image")} looked at are not those '
             'of the '
-            f'file, such as {said[0]:g} x {said[1]:g} for {paths[first]}, which is {found[0]} x {found[1]}: boxes '
-            'belong to another size, so export them anew for these files, or put the files there that they were '
-            'drawn on.',
+            f'file, such as {said[0]:g} x {said[1]:g} for {paths[first]}, which is {found[0]} x {found[1]}: '
+            + _remedy(table, others, sizes),
             len(others),
             [table.names[place] for place in others],
         )
     return wrong
+
+
+def _remedy(table: Table, places: list[int], sizes: dict[int, tuple[int, int]]) -> str:
+    """What to do about images of other sizes: their boxes may fit the files, and not what is said of them."""
+    found = np.full((len(table.image_ids) + 1, 2), np.nan)
+    found[places] = [sizes[place] for place in places]
+    chosen = np.isin(table.image, places) & table.finite
+    with np.errstate(over='ignore'):
+        ends = table.boxes[chosen, :2] + table.boxes[chosen, 2:]
+    said, real = table.sizes[table.image[chosen]], found[table.image[chosen]]
+    if len(ends) and (ends <= real + 1).all() and (ends > said + 1).any():
+        return 'all boxes fit the files, and not what is said of them, so write width and height of the files.'
+    return (
+        'boxes belong to another size, so export them anew for these files, or put the files there that they were '
+        'drawn on.'
+    )
+
+
+def _tell_moved(
+    findings: Findings, table: Table, places: list[int], paths: list[str], headers: dict[str, Header]
+) -> None:
+    """Tell of photos that the loader turns upside down or mirrors: their size does not show what boxes are of."""
+    boxed = set(table.image)
+    moved = [place for place in places if place in boxed and headers[paths[place]].hidden_turn]
+    if moved:
+        findings.note(
+            'exif-moved',
+            table.path,
+            f'{table.path}: {part_of(len(moved), len(places), "image")} looked at {either(len(moved), "has", "have")} '
+            f'an EXIF tag by which the loader turns or mirrors {either(len(moved), "it", "them")} within the same '
+            f'size, such as {paths[moved[0]]}: boxes have to be those of the picture as viewers show it; if they were '
+            "drawn on the stored one, load it so (color_type='color_ignore_orientation' of LoadImageFromFile).",
+            len(moved),
+            [table.names[place] for place in moved],
+        )
 
 
 def _is_known(header: Header | None) -> bool:

@@ -64,7 +64,7 @@ def _of_coco(table: Table, wanted: np.ndarray) -> dict[str, np.ndarray]:
     """Where each reason holds."""
     corner, side = table.boxes[:, :2], table.boxes[:, 2:]
     sizes = np.concatenate([table.sizes, np.zeros((1, 2))])[table.image]
-    with np.errstate(invalid='ignore'):
+    with np.errstate(invalid='ignore', over='ignore'):
         inside = np.minimum(corner + side, sizes) - np.maximum(corner, 0)
         return dict(
             image=table.image < 0,
@@ -156,8 +156,12 @@ def tell_use(
             f'{table.path} of {key} has no image left after filter_cfg; check the file and filter_cfg.',
         )
     elif labelled and not usage.boxes.any():
+        why = f' (of its {number_of(len(table.boxes), "box")}: {_why(table, usage, classes)})' if usage.reasons else ''
         findings.error(
-            'no-box', key, f'{table.path} of {key} has no box of the classes {shorten(classes)}; give a labelled file.'
+            'no-box',
+            key,
+            f'{table.path} of {key} has no box of the classes {shorten(classes)} that can be used{why}; give a '
+            'labelled file.',
         )
     else:
         tell_usage(findings, table, key, usage, classes, labelled and not dataset.get('test_mode'), labelled)
@@ -178,10 +182,19 @@ def tell_usage(
         labelled: Whether its labels are used at all.
     """
     total, used = len(table.boxes), int(usage.boxes.sum())
-    if trained and used < total:
-        why = '; '.join(f'{count} {REASONS[name]}' for name, count in usage.reasons.items())
-        text = f'{key} trains on {used} of the {total} boxes of {table.path}; left out: {why}.'
+    if labelled and used < total and (trained or set(usage.reasons) - {'crowd', 'difficult'}):
+        verb = 'trains on' if trained else 'is evaluated on'
+        text = f'{key} {verb} {used} of the {total} boxes of {table.path}; left out: {_why(table, usage, classes)}.'
         findings.note('boxes-unused', table.path, text, total - used)
+    if labelled and not trained and usage.reasons.get('ignore'):
+        count = usage.reasons['ignore']
+        findings.warning(
+            'ignored-in-evaluation',
+            table.path,
+            f"{table.path} of {key} has {number_of(count, 'box')} with 'ignore' set, which pycocotools does not know "
+            'and counts as missed: set iscrowd to 1 in its place, which it leaves out.',
+            count,
+        )
     if usage.dropped:
         why = '; '.join(f'{count} {reason}' for reason, count in usage.dropped.items())
         findings.note(
@@ -202,6 +215,15 @@ def tell_usage(
         )
     if labelled:
         _tell_classes(findings, table, key, usage, classes, trained)
+
+
+def _why(table: Table, usage: Usage, classes: Sequence[str]) -> str:
+    """The reasons, with the classes that are not wanted."""
+    told = {name: REASONS[name] for name in usage.reasons}
+    if 'category' in told:
+        others = [table.classes[place] for place in np.unique(table.category[table.category >= 0])]
+        told['category'] += f' ({some([name for name in others if name not in set(classes)])})'
+    return '; '.join(f'{count} {told[name]}' for name, count in usage.reasons.items())
 
 
 def _tell_classes(

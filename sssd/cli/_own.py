@@ -214,12 +214,14 @@ def labels_in_unlabeled(labeled: Labels, unlabeled: Unlabeled) -> Labels | None:
     things = labeled.coco['annotations'] + [
         dict(thing, image_id=f'more {thing["image_id"]}', category_id=ids[names[thing['category_id']]])
         for thing in more['annotations']
+        if thing['category_id'] in names
     ]
     new = {image['id']: number for number, image in enumerate(images, 1)}
+    kept = [thing for thing in things if thing['image_id'] in new]  # of others the check of the files tells
     coco = dict(
         labeled.coco,
         images=[dict(image, id=new[image['id']]) for image in images],
-        annotations=[dict(thing, id=n, image_id=new[thing['image_id']]) for n, thing in enumerate(things, 1)],
+        annotations=[dict(thing, id=n, image_id=new[thing['image_id']]) for n, thing in enumerate(kept, 1)],
     )
     return replace(labeled, coco=coco, file=None, source=f'{labeled.source} and {unlabeled.path}', notes=())
 

@@ -3,7 +3,7 @@
 import argparse
 import os
 import shlex
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from sssd.cli._parser import parse
 from sssd.datasets.labels import Labels
 from sssd.errors import UserError, first_line
 from sssd.studies.own.configs import own_configs, runs_of, study_command
-from sssd.studies.own.data import OwnData, boxes_by_class
+from sssd.studies.own.data import OwnData, boxes_by_class, left_out
 from sssd.studies.own.detector import OwnDetector, built, own_detector
 from sssd.studies.own.names import FIRST, SMALL, read_detector
 from sssd.studies.own.optimizer import make_training
@@ -62,6 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     texts.update((str(folder / name), text) for name, text in configs.items())
     refuse_existing(texts, args.overwrite)
     print('labelled boxes:', ', '.join(f'{name} {count}' for name, count in boxes.items()))
+    for sentence in left_out(names, boxes):
+        print(f'note: {sentence}')
     for labels in (labeled, val, *([everything] if everything else [])):
         print(f'{labels.source}: {labels.form}, images in {labels.images}')
         for note in labels.notes:
@@ -72,7 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'chosen: {note}')
     for sentence in own.warnings:
         print(f'warning: {sentence}')
-    for line in write_checked(folder, texts, lambda: tried(args, folder, data, plan.preset)):
+    sources = {data.labeled: labeled, data.val: val, data.everything: everything}
+    for line in write_checked(folder, texts, lambda: tried(args, folder, data, plan.preset), sources):
         print(line)
     config = str(folder / 'sed.py')
     for sentence in missing_weights(config_of(config), config):
@@ -212,13 +215,16 @@ def span(hours: float) -> str:
     return f'{hours:.1f} hours' if hours >= 1 else f'{max(60 * hours, 1):.0f} minutes'
 
 
-def write_checked(folder: Path, texts: dict[str, str], more: Callable[[], Sequence[str]]) -> Sequence[str]:
+def write_checked(
+    folder: Path, texts: dict[str, str], more: Callable[[], Sequence[str]], sources: Mapping[str, Labels | None]
+) -> Sequence[str]:
     """Write the files and check the data that they name; what a mistake is found in is not left behind.
 
     Args:
         folder: That of the configs.
         texts: What is to be written, by path.
         more: What else is to be done with them; lines to tell.
+        sources: What the files among them that have labels were made of; named in their place where they do not stay.
 
     Returns:
         One line on each data set and each file.
@@ -243,7 +249,7 @@ def write_checked(folder: Path, texts: dict[str, str], more: Callable[[], Sequen
             if folder / name in paths:
                 check_data(config_of(str(folder / name)))
         told += more()
-    except BaseException:
+    except BaseException as error:
         for path in paths:
             path.unlink(missing_ok=True)
             if path in before:
@@ -251,8 +257,18 @@ def write_checked(folder: Path, texts: dict[str, str], more: Callable[[], Sequen
         for place in made:
             if place.is_dir() and not any(place.iterdir()):
                 place.rmdir()
+        if isinstance(error, UserError):
+            raise UserError(by_source(str(error), sources)) from error
         raise
     return [*lines, *told, *(f'wrote {path}' for path in paths)]
+
+
+def by_source(sentence: str, sources: Mapping[str, Labels | None]) -> str:
+    """A sentence in which files that were made of others, and do not stay, have their names."""
+    for path, labels in sources.items():
+        if labels is not None and labels.file is None:
+            sentence = sentence.replace(path, labels.source)
+    return sentence
 
 
 def next_steps(folder: Path, gpus: int, everything: bool) -> str:

@@ -93,7 +93,7 @@ class ImageFolder(BaseDetDataset):
                 image_size(path)
             except UserError as error:
                 if not self.skip_broken:
-                    raise
+                    raise UserError(f'{str(error).rstrip(".")}, or set skip_broken=True.') from error
                 print_log(f'left out: {error}', logger='current', level=logging.WARNING)
         if (~whole).sum() > _TOLD:
             print_log(f'left out: {(~whole).sum()} images in all', logger='current', level=logging.WARNING)

@@ -7,6 +7,7 @@ from pathlib import Path
 from sssd.datasets.forms import IMAGES, PARTS, WHOLE, Labels, Readers
 from sssd.datasets.json_io import read_coco
 from sssd.errors import UserError, shorten
+from sssd.listing import near_file
 
 ROBOFLOW = '_annotations.coco.json'
 _PART = re.compile(rf'(?:^|[^a-z])({"|".join(PARTS)})(?=[^a-z]|$)')
@@ -46,11 +47,22 @@ def _by_part(folder: Path) -> dict[str, Path]:
         found.pop(WHOLE, None)  # such as the settings of a tool
     parts = {}
     for part, several in found.items():
+        if len(several) > 1 and _is_labelme(several[0]):
+            raise UserError(
+                f'{folder} has files of LabelMe, one an image, which is no form that is read: export as COCO.'
+            )
         exact = [file for file in several if file.stem.lower() in (part, f'instances_{part}')]
         if len(exact or several) > 1:
             raise UserError(f'{folder} has {shorten([file.name for file in several])}: name the one that is meant.')
         (parts[part],) = exact or several
     return parts
+
+
+def _is_labelme(path: Path) -> bool:
+    """Whether a JSON file is one image's of LabelMe."""
+    with path.open('rb') as file:
+        head = file.read(4096)
+    return b'"shapes"' in head and b'"images"' not in head
 
 
 def read(path: Path, images: str | None = None, annotations: bool = True) -> Labels:
@@ -109,12 +121,21 @@ def _folder_of(path: Path, names: list, told: object = None) -> str:
     counts = {str(place): _count(place, names) for place in places if place.is_dir()}
     best = max(counts, key=counts.get, default='')
     if not counts or (names and not counts[best]):
-        first = f', such as {names[0]},' if names else ''
-        raise UserError(
-            f'the images of {path}{first} are in none of {", ".join(counts) or here}: name their folder '
-            '(--labeled-images, --val-images).'
-        )
+        raise UserError(_nowhere(path, names, list(counts), here))
     return best
+
+
+def _nowhere(path: Path, names: list, places: list[str], here: Path) -> str:
+    """That the images of a file are in no folder, and what is there in the place of the first."""
+    first = f', such as {names[0]!r},' if names else ''
+    remedy = 'name their folder (--labeled-images, --val-images)'
+    for place in places if names else ():
+        for wanted in (names[0].replace('\\', '/'), re.split(r'[/\\]', names[0])[-1]):
+            near = near_file(os.path.join(place, wanted.lstrip('/')))
+            if near is not None:
+                there = f'but {place} has {near!r}: write file_name so'
+                return f'the images of {path}{first} are not there, {there}, or {remedy}.'
+    return f'the images of {path}{first} are in none of {", ".join(places) or here}: {remedy}.'
 
 
 def _some(names: list) -> list:

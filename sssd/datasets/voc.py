@@ -79,6 +79,7 @@ def _read(source: Path, folder: Path, images: str | None, listed: Path | None = 
     files = _Images(place)
     shift = int(_counts_from_one(things))
     built, measured = Builder(sorted({kind for each in things.values() for kind, _, _ in each})), 0
+    others = [name for name, root in roots.items() if files.names_another(name, root)]
     for name, root in roots.items():
         image, size = files.of(name, root, paths[name]), sizes[name]
         measured += size is None
@@ -86,7 +87,13 @@ def _read(source: Path, folder: Path, images: str | None, listed: Path | None = 
         for kind, (x1, y1, x2, y2), difficult in things[name]:
             built.add_box(kind, (x1 - shift, y1 - shift, x2 - x1 + shift, y2 - y1 + shift), iscrowd=int(difficult))
     left = len(files) - len(roots) if listed is None else 0
-    return Labels(built.coco(), place, 'VOC', str(source), notes=_notes(built, measured, shift, left))
+    notes = _notes(built, measured, shift, left)
+    if others:
+        told = f'{several(len(others), "XML file")} whose <filename> is another image that is there, such as'
+        notes += (
+            f'{told} {paths[others[0]]}: each was taken for the image of its own name, so see whether it is that',
+        )
+    return Labels(built.coco(), place, 'VOC', str(source), notes=notes)
 
 
 def _notes(built: Builder, measured: int, shift: int, left: int) -> tuple[str, ...]:
@@ -147,6 +154,11 @@ class _Images:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def names_another(self, name: str, root) -> bool:
+        """Whether an XML file's <filename> is another image of the folder than the one of the XML file's name."""
+        told, own = os.path.basename((root.findtext('filename') or '').strip()), self.names.get(name, [])
+        return bool(own) and told not in own and told in self.names.get(os.path.splitext(told)[0], ())
 
     def of(self, name: str, root, path: Path) -> str:
         """The image of an XML file: of the same name, as mmdet has it, else what its <filename> says."""

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -172,6 +173,7 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
         raise UserError(f'{source}: there is no image in {", ".join(map(str, places))}: check the path.')
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
     built, missing, twice, outlines = Builder(list(names)), 0, 0, 0
+    used: Counter[Path] = Counter()
     mistakes = Mistakes(source)
     for path in paths:
         width, height = mistakes.kept(image_size, path) or (0, 0)
@@ -180,6 +182,7 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
         if file is None:
             missing += 1
             continue
+        used[file] += 1
         rows = mistakes.kept(_rows, file, len(names), keypoints, mistakes) or []
         twice += len(rows) - len(set(rows))
         for number, (x1, y1, x2, y2), is_outline in dict.fromkeys(rows):
@@ -191,7 +194,13 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
             f'{source}: none of the {several(missing, "image")} of {root} has a label file; {label_path(paths[0])} was '
             'looked for, for one: put the labels there.'
         )
+    orphans = sorted(path for folder in {file.parent for file in used} for path in _texts(folder) if path not in used)
+    several_images = [file for file, count in used.items() if count > 1]
     notes = {
+        f'{several(len(orphans), "label file")} of no image, such as {orphans[0] if orphans else ""}: '
+        'see whether images are missing or called otherwise': orphans and len(places) == len(_whole(places)),
+        f'{several(len(several_images), "label file")} of several images, such as '
+        f'{several_images[0] if several_images else ""}: all of them got its boxes': several_images,
         f'{several(missing, "image")} without a label file: taken for images without objects': missing,
         f'{several(twice, "box")[: -1 if twice > 1 else None]}{"es" * (twice > 1)} written twice: taken once': twice,
         f'{several(outlines, "outline")} taken by the boxes around them': outlines,
@@ -200,6 +209,16 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
     told = tuple(note for note, holds in notes.items() if holds)
     near = os.path.relpath(root)
     return Labels(built.coco(), root if near.startswith('..') else near, 'YOLO', name, notes=told)
+
+
+def _whole(places: Sequence[Path]) -> list[Path]:
+    """The folders among places; a list may name a part of the images of one."""
+    return [place for place in places if place.is_dir()]
+
+
+def _texts(folder: Path) -> Iterator[Path]:
+    """The label files of a folder."""
+    return (path for path in folder.glob('*.txt') if path.name != _CLASSES)
 
 
 def _images_of(place: Path) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 
 def boxes(sets, change, part='train'):
@@ -86,3 +87,71 @@ def test_a_few_strays_among_many_are_no_error(sets):
     sets.edit(many)
     assert sets.findings()['area-0'].level == 'warning'
     assert json.loads(sets.file().read_text())['annotations'][7]['area'] == 0, 'files are left as they are'
+
+
+@pytest.mark.parametrize(
+    'kind, change',
+    [
+        ('centred', lambda box: [box[0] + box[2] / 2, box[1] + box[3] / 2, *box[2:]]),
+        ('exchanged', lambda box: [box[1], box[0], box[3], box[2]]),
+    ],
+)
+def test_other_readings_of_the_four_numbers(sets, kind, change):
+    """Boxes at the far border of the longer side, so that they would reach out of their images."""
+
+    def right(place, image):
+        width, height = image['width'], image['height']
+        return [width - 30, 5 + place, 28, 20] if width > height else [5 + place, height - 30, 20, 28]
+
+    boxes(sets, lambda place, box, image: change(right(place, image)))
+    found = sets.findings()[kind]
+    assert found.level == 'error' and found.count == 12 and 'as they seem to be' in found.text
+    boxes(sets, lambda place, box, image: right(place, image))
+    assert not {'centred', 'exchanged', 'corners', 'outside'} & set(sets.findings())
+
+
+def test_some_boxes_are_shares_of_the_image(sets):
+    """Three of twelve; one alone may be of less than a pixel."""
+    boxes(sets, lambda place, box, image: [0.1, 0.2, 0.3, 0.4] if place < 3 else box)
+    found = sets.findings()
+    assert (found['normalised'].level, found['normalised'].count) == ('error', 3) and 'tiny' not in found
+    assert 'such as annotation 1 of 0000.png' in found['normalised'].text
+    boxes(sets, lambda place, box, image: [10, 10, 20, 20] if 0 < place < 3 else box)
+    found = sets.findings()
+    assert 'normalised' not in found and found['tiny'].count == 1
+
+
+def test_boxes_in_percent(sets):
+    """In images of 200 x 150; the same with a box that ends beyond 100 are pixels."""
+    for path in sets.images().iterdir():
+        Image.new('RGB', (200, 150)).save(path)
+    sets.edit(lambda coco: [image.update(width=200, height=150) for image in coco['images']])
+    boxes(sets, lambda place, box, image: [70, 55 + place, 16 + place, 30])
+    found = sets.findings()['percent']
+    assert found.level == 'warning' and '12 of 12 boxes all end at 100 or before' in found.text
+    boxes(sets, lambda place, box, image: [104 if place == 3 else box[0], *box[1:]])
+    assert 'percent' not in sets.findings()
+
+
+@pytest.mark.parametrize('part', ['train', 'val'])
+def test_boxes_that_stand_there_twice(sets, part):
+    """Which a perfect detector finds once."""
+    boxes(sets, lambda place, box, image: [place, place, 20, 20], part)
+    sets.edit(lambda coco: coco['annotations'].extend([dict(coco['annotations'][0], id=99)]), part)
+    found = sets.findings()['twice']
+    assert (found.level, found.count, found.examples) == ('error', 1, (99,))
+    sets.edit(lambda coco: coco['annotations'][-1].update(category_id=3 - coco['annotations'][0]['category_id']), part)
+    found = sets.findings()
+    assert 'twice' not in found and found['two-classes'].level == 'warning' and found['two-classes'].count == 1
+    sets.edit(lambda coco: coco['annotations'][-1].update(bbox=[0, 0, 20, 21]), part)
+    assert not {'twice', 'two-classes'} & set(sets.findings())
+
+
+def test_areas_that_are_not_of_their_boxes(sets):
+    """Shares of the image; those of masks are smaller than the box."""
+    sets.edit(lambda coco: [thing.update(area=1e-4) for thing in coco['annotations']])
+    assert sets.findings()['area-off'].level == 'warning'
+    sets.edit(
+        lambda coco: [thing.update(area=0.3 * thing['bbox'][2] * thing['bbox'][3]) for thing in coco['annotations']]
+    )
+    assert 'area-off' not in sets.findings()

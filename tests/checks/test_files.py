@@ -49,6 +49,41 @@ def test_boxes_of_the_turned_photo(sets):
     assert 'exchange width and height of these images' in sets.findings()['exif'].text
 
 
+@pytest.mark.parametrize('orientation, told', [(1, False), (2, True), (3, True), (4, True)])
+def test_a_turn_within_the_same_size(sets, orientation, told):
+    turn(sets.images() / '0000.png', orientation)
+    found = sets.findings()
+    assert ('exif-moved' in found) == told
+    if told:
+        assert found['exif-moved'].level == 'note' and found['exif-moved'].examples == ('0000.png',)
+    sets.train.pipeline[0].color_type = 'color_ignore_orientation'
+    assert 'exif-moved' not in sets.findings()
+
+
+def test_sizes_in_the_file_that_its_own_boxes_do_not_fit(sets):
+    """Exchanged, or placeholders: the boxes tell which is right."""
+    sets.edit(lambda coco: [image.update(width=1, height=1) for image in coco['images']])
+    found = sets.findings()['size']
+    assert found.level == 'error' and 'all boxes fit the files, and not what is said of them' in found.text
+    sets.edit(lambda coco: [image.update(width=960, height=720) for image in coco['images']])
+    assert 'boxes belong to another size' in sets.findings()['size'].text
+
+
+@pytest.mark.parametrize('there', ['0000.PNG', '0000.jpg', '0000.png ', '0000'])
+def test_a_file_that_is_there_in_another_spelling(sets, there):
+    (sets.images() / '0000.png').rename(sets.images() / there)
+    found = sets.findings(thorough=False)['missing']
+    assert f'there is {there!r} beside it' in found.text
+
+
+def test_files_that_are_no_images_by_their_first_bytes(sets):
+    place = sets.images('unlabeled') / '0000.png'
+    place.write_bytes(b'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n')
+    assert "'git lfs pull'" in sets.findings()['unreadable-image'].text
+    place.write_bytes(b'\0\0\0\x18ftypheic' + bytes(40))
+    assert 'is in HEIC' in sets.findings()['unreadable-image'].text
+
+
 def test_sizes_that_are_not_those_of_the_files(sets):
     sets.edit(lambda coco: coco['images'][2].update(width=1920, height=1080))
     found = sets.findings()['size']

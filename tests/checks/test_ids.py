@@ -98,3 +98,23 @@ def test_annotations_of_what_is_not_there(sets, key, kind):
     found = sets.findings()[kind]
     assert (found.level, found.count, found.examples) == ('error', 1, (77,))
     assert f'1 of 12 annotations has the {key} of no entry' in found.text
+
+
+def test_one_file_in_two_spellings(sets):
+    sets.edit(lambda coco: coco['images'][1].update(file_name='./' + coco['images'][0]['file_name']))
+    assert sets.findings()['duplicate-file'].examples == ('0000.png',)
+
+
+def test_one_class_in_two_spellings(sets):
+    sets.edit(lambda coco: coco['categories'].append(dict(id=3, name='Disc ')))
+    found = sets.findings()['class-spelling']
+    assert found.level == 'warning' and found.examples == ('disc', 'Disc ')
+
+
+@pytest.mark.parametrize('shift, told', [(1, 'take 1 from every category_id'), (-1, 'add 1 to every category_id')])
+def test_category_ids_that_are_one_off(sets, shift, told):
+    sets.edit(lambda coco: [thing.update(category_id=thing['category_id'] + shift) for thing in coco['annotations']])
+    found = sets.findings()['unknown-category']
+    assert found.level == 'error' and told in found.text
+    sets.edit(lambda coco: coco['annotations'][0].update(category_id=7))
+    assert "add what is missing to 'categories'" in sets.findings()['unknown-category'].text

@@ -89,3 +89,25 @@ def test_small_images_of_a_folder_are_counted(sets):
 def test_a_folder_of_which_nothing_is_left(sets):
     sets.unlabelled.filter_cfg = dict(min_size=80)
     assert 'has no image left after filter_cfg' in sets.findings()['nothing-left'].text
+
+
+def test_what_an_evaluation_leaves_out(sets):
+    """Crowds are meant to be; boxes of other classes and those with 'ignore' set are told of."""
+    sets.edit(lambda coco: coco['annotations'][0].update(iscrowd=1), 'val')
+    assert 'boxes-unused' not in sets.findings()
+
+    def change(coco):
+        coco['categories'].append(dict(id=3, name='ring'))
+        coco['annotations'][1].update(category_id=3)
+        coco['annotations'][2].update(ignore=1)
+
+    sets.edit(change, 'val')
+    found = sets.findings()
+    assert 'is evaluated on 3 of the 6 boxes' in found['boxes-unused'].text
+    assert 'not among those of the config (ring)' in found['boxes-unused'].text
+    assert found['ignored-in-evaluation'].level == 'warning' and '1 box with' in found['ignored-in-evaluation'].text
+
+
+def test_why_no_box_can_be_used(sets):
+    sets.edit(lambda coco: [thing.update(iscrowd=1) for thing in coco['annotations']])
+    assert 'of its 12 boxes: 12 of crowds' in sets.findings()['no-box'].text

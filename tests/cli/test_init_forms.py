@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import label_forms
@@ -9,6 +10,7 @@ import pytest
 import torch
 from label_forms import boxes_of
 from mmengine.registry import init_default_scope
+from PIL import Image
 
 from sssd.__main__ import main
 from sssd.cli._config import config_of
@@ -210,6 +212,66 @@ def test_a_mistake_that_the_check_finds_takes_written_labels_away_again(yolo, ca
     assert init('--labeled', 'export') == 2
     assert 'cannot be decoded' in capsys.readouterr().err
     assert not list(Path('.').glob('configs/**/*.json')) and not Path('configs/mine').exists()
+
+
+def test_a_mistake_is_told_by_the_file_that_is_the_user_s(yolo, capsys):
+    """Not by the one that was made of it, which does not stay."""
+    for path in Path('export/train/labels').glob('*.txt'):
+        path.write_text(''.join(f'{line.split()[0]} 0.9 0.9 0.9 0.9\n' for line in path.read_text().splitlines()))
+    assert init('--labeled', 'export') == 2
+    told = capsys.readouterr().err
+    assert 'export/data.yaml (train): ' in told and ' reach far outside' in told and 'configs/mine' not in told
+
+
+def test_label_files_of_no_image_and_of_two(yolo, capsys):
+    labels, images = Path('export/train/labels'), sorted(Path('export/train/images').iterdir())
+    (labels / f'{images[0].stem}.txt').rename(labels / 'other.txt')
+    Image.open(images[1]).save(images[1].with_suffix('.bmp'))
+    assert init('--labeled', 'export') == 0
+    out = capsys.readouterr().out
+    assert 'note: 1 label file of no image, such as ' in out and 'labels/other.txt: see whether' in out
+    assert f'note: 1 label file of several images, such as {labels.absolute() / images[1].stem}.txt' in out
+
+
+def test_an_xml_file_that_names_another_image(data, capsys):
+    label_forms.write_voc(data['train'], 'voc', True)
+    first, second = sorted(Path('voc').rglob('*.xml'))[:2]
+    text = re.sub('<filename>.*</filename>', f'<filename>{second.stem}.png</filename>', first.read_text())
+    first.write_text(text)
+    assert init('--labeled', 'voc') == 0
+    assert 'note: 1 XML file whose <filename> is another image' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('shifted', [False, True])
+def test_classes_without_a_box(data, capsys, shifted):
+    def change(path):
+        coco = json.loads(path.read_text())
+        coco['categories'].insert(0 if shifted else 2, dict(id=0 if shifted else 9, name='ring'))
+        path.write_text(json.dumps(coco))
+
+    change(data['train'].ann_file), change(data['val'].ann_file)
+    assert init('--labeled', str(data['train'].ann_file), '--val', str(data['val'].ann_file)) == 0
+    out = capsys.readouterr().out
+    assert "note: no labelled box is of 'ring', left out of the classes" in out
+    assert ('see whether all category_ids are one too high' in out) == shifted
+
+
+def test_an_unlabelled_file_whose_labels_have_strays(data, capsys):
+    """Boxes of no image and of no category: told by the check, no traceback."""
+    coco = json.loads(data['train'].ann_file.read_text())
+    half = {image['id'] for image in coco['images'][:5]}
+    for name, kept in (('labeled', half), ('rest', {image['id'] for image in coco['images']} - half)):
+        things = [thing for thing in coco['annotations'] if thing['image_id'] in kept]
+        part = dict(coco, images=[image for image in coco['images'] if image['id'] in kept], annotations=things)
+        part['annotations'].append(dict(things[0], id=990 if name == 'rest' else 991, image_id=777))
+        part['annotations'].append(dict(things[0], id=992 if name == 'rest' else 993, category_id=55))
+        (data['train'].img_dir.parent / f'{name}.json').write_text(json.dumps(part))
+    root, val = data['train'].img_dir.parent, str(data['val'].ann_file)
+    words = ['--labeled', str(root / 'labeled.json'), '--labeled-images', str(data['train'].img_dir), '--val', val]
+    words = ['init', 'configs/mine', *words, '--detector', 'retinanet_r18', '--no-trial']
+    assert main([*words, '--unlabeled', str(root / 'rest.json')]) == 2
+    told = capsys.readouterr().err
+    assert 'has the image_id of no entry' in told and 'has the category_id of no entry' in told
 
 
 def test_split_writes_a_validation_part_of_any_form(yolo, capsys):

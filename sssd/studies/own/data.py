@@ -2,14 +2,14 @@
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
 from sssd.data.image_folder import list_images
 from sssd.datasets.json_io import read_coco
 from sssd.datasets.labels import Labels
-from sssd.errors import UserError
+from sssd.errors import UserError, shorten
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,22 @@ def boxes_by_class(labels: Labels) -> dict[str, int]:
     if not found:
         raise UserError(f'{labels.source} has no box of its categories: give a labelled set.')
     return found
+
+
+def left_out(names: Sequence[str], boxes: Mapping[str, int]) -> list[str]:
+    """What is to be said of classes without a box, which are left out.
+
+    Args:
+        names: All classes, in their order.
+        boxes: Boxes of those that have any.
+    """
+    without = [name for name in names if name not in boxes]
+    if not without:
+        return []
+    doubt = ''
+    if without == [names[0]]:
+        doubt = '; as it is the first one, see whether all category_ids are one too high'
+    return [f'no labelled box is of {shorten(without)}, left out of the classes{doubt}']
 
 
 def check_apart(val: Labels, trained_with: dict[str, Sequence[str]]) -> None:

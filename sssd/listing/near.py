@@ -1,0 +1,46 @@
+"""A file that is there in the place of one that is not: of the same name but for its spelling."""
+
+import os
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+from urllib.parse import unquote
+
+
+def _exact(name: str) -> str:
+    return unicodedata.normalize('NFC', unquote(name)).strip().casefold()
+
+
+def _stem(name: str) -> str:
+    return os.path.splitext(_exact(name))[0]
+
+
+#: How names are compared, the closest way first: as written but for case, blanks, %20 and the form of accents; without
+#: their endings.
+_WAYS: tuple[Callable[[str], str], ...] = (_exact, _stem)
+
+
+def near_file(path: str) -> str | None:
+    """The name of the one file beside a missing ``path`` that is the same but for its spelling or ending, if one is."""
+    folder, name = os.path.split(path)
+    for way, names in zip(_WAYS, _names_in(folder or '.')):
+        found = names.get(way(name), ())
+        if len(found) == 1:
+            return found[0]
+        if way is _stem and not found and len(names.get(_exact(name), ())) == 1:  # the name has no ending itself
+            return names[_exact(name)][0]
+    return None
+
+
+@lru_cache(2)
+def _names_in(folder: str) -> tuple[dict[str, list[str]], ...]:
+    """The names in a folder by each way of comparing them."""
+    found: tuple[dict[str, list[str]], ...] = tuple({} for _ in _WAYS)
+    try:
+        names = os.listdir(folder)
+    except OSError:
+        return found
+    for name in names:
+        for way, by in zip(_WAYS, found):
+            by.setdefault(way(name), []).append(name)
+    return found
