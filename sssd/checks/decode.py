@@ -13,6 +13,9 @@ from sssd.checks.run import Run
 from sssd.data.image_folder import EXTENSIONS
 from sssd.progress import tracked
 
+#: So large a part of the images to evaluate on is no accident.
+MANY_ALIKE = 0.1
+
 
 def decode_all(run: Run, workers: int | None = None, timeout: float = 30.0) -> None:
     """Decode every image that was looked at, with progress, and tell of those that fail.
@@ -70,7 +73,8 @@ def _tell_alike(run: Run, fingerprints: dict[str, int]) -> None:
             pairs = alike(ours, theirs)
             if pairs:
                 path, other = pairs[0]
-                run.findings.note(
+                run.findings.add(
+                    'warning' if second.role == 'val' and len(pairs) >= MANY_ALIKE * len(second.paths) else 'note',
                     'alike',
                     first.name,
                     f'{number_of(len(pairs), "image")} of {second.name} {either(len(pairs), "looks", "look")} like '

@@ -133,12 +133,14 @@ def _tell_copies(findings: Findings, source: Source, contents: dict[str, bytes])
     twice = [paths for paths in by_content.values() if len(paths) > 1]
     if twice:
         extra = sum(len(paths) - 1 for paths in twice)
-        findings.note(
+        doubt = ': it counts twice, and labels of one may contradict those of the other'
+        findings.add(
+            'note' if source.role == 'unlabelled' else 'warning',
             'copies',
             source.name,
             f'{number_of(extra, "image")} of {source.name} '
             f'{either(extra, "is a copy of another one", "are copies of others")} of it, such as {twice[0][1]} of '
-            f'{twice[0][0]}.',
+            f'{twice[0][0]}{"" if source.role == "unlabelled" else doubt}.',
             extra,
             [paths[1] for paths in twice],
         )

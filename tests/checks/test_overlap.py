@@ -33,6 +33,12 @@ def test_one_folder_for_two_sources(sets):
     assert sets.findings(thorough=False)['same-file'].count == 6
 
 
+def test_copies_among_labelled_images_are_a_warning(sets):
+    shutil.copy(sets.images() / '0000.png', sets.images() / '0001.png')
+    found = sets.findings()
+    assert found['copies'].level == 'warning' and 'may contradict' in found['copies'].text
+
+
 def test_copies_in_one_source_are_a_note(sets):
     shutil.copy(sets.images('unlabeled') / '0000.png', sets.images('unlabeled') / 'again.png')
     found = sets.findings()['copies']
@@ -65,4 +71,5 @@ def test_near_duplicates(sets):
     assert 'same-content' not in sets.findings()
     decode_all(sets.run, workers=1)
     (found,) = [finding for finding in sets.run.findings.found if finding.kind == 'alike']
-    assert (found.level, found.count, found.examples) == ('note', 1, (str(sets.images('val') / '0000.png'),))
+    # one of three images to evaluate on
+    assert (found.level, found.count, found.examples) == ('warning', 1, (str(sets.images('val') / '0000.png'),))
