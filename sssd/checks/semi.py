@@ -17,17 +17,25 @@ GEOMETRY = (
 BRANCHES = ('unsup_teacher', 'unsup_student')
 
 
+def check_role(cfg: Config, name: str) -> None:
+    """Refuse a part to predict on that a pair of student and teacher has not: mmdet would take the student.
+
+    Raises:
+        UserError: Naming it.
+    """
+    role = (cfg.model.get('semi_test_cfg') or {}).get('predict_on', 'teacher')
+    if 'semi_test_cfg' in cfg.model and role not in ('teacher', 'student'):
+        raise UserError(f'{name}: model.semi_test_cfg.predict_on is {role!r}; use teacher (the default) or student.')
+
+
 def check_semi(cfg: Config, name: str) -> None:
     """Refuse an SED that would train on cells that are no pairs, or with a teacher that never learns.
 
     Raises:
         UserError: Naming what is wrong.
     """
-    model = cfg.model
-    role = (model.get('semi_test_cfg') or {}).get('predict_on', 'teacher')
-    if 'semi_test_cfg' in model and role not in ('teacher', 'student'):
-        raise UserError(f'{name}: model.semi_test_cfg.predict_on is {role!r}; use teacher (the default) or student.')
-    if str(model.get('type')).rpartition('.')[2] != 'SED':
+    check_role(cfg, name)
+    if str(cfg.model.get('type')).rpartition('.')[2] != 'SED':
         return
     hooks = [str(hook.get('type')).rpartition('.')[2] for hook in cfg.get('custom_hooks') or ()]
     if not any(hook in MOVERS for hook in hooks):

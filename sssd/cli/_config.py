@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from mmengine.config import Config, DictAction
 
 from sssd.checkpoints.pretrained import fetch
+from sssd.checks.config import KNOWN
 from sssd.errors import UserError, first_line
 from sssd.listing import keep_beside
 from sssd.places import find_config, read_config
@@ -59,6 +60,13 @@ def merge_options(cfg: Config, options: dict | None, config: str) -> None:
     """
     if options is None:
         return
+    for key in options:
+        variable = key.split('.')[0]
+        if variable in cfg and variable not in KNOWN:
+            raise UserError(
+                f'--cfg-options {key}: {variable!r} is a variable of {config}, which nothing reads any more once the '
+                'file is read: name the key that it is put into, such as train_cfg.max_iters, or change the file.'
+            )
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -121,6 +121,8 @@ def unlabeled_of(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unla
     images = listed_images(args, labeled) if listed else ''
     paths = unlabeled_paths(args.unlabeled, images)
     held_out = set(real_paths(val.coco['images'], val.images))
+    if listed and is_kept(val) and set(paths) <= held_out.union(*apart.values()):
+        raise UserError(f'all images of --unlabeled {args.unlabeled} are labelled ones: name others.')
     if listed or not is_kept(val) or not held_out.intersection(paths):
         check_apart(val, {**apart, args.unlabeled: paths})
         return Unlabeled(args.unlabeled, images)

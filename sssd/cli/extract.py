@@ -1,6 +1,7 @@
 """Take the plain detector out of a checkpoint: teacher or student of a pair, or a detector without its guide."""
 
 import argparse
+import os
 from collections.abc import Sequence
 
 from sssd.checkpoints.loading import read_checkpoint, trusting
@@ -21,6 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Write the file; returns the exit status."""
     args = parse_args(argv)
     require_file(args.checkpoint, 'checkpoint')
+    if os.path.exists(args.out):
+        raise UserError(f'{args.out} exists: name another file for what is taken out, or remove it.')
     with trusting(args.trust_checkpoint):
         checkpoint = read_checkpoint(args.checkpoint)
     part, weights = plain_part(weights_of(checkpoint), args.part)

@@ -108,7 +108,10 @@ def show(recipe: Recipe, config: str) -> None:
         f'{recipe.total}; about {recipe.memory:.1f} GiB of each GPU (an estimate)'
     )
     options = ' '.join(f'{key}={value}' for key, value in recipe.options.items())
-    print(f'tools/dist_train.sh {config} {recipe.gpus}' + (f' --cfg-options {options}' if options else ''))
+    start = f'tools/dist_train.sh {config} {recipe.gpus}'
+    if not os.path.isfile('tools/dist_train.sh'):  # outside of a clone
+        start = f'torchrun --nproc_per_node {recipe.gpus} -m sssd train {config} --launcher pytorch'
+    print(start + (f' --cfg-options {options}' if options else ''))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

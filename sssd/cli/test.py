@@ -9,6 +9,7 @@ from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 
 from sssd.checkpoints.loading import trusting
+from sssd.checks.semi import check_role
 from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
 from sssd.cli._parser import parse
@@ -91,6 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_out(args.out)
     cfg = load_config(args)
     require_file(args.checkpoint, 'checkpoint')
+    check_role(cfg, args.config)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:
         draw_predictions(cfg, args)

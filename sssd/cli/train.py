@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 
+from sssd.checkpoints.aside import move_aside
 from sssd.checkpoints.exact import keep_seed, make_exact
 from sssd.checkpoints.files import checkpoint_place, newest_checkpoint
 from sssd.checkpoints.loading import trusting
@@ -139,6 +140,14 @@ def held_by_first(work_dir: str, launcher: str):
         yield
 
 
+def begin_anew(cfg: Config) -> None:
+    """Move aside what a training that is not gone on with has left in the work directory, and say so."""
+    if not cfg.get('resume'):
+        told = move_aside(*checkpoint_place(cfg), but=cfg.get('load_from'))
+        if told is not None:
+            print(f'note: {told}', flush=True)
+
+
 def refuse_newer(cfg: Config, resume: str | None, checkpoint: str | None) -> None:
     """Refuse to go on from a checkpoint that was the newest before we held the work directory, and is not any more.
 
@@ -212,6 +221,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         ):
             refuse_newer(cfg, args.resume, checkpoint)
             if is_main_process():
+                begin_anew(cfg)
                 _page.keep_base(cfg, args.config)
             train(cfg, checkpoint, screen, args.new_schedule, args.logger)
             first = is_main_process()

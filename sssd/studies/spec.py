@@ -167,6 +167,11 @@ def _run_spec(path: str, name: str, run: dict, short: dict | None, given: dict |
 
 def _check_keys(where: str, given: dict, known: set, *needed: str) -> None:
     unknown = sorted(set(given) - known)
+    if {'model', 'train_cfg'} <= set(given):
+        raise UserError(
+            f'{where} is the config of a training and no study: train it with `python -m sssd train`, or name a file '
+            'that lists runs, such as the study.py that `init` writes beside its configs'
+        )
     if unknown:
         raise UserError(f'{where} has an unknown key {unknown[0]!r}; known are {", ".join(sorted(known))}')
     for key in needed:

@@ -134,6 +134,16 @@ def test_extract_writes_one_part_that_a_plain_model_loads(tmp_path, part):
     assert torch.equal(plain['0'][0].weight, pair[part]['0'][0].weight)
 
 
+def test_extract_writes_over_no_file(tmp_path):
+    """Not over the checkpoint itself, which could not be resumed any more."""
+    source = tmp_path / 'pair.pth'
+    torch.save(dict(meta={}, state_dict=_pair().state_dict()), source)
+    before = source.read_bytes()
+    with pytest.raises(UserError, match='pair.pth exists: name another file'):
+        extract.main([str(source), str(source)])
+    assert source.read_bytes() == before
+
+
 def test_extract_refuses_a_checkpoint_without_the_part(tmp_path):
     source, out = tmp_path / 'plain.pth', tmp_path / 'out.pth'
     torch.save(dict(state_dict=_net().state_dict()), source)

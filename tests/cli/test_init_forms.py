@@ -256,6 +256,14 @@ def test_classes_without_a_box(data, capsys, shifted):
     assert ('see whether all category_ids are one too high' in out) == shifted
 
 
+def test_the_labelled_images_as_unlabelled_ones(data, capsys):
+    """Some of them are kept for validation, by a choice that the user did not make."""
+    file = str(data['train'].ann_file)
+    words = ['--labeled', file, '--unlabeled', file, '--unlabeled-images', str(data['train'].img_dir), '--no-trial']
+    assert main(['init', 'configs/mine', *words, '--detector', 'retinanet_r18']) == 2
+    assert f'all images of --unlabeled {file} are labelled ones: name others' in capsys.readouterr().err
+
+
 def test_an_unlabelled_file_whose_labels_have_strays(data, capsys):
     """Boxes of no image and of no category: told by the check, no traceback."""
     coco = json.loads(data['train'].ann_file.read_text())

@@ -40,6 +40,21 @@ def test_options_that_do_not_fit(job, option, said):
     assert '--cfg-options' in text and said in text
 
 
+def test_options_that_nothing_reads(make_job):
+    """A variable of the file has been put where it belongs when options come; a key of MMEngine's may be new."""
+    job = make_job(extra='\nlength = train_cfg["max_iters"]\n')
+    text = _train(job, '--cfg-options', 'length=9')
+    assert "--cfg-options length: 'length' is a variable of" in text and 'train_cfg.max_iters' in text
+    assert not job.work_dir.exists()
+
+
+def test_a_part_to_predict_on_that_a_pair_has_not(job, trained):
+    with pytest.raises(UserError, match="predict_on is 'Teacher'; use teacher"):
+        test_command.main(
+            [str(job.config), str(trained.checkpoint), '--cfg-options', 'model.semi_test_cfg.predict_on=Teacher']
+        )
+
+
 def test_a_config_that_is_not_there():
     with pytest.raises(UserError, match='config file nowhere.py does not exist'):
         train.main(['nowhere.py'])

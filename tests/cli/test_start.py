@@ -2,6 +2,8 @@
 
 import pytest
 
+from sssd.cli import train
+
 
 @pytest.mark.slow
 def test_workers_that_are_spawned_build_what_sssd_has(run_python, job):
@@ -21,3 +23,17 @@ def test_workers_that_are_spawned_build_what_sssd_has(run_python, job):
     )
     assert done.returncode == 0, done.stderr[-3000:]
     assert job.checkpoint.is_file()
+
+
+def test_a_second_training_in_a_folder_loses_nothing_of_the_first(job, capsys):
+    """It was interrupted later than the second one is, whose ``--resume`` takes the second's state."""
+    words = [str(job.config), '--work-dir', str(job.work_dir)]
+    assert train.main(words) == 0
+    first = job.checkpoint.read_bytes()
+    assert train.main([*words, '--cfg-options', 'train_cfg.max_iters=1', 'randomness.seed=3']) == 0
+    assert 'had a run up to iter_2.pth, which is now in' in capsys.readouterr().out
+    assert (job.work_dir / 'old1/iter_2.pth').read_bytes() == first
+    assert [path.name for path in job.work_dir.glob('iter_*.pth')] == ['iter_1.pth']
+    assert train.main([*words, '--resume', '--cfg-options', 'randomness.seed=3']) == 0
+    assert 'resumed from' in capsys.readouterr().out and not (job.work_dir / 'old2').exists()
+    assert job.checkpoint.read_bytes() != first

@@ -117,11 +117,15 @@ def test_a_config_without_its_total_batch_is_refused():
         make_recipe(Config(settings), memory(1.0, 2), 8, 80)
 
 
-def test_the_command_prints_what_to_run(repo_root, capsys):
+def test_the_command_prints_what_to_run(repo_root, capsys, monkeypatch, tmp_path):
     config = str(repo_root / 'configs/quickstart/retinanet_sed.py')
     assert command.main([config, '--gpus', '2', '--memory', '11']) == 0
     last = capsys.readouterr().out.strip().splitlines()[-1]
     assert last.startswith(f'tools/dist_train.sh {config} 2 --cfg-options ')
+    monkeypatch.chdir(tmp_path)
+    assert command.main([config, '--gpus', '2', '--memory', '11']) == 0
+    outside = capsys.readouterr().out.strip().splitlines()[-1]
+    assert outside.startswith(f'torchrun --nproc_per_node 2 -m sssd train {config} --launcher pytorch --cfg-options ')
     assert 'optim_wrapper.optimizer.lr=0.002' in last and 'train_cfg.max_iters=750' in last
 
 

@@ -98,6 +98,7 @@ def test_fingerprint_changes_with_what_matters_only(study):
         ('runs = dict(few=dict(cfg_options={}))', "lacks the key 'config'"),
         ("runs = dict(few=dict(config='config.py', options={}))", "unknown key 'options'"),
         ("runs = dict(start=dict(config='config.py'))", 'rename that run'),
+        ('model = {}\ntrain_cfg = {}', 'is the config of a training and no study'),
     ],
 )
 def test_mistakes_in_a_specification(study, tmp_path, line, match):

@@ -1,0 +1,50 @@
+"""A run that begins anew where another one was: what the other has left is moved aside, so that nothing is lost.
+
+Left beside the new run's, its checkpoints would be taken for the newest ones, and written over one by one.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from sssd.checkpoints.files import HINT, checkpoint_files
+
+#: What a run leaves beside its checkpoints and the folders of its logs.
+LEFT = (HINT, 'report.html', 'last_detections.npz')
+_LOGS = re.compile(r'\d{8}_\d{6}')
+
+
+def move_aside(work_dir: str | os.PathLike, template: str | None = None, but: str | None = None) -> str | None:
+    """Move what a run has left into a folder ``old1`` (``old2`` and so on) in its place, if it has left a checkpoint.
+
+    Args:
+        work_dir: The work directory, or the folder in which the checkpoints are.
+        template: As of :func:`~sssd.checkpoints.files.checkpoint_files`.
+        but: A checkpoint that the new run starts from: with it among them, all stay where they are.
+
+    Returns:
+        A sentence about it; None if there was nothing to move.
+    """
+    folder = Path(work_dir)
+    checkpoints = [path for path in checkpoint_files(folder, template) if path.parent == folder]
+    if not checkpoints or (but is not None and os.path.realpath(but) in map(os.path.realpath, checkpoints)):
+        return None
+    number = 1
+    while (aside := folder / f'old{number}').exists():
+        number += 1
+    aside.mkdir()
+    for path in [*checkpoints, *_others(folder)]:
+        path.rename(aside / path.name)
+    return (
+        f'{folder} had a run up to {checkpoints[0].name}, which is now in {aside}: this one begins anew, where '
+        '--resume would have gone on.'
+    )
+
+
+def _others(folder: Path) -> Iterator[Path]:
+    """Best checkpoints, logs and pages of a run."""
+    for path in folder.iterdir():
+        log = _LOGS.fullmatch(path.name) and path.is_dir()
+        if log or path.name in LEFT or (path.name.startswith('best_') and path.suffix == '.pth'):
+            yield path

@@ -1,0 +1,39 @@
+"""A run that begins where another one was loses nothing of it."""
+
+import pytest
+
+from sssd.checkpoints.aside import move_aside
+
+
+@pytest.fixture
+def run(tmp_path):
+    """What a run leaves, and something that is none of it."""
+    for name in ('iter_2.pth', 'iter_10.pth', 'best_coco_bbox_mAP_iter_2.pth', 'report.html', 'notes.txt'):
+        (tmp_path / name).write_text(name)
+    (tmp_path / 'last_checkpoint').write_text('iter_10.pth')
+    (tmp_path / '20260101_101010/vis_data').mkdir(parents=True)
+    (tmp_path / 'mine').mkdir()
+    return tmp_path
+
+
+def test_all_of_it_and_nothing_else_is_moved(run):
+    told = move_aside(run)
+    assert told.startswith(f'{run} had a run up to iter_10.pth, which is now in {run / "old1"}') and '--resume' in told
+    assert sorted(path.name for path in run.iterdir()) == ['mine', 'notes.txt', 'old1']
+    assert (run / 'old1/iter_2.pth').read_text() == 'iter_2.pth' and (run / 'old1/20260101_101010/vis_data').is_dir()
+    assert len(list((run / 'old1').iterdir())) == 6
+    (run / 'iter_1.pth').write_text('')
+    move_aside(run)
+    assert [path.name for path in (run / 'old2').iterdir()] == ['iter_1.pth']
+
+
+def test_without_a_checkpoint_nothing_is(run):
+    for path in run.glob('iter_*.pth'):
+        path.unlink()
+    before = sorted(run.iterdir())
+    assert move_aside(run) is None and sorted(run.iterdir()) == before
+
+
+def test_what_the_new_run_starts_from_stays_with_all(run):
+    before = sorted(run.iterdir())
+    assert move_aside(run, but=str(run / 'mine/../iter_2.pth')) is None and sorted(run.iterdir()) == before
