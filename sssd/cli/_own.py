@@ -30,12 +30,14 @@ class Unlabeled:
         path: A folder, or a COCO file.
         images: The folder of the images that a COCO file lists; empty for a folder.
         names: Of the images of the folder that are taken; None for all.
+        count: Number of the images.
         notes: What the user should know: a sentence each.
     """
 
     path: str
     images: str = ''
     names: tuple[str, ...] | None = None
+    count: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -125,14 +127,14 @@ def unlabeled_of(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unla
         raise UserError(f'all images of --unlabeled {args.unlabeled} are labelled ones: name others.')
     if listed or not is_kept(val) or not held_out.intersection(paths):
         check_apart(val, {**apart, args.unlabeled: paths})
-        return Unlabeled(args.unlabeled, images)
+        return Unlabeled(args.unlabeled, images, count=len(paths))
     used = held_out.union(*apart.values())
     names = tuple(name for name, path in zip(relative(args.unlabeled), paths) if path not in used)
     if not names:
         raise UserError(f'all images of --unlabeled {args.unlabeled} are labelled ones: name others.')
     count = len(paths) - len(names)
     note = f'{count} of the images in {args.unlabeled} are labelled ones, and are left out of the unlabelled ones'
-    return Unlabeled(args.unlabeled, names=names, notes=(note,))
+    return Unlabeled(args.unlabeled, names=names, count=len(names), notes=(note,))
 
 
 def beside(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unlabeled:
@@ -152,7 +154,7 @@ def beside(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unlabeled:
             '--unlabeled, or take labels away to see what they are worth (sssd split --percent).'
         )
     note = f'the {len(names)} of the {len(paths)} images in {folder} that have no labels are the unlabelled ones'
-    return Unlabeled(folder, names=names, notes=(note,))
+    return Unlabeled(folder, names=names, count=len(names), notes=(note,))
 
 
 def others_of(args: argparse.Namespace, name: str) -> list[str]:

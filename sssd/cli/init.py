@@ -55,7 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     texts, names = {}, [name['name'] for name in labeled.coco['categories']]
     data = files_of(folder, texts, names, labeled, val, unlabeled, everything)
     statistics = statistics_of(labeled.coco)
-    own, plan, notes, pretrained = choose(args, statistics, len(boxes), have_masks(labeled) and have_masks(val))
+    masks = have_masks(labeled) and have_masks(val)
+    own, plan, notes, pretrained = choose(args, statistics, len(boxes), masks, unlabeled.count)
     training = make_training(own, args.detector or USUAL[plan.preset], plan, plan.batch * args.gpus, pretrained)
     notes = [*notes, training.reason]
     configs = own_configs(data, tuple(boxes), folder, own, plan, training, notes, args.gpus, pretrained)
@@ -124,11 +125,11 @@ def files_of(
 
 
 def choose(
-    args: argparse.Namespace, statistics: Statistics, classes: int, masks: bool
+    args: argparse.Namespace, statistics: Statistics, classes: int, masks: bool, unlabeled: int
 ) -> tuple[OwnDetector, Plan, list[str], bool]:
     """The detector, the plan, what was chosen in sentences, and whether the detector begins with weights."""
     preset, why = preset_of(args)
-    plan = make_plan(preset, statistics, args.gpus, args.image_size, args.batch, args.iters)
+    plan = make_plan(preset, statistics, args.gpus, args.image_size, args.batch, args.iters, unlabeled)
     name = args.detector or USUAL[preset]
     small = preset == 'small' and name in SMALL
     features, said = fetched_features() if small and args.weights == 'auto' else (None, '')

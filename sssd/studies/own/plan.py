@@ -14,6 +14,9 @@ PAPER_SIZE, PAPER_RATIO, PAPER_LEAST = 1333, 0.6, 0.8
 #: (benchmarks/results/diary.md).
 RULES = dict(paper=(2, 100, 4000, 180000), small=(4, 40, 1500, 20000))
 PRESETS = tuple(RULES)
+#: How often the small preset has each unlabelled image seen where that takes longer, and the most iterations that it
+#: may take: with 403 photographs 1500 were too few (benchmarks/results/pilot_photos.json).
+UNLABELED_SEEN, UNLABELED_MOST = 30, 3000
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,7 @@ def make_plan(
     size: int | None = None,
     batch: int | None = None,
     iters: int | None = None,
+    unlabeled: int = 0,
 ) -> Plan:
     """Choose what was not given.
 
@@ -113,6 +117,7 @@ def make_plan(
         size: Longer side of the images in pixels.
         batch: Labelled images of a GPU in a step.
         iters: Iterations.
+        unlabeled: Number of unlabelled images.
     """
     usual, epochs, least, most = RULES[preset]
     given = 'as asked for'
@@ -131,10 +136,13 @@ def make_plan(
     reasons.append(f'batch: {images} labelled images of a GPU in a step, as many unlabelled ones ({why})')
     total = images * gpus
     wanted = -(-epochs * statistics.images // total)
-    steps = iters or min(max(-(-wanted // 100) * 100, -(-least // gpus)), most)
+    seldom = min(-(-UNLABELED_SEEN * unlabeled // total), -(-UNLABELED_MOST // gpus)) if preset == 'small' else 0
+    steps = iters or min(max(-(-max(wanted, seldom) // 100) * 100, -(-least // gpus)), most)
     seen = steps * total / max(statistics.images, 1)
     bound = '' if iters or least // gpus < steps < most else f', {least} to {most} at any rate'
-    why = given if iters else f'about {epochs} times wanted{bound}'
+    often = f', each of the {unlabeled} unlabelled ones {steps * total / max(unlabeled, 1):.0f} times'
+    more = often if not iters and seldom > wanted and steps > -(-least // gpus) else ''
+    why = given if iters else f'about {epochs} times wanted{bound}{more}'
     reasons.append(f'iterations: {steps}, each of the {statistics.images} labelled images {seen:.0f} times ({why})')
     return Plan(preset, sized, images, steps, tuple(reasons))
 

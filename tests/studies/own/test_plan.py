@@ -39,6 +39,19 @@ def test_batch_and_length_by_the_number_of_images(preset, images, batch, iters):
     assert f'each of the {images} labelled images {seen:.0f} times' in plan.reasons[2]
 
 
+@pytest.mark.parametrize(
+    'labelled, unlabeled, iters, said',
+    [(45, 403, 3000, 'each of the 403 unlabelled ones 30 times'), (45, 195, 1500, ''), (45, 10**6, 3000, 'times'),
+     (400, 500, 4000, ''), (100, 300, 2300, 'each of the 300 unlabelled ones 31 times')],
+)  # fmt: skip
+def test_length_by_the_number_of_unlabelled_images(labelled, unlabeled, iters, said):
+    """30 views of each, as long as that takes no more than 3000 iterations; the paper's preset has its own rule."""
+    plan = make_plan('small', statistics_of(coco(labelled)), unlabeled=unlabeled)
+    assert plan.iters == iters and said in plan.reasons[2] and ('unlabelled' in plan.reasons[2]) == bool(said)
+    assert make_plan('paper', statistics_of(coco(160)), unlabeled=unlabeled).iters == 8000
+    assert make_plan('small', statistics_of(coco(labelled)), iters=7, unlabeled=unlabeled).iters == 7
+
+
 def test_what_is_given_is_taken():
     plan = make_plan('paper', statistics_of(coco()), gpus=4, size=800, batch=3, iters=77)
     assert (plan.size, plan.scale, plan.batch, plan.iters) == (800, (800, 480), 3, 77)
