@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sssd.checkpoints.files import HINT, checkpoint_files
+from sssd.checkpoints.validation import RECORD
 
 #: What a run leaves beside its checkpoints and the folders of its logs.
-LEFT = (HINT, 'report.html', 'last_detections.npz')
+LEFT = (HINT, RECORD, 'last_detections.npz', 'report.html')
 _LOGS = re.compile(r'\d{8}_\d{6}')
 
 

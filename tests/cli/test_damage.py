@@ -323,8 +323,8 @@ def test_a_training_anew_forgets_what_was_validated(broken, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(ValLoop, 'run_iter', kill)
         killed(run, broken.config, broken.work_dir)
-    for name in ('iter_4.pth', 'last_checkpoint'):
-        (broken.work_dir / name).unlink()
+    assert [path.name for path in broken.work_dir.glob('*.pth')] == ['iter_2.pth'], 'the other run is moved aside'
+    assert (broken.work_dir / 'old1/iter_4.pth').is_file() and (broken.work_dir / 'old1/last_validation').is_file()
     assert broken.train(iterations=4) == ([3, 4], [2, 4])
 
 
