@@ -1,6 +1,7 @@
 """Are the images of a data set there, and can they be read?  By their headers; see :mod:`sssd.checks.headers`."""
 
 import os
+import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
@@ -111,7 +112,7 @@ def _tell_troubles(findings: Findings, images: Images, headers: dict[str, Header
         others = f' ({len(paths)} such files)' if len(paths) > 1 else ''
         what = f'put the right file there or take it out of {images.source}'
         end = '.' if 'permissions' in trouble else f'; {what}.'
-        level = 'error' if images.decoded or 'broken' not in trouble else 'warning'
+        level = 'error' if images.decoded or not re.search('broken|OpenCV', trouble) else 'warning'
         findings.add(level, 'unreadable-image', paths[0], f'image {paths[0]} {trouble}{others}{end}', len(paths), paths)
 
 

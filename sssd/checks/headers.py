@@ -81,8 +81,6 @@ def read_header(path: str) -> Header:
         return Header(f'cannot be read ({getattr(error, "strerror", None) or error})')
     if found is None:
         return Header(_trouble(head), **known)
-    if found.pop('floats', False):
-        return Header('has 32-bit floating point numbers, which OpenCV does not read as an image: convert it', **known)
     return Header(**found, **known, head=zlib.crc32(head))
 
 
@@ -153,21 +151,14 @@ def _by_pillow(path: str) -> dict | None:
 
 
 def _of_pillow(image: Image.Image) -> dict:
+    if image.mode == 'F':
+        return dict(trouble='has 32-bit floating point numbers, which OpenCV does not read as an image: convert it')
     width, height = image.size
     if image.format == 'TIFF':  # some versions of Pillow have turned this size already
         width, height = int(image.tag_v2[256]), int(image.tag_v2[257])
     orientation = image.getexif().get(ORIENTATION, 1) if image.format in TURNED else 1
     turned, moved = orientation in (5, 6, 7, 8), orientation in range(2, 9)
     bits = image.tag_v2.get(258, (8,)) if image.format == 'TIFF' else (8,)
-    deep = image.mode.startswith(('I', 'F')) or max(bits if isinstance(bits, tuple) else (bits,)) > 8
-    mode = 'gray' if image.mode.startswith(('I', 'F', '1')) else _PILLOW_MODES.get(image.mode, 'colour')
-    return dict(
-        width=width,
-        height=height,
-        turned=turned,
-        moved=moved,
-        mode=mode,
-        deep=deep,
-        kind=image.format,
-        floats=image.mode == 'F',
-    )
+    deep = image.mode.startswith('I') or max(bits if isinstance(bits, tuple) else (bits,)) > 8
+    mode = 'gray' if image.mode.startswith(('I', '1')) else _PILLOW_MODES.get(image.mode, 'colour')
+    return dict(width=width, height=height, turned=turned, moved=moved, mode=mode, deep=deep, kind=image.format)

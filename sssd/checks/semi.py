@@ -23,8 +23,8 @@ def check_role(cfg: Config, name: str) -> None:
     Raises:
         UserError: Naming it.
     """
-    role = (cfg.model.get('semi_test_cfg') or {}).get('predict_on', 'teacher')
-    if 'semi_test_cfg' in cfg.model and role not in ('teacher', 'student'):
+    role = ((cfg.get('model') or {}).get('semi_test_cfg') or {}).get('predict_on', 'teacher')
+    if role not in ('teacher', 'student'):
         raise UserError(f'{name}: model.semi_test_cfg.predict_on is {role!r}; use teacher (the default) or student.')
 
 

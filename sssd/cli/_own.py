@@ -123,18 +123,19 @@ def unlabeled_of(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unla
     images = listed_images(args, labeled) if listed else ''
     paths = unlabeled_paths(args.unlabeled, images)
     held_out = set(real_paths(val.coco['images'], val.images))
-    if listed and is_kept(val) and set(paths) <= held_out.union(*apart.values()):
-        raise UserError(f'all images of --unlabeled {args.unlabeled} are labelled ones: name others.')
-    if listed or not is_kept(val) or not held_out.intersection(paths):
-        check_apart(val, {**apart, args.unlabeled: paths})
-        return Unlabeled(args.unlabeled, images, count=len(paths))
-    used = held_out.union(*apart.values())
-    names = tuple(name for name, path in zip(relative(args.unlabeled), paths) if path not in used)
-    if not names:
-        raise UserError(f'all images of --unlabeled {args.unlabeled} are labelled ones: name others.')
-    count = len(paths) - len(names)
-    note = f'{count} of the images in {args.unlabeled} are labelled ones, and are left out of the unlabelled ones'
-    return Unlabeled(args.unlabeled, names=names, count=len(names), notes=(note,))
+    if is_kept(val) and held_out.intersection(paths):  # which the user did not choose
+        used = held_out.union(*apart.values())
+        count = sum(path in used for path in paths)
+        if count == len(paths):
+            raise UserError(f'all images of --unlabeled {args.unlabeled} are labelled ones: name others.')
+        if not listed:
+            names = tuple(name for name, path in zip(relative(args.unlabeled), paths) if path not in used)
+            note = (
+                f'{count} of the images in {args.unlabeled} are labelled ones, and are left out of the unlabelled ones'
+            )
+            return Unlabeled(args.unlabeled, names=names, count=len(names), notes=(note,))
+    check_apart(val, {**apart, args.unlabeled: paths})
+    return Unlabeled(args.unlabeled, images, count=len(paths))
 
 
 def beside(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unlabeled:

@@ -198,7 +198,7 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
     several_images = [file for file, count in used.items() if count > 1]
     notes = {
         f'{several(len(orphans), "label file")} of no image, such as {orphans[0] if orphans else ""}: '
-        'see whether images are missing or called otherwise': orphans and len(places) == len(_whole(places)),
+        'see whether images are missing or called otherwise': orphans and all(place.is_dir() for place in places),
         f'{several(len(several_images), "label file")} of several images, such as '
         f'{several_images[0] if several_images else ""}: all of them got its boxes': several_images,
         f'{several(missing, "image")} without a label file: taken for images without objects': missing,
@@ -209,11 +209,6 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
     told = tuple(note for note, holds in notes.items() if holds)
     near = os.path.relpath(root)
     return Labels(built.coco(), root if near.startswith('..') else near, 'YOLO', name, notes=told)
-
-
-def _whole(places: Sequence[Path]) -> list[Path]:
-    """The folders among places; a list may name a part of the images of one."""
-    return [place for place in places if place.is_dir()]
 
 
 def _texts(folder: Path) -> Iterator[Path]:

@@ -3,7 +3,6 @@
 import os
 import unicodedata
 from collections.abc import Callable
-from functools import lru_cache
 from urllib.parse import unquote
 
 
@@ -24,15 +23,12 @@ def near_file(path: str) -> str | None:
     """The name of the one file beside a missing ``path`` that is the same but for its spelling or ending, if one is."""
     folder, name = os.path.split(path)
     for way, names in zip(_WAYS, _names_in(folder or '.')):
-        found = names.get(way(name), ())
+        found = names.get(way(name)) or names.get(_exact(name), ())  # a name without an ending may have points in it
         if len(found) == 1:
             return found[0]
-        if way is _stem and not found and len(names.get(_exact(name), ())) == 1:  # the name has no ending itself
-            return names[_exact(name)][0]
     return None
 
 
-@lru_cache(2)
 def _names_in(folder: str) -> tuple[dict[str, list[str]], ...]:
     """The names in a folder by each way of comparing them."""
     found: tuple[dict[str, list[str]], ...] = tuple({} for _ in _WAYS)

@@ -61,7 +61,7 @@ def test_a_turn_within_the_same_size(sets, orientation, told):
 
 
 def test_sizes_in_the_file_that_its_own_boxes_do_not_fit(sets):
-    """Exchanged, or placeholders: the boxes tell which is right."""
+    """Width and height exchanged, or 1 x 1: the boxes tell which is right."""
     sets.edit(lambda coco: [image.update(width=1, height=1) for image in coco['images']])
     found = sets.findings()['size']
     assert found.level == 'error' and 'all boxes fit the files, and not what is said of them' in found.text
@@ -69,7 +69,7 @@ def test_sizes_in_the_file_that_its_own_boxes_do_not_fit(sets):
     assert 'boxes belong to another size' in sets.findings()['size'].text
 
 
-@pytest.mark.parametrize('there', ['0000.PNG', '0000.jpg', '0000.png ', '0000'])
+@pytest.mark.parametrize('there', ['0000.PNG', '0000.jpg', '0000.png ', '0000', '0000.png.jpg'])
 def test_a_file_that_is_there_in_another_spelling(sets, there):
     (sets.images() / '0000.png').rename(sets.images() / there)
     found = sets.findings(thorough=False)['missing']
@@ -82,6 +82,8 @@ def test_files_that_are_no_images_by_their_first_bytes(sets):
     assert "'git lfs pull'" in sets.findings()['unreadable-image'].text
     place.write_bytes(b'\0\0\0\x18ftypheic' + bytes(40))
     assert 'is in HEIC' in sets.findings()['unreadable-image'].text
+    Image.new('F', (96, 72)).save(place, 'TIFF')
+    assert 'floating point' in sets.findings()['unreadable-image'].text
 
 
 def test_sizes_that_are_not_those_of_the_files(sets):
