@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 BROUGHT = Path(__file__).resolve().parent / '.mim'
 CONFIGS = 'configs'
+#: Where ``sssd toy`` draws the toy data set, unless told otherwise.
+TOY_ROOT = 'data/toy'
 _VARIABLE = re.compile(r'\{\{\s*\$(\w+)\s*:\s*(.*?)\s*\}\}')
 
 

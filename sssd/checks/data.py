@@ -34,6 +34,7 @@ from sssd.checks.unnamed import check_unnamed
 from sssd.checks.xml import check_xml
 from sssd.data.image_folder import ImageFolder, list_images, pick_listed
 from sssd.errors import UserError
+from sssd.places import TOY_ROOT
 
 
 def check_data(cfg, parts: Sequence[str] = ('train', 'val'), tell: Callable[[str], None] | None = None) -> list[str]:
@@ -106,12 +107,30 @@ def _check_loader(run: Run, cfg, part: str, loader: dict) -> Sequence[str] | Non
         labelled = set()
     for key, dataset in sets:
         _gathered(run.findings, key, check_labels_loaded, model, part, key, dataset, key in labelled)
-        _gathered(run.findings, key, _check_dataset, run, key, dataset, key in labelled)
+        if not _has_no_root(run, key, dataset):
+            _gathered(run.findings, key, _check_dataset, run, key, dataset, key in labelled)
     classes = check_same_classes(run.findings, sets)
     if classes is not None:
         check_num_classes(run.findings, model, classes)
-    check_evaluator(run.findings, run.files, f'{part}_evaluator', evaluator, classes, _coco_file(sets))
+    if not run.absent.intersection(str(dataset.get('data_root')) for _, dataset in sets):
+        check_evaluator(run.findings, run.files, f'{part}_evaluator', evaluator, classes, _coco_file(sets))
     return classes
+
+
+def _has_no_root(run: Run, key: str, dataset: dict) -> bool:
+    """Whether all of a data set lies in a folder that does not exist, which is told once."""
+    root = str(dataset.get('data_root') or '')
+    if not root or '://' in root or dataset.get('backend_args'):
+        return False
+    inside = dataset.get('ann_file') or '', (dataset.get('data_prefix') or {}).get('img', '')
+    if any(os.path.exists(join(dataset, path)) for path in ('', *inside)):
+        return False
+    if root not in run.absent:
+        run.absent.add(root)
+        drawn = os.path.normpath(root) == os.path.normpath(TOY_ROOT)
+        remedy = '`python -m sssd toy` draws it' if drawn else 'put the data there, or correct data_root'
+        run.findings.error('missing-root', key, f'folder {root}, data_root of {key}, does not exist; {remedy}.')
+    return True
 
 
 def _gathered(findings: Findings, where: str, check: Callable, *args) -> None:

@@ -198,7 +198,7 @@ class _Sums(torch.autograd.Function):
                 return torch.bmm(mask_of(rows, columns), level.flatten(2).transpose(1, 2))
         sums = level.new_zeros(*rows.shape[:2], level.shape[1])
         for image, box, *window in windows(rows, columns):
-            torch.sum(level[(image, slice(None), *window)], (1, 2), out=sums[image, box])
+            sums[image, box] = level[(image, slice(None), *window)].sum(1).sum(1)  # rows first: lines add up whole
         return sums
 
     @staticmethod

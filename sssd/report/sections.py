@@ -44,7 +44,9 @@ def config_of(work_dir: Path) -> Config:
         raise UserError(f'there is no work directory {work_dir}: name that of a run, as `sssd train` printed it.')
     configs = sorted(work_dir.glob('*.py'))
     if len(configs) != 1:
-        raise UserError(f'{work_dir} holds {len(configs)} configs, not one: name the work directory of one run.')
+        inside = sorted(str(path.parent) for path in work_dir.glob('**/last_checkpoint'))
+        found = f'; below it are {", ".join(inside[:6])}{" and more" if len(inside) > 6 else ""}' if inside else ''
+        raise UserError(f'{work_dir} holds {len(configs)} configs, not one: name the work directory of one run{found}.')
     return Config.fromfile(configs[0])
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import re
 import shutil
 
@@ -338,6 +339,27 @@ def test_source_ratios(cfg):
 def test_an_unknown_data_set(cfg):
     labelled(cfg).type = 'CoccoDataset'
     fails(cfg, r"datasets\[0\].type='CoccoDataset' is no registered data set")
+
+
+@pytest.mark.parametrize(
+    'root, remedy', [('data/toy/', '`python -m sssd toy` draws it'), ('mine', 'put the data there')]
+)
+def test_data_that_are_not_there_are_told_once(cfg, root, remedy, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    for dataset in (labelled(cfg), unlabelled(cfg), cfg.val_dataloader.dataset):
+        dataset.data_root = root
+    cfg.val_evaluator.ann_file = os.path.join(root, 'annotations.json')
+    with pytest.raises(UserError) as told:
+        check_data(cfg)
+    start = f'folder {root}, data_root of train_dataloader.dataset.datasets[0], does not exist; {remedy}'
+    assert str(told.value).startswith(start) and str(told.value).count('exist') == 1
+
+
+def test_files_may_lie_elsewhere_than_in_a_root_that_is_not_there(cfg, tiny_coco):
+    dataset = labelled(cfg)
+    dataset.data_root = 'nowhere'
+    dataset.ann_file, dataset.data_prefix = str(tiny_coco.ann_file), dict(img=str(tiny_coco.root / 'images'))
+    assert len(check_data(cfg)) == 3
 
 
 def test_the_evaluators_file(cfg):

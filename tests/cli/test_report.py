@@ -178,6 +178,14 @@ def test_no_run_no_page(words, sentence, tmp_path, monkeypatch, capsys):
     assert sentence in capsys.readouterr().err
 
 
+def test_a_folder_of_runs_names_them(tmp_path, capsys):
+    run = tmp_path / 'study/seed1/few'
+    run.mkdir(parents=True)
+    (run / 'last_checkpoint').write_text('iter_2.pth')
+    assert run_cli(report.main, [str(tmp_path / 'study')]) != 0
+    assert f'name the work directory of one run; below it are {run}' in capsys.readouterr().err
+
+
 def test_compare_wants_two_names(runs, capsys):
     assert run_cli(compare.main, [str(runs / 'one'), str(runs / 'one')]) != 0
     assert 'write NAME=WORK_DIR where their folders' in capsys.readouterr().err

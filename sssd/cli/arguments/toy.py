@@ -3,6 +3,7 @@
 import argparse
 
 from sssd.cli.arguments._shared import add_camera
+from sssd.places import TOY_ROOT
 
 HELP = 'draw the toy data set; nothing is downloaded'
 DESCRIPTION = 'Make the toy data set (drawn here, nothing is downloaded).'
@@ -11,7 +12,7 @@ NEEDS_STACK = False
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add them."""
-    parser.add_argument('root', nargs='?', default='data/toy', help='folder (default: %(default)s)')
+    parser.add_argument('root', nargs='?', default=TOY_ROOT, help='folder (default: %(default)s)')
     parser.add_argument('--num-train', type=int, default=1000, help='default: %(default)s')
     parser.add_argument('--num-val', type=int, default=200, help='default: %(default)s')
     parser.add_argument('--num-labeled', type=int, default=100, help='default: %(default)s')
