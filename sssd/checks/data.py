@@ -30,6 +30,7 @@ from sssd.checks.sources import (
     scales_deep,
     turns_by_exif,
 )
+from sssd.checks.strangers import check_strangers
 from sssd.checks.unnamed import check_unnamed
 from sssd.checks.xml import check_xml
 from sssd.data.image_folder import ImageFolder, list_images, pick_listed
@@ -90,6 +91,7 @@ def _examine(run: Run, cfg, parts: Sequence[str]) -> Run:
             known[f'{part}_dataloader'] = classes
     check_parts_agree(run.findings, known)
     run.shared = check_overlap(run.findings, run.sources, run.thorough)
+    check_strangers(run.findings, run.sources)
     if run.thorough and len(run.sources) == run.sets:
         check_unnamed(run.findings, run.sources)
     return run
