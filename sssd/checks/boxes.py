@@ -5,7 +5,7 @@ import re
 import numpy as np
 
 from sssd.checks.findings import Findings, either, level_of, part_of
-from sssd.checks.readings import MOST, are_sides, in_percent, outside, reading, shares
+from sssd.checks.readings import MOST, are_sides, confined, in_percent, outside, reading, shares
 from sssd.checks.table import Table
 from sssd.checks.twice import MANY, twice
 
@@ -51,6 +51,7 @@ def check_boxes(findings: Findings, table: Table, wrong_size: np.ndarray | None 
         _tell(findings, table, 'corners', sides, what, 'error')
         return
     _check_outside(findings, table, sound)
+    _check_confined(findings, table, sound)
     _check_sides(findings, table, normalised)
     _check_areas(findings, table)
     _check_twice(findings, table)
@@ -107,6 +108,18 @@ def _check_outside(findings: Findings, table: Table, where: np.ndarray) -> None:
         'them.'
     )
     _tell(findings, table, 'outside', places, what)
+
+
+def _check_confined(findings: Findings, table: Table, where: np.ndarray) -> None:
+    """Find boxes that all lie in the upper left of their images: they may have been drawn on smaller ones."""
+    parts = confined(table, where)
+    percent = any((found.kind, found.where) == ('percent', table.path) for found in findings.found)
+    if parts is not None and not percent:
+        what = (
+            f'all end within {parts[0]:.0%} of the width and {parts[1]:.0%} of the height of their images ({{ids}}): '
+            'if there are objects elsewhere too, the boxes were drawn on smaller images; scale them.'
+        )
+        _tell(findings, table, 'confined', where, what, 'warning')
 
 
 def _check_twice(findings: Findings, table: Table) -> None:

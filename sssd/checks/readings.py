@@ -10,6 +10,8 @@ from sssd.checks.table import Table
 SLACK, SLACK_PART = 2.0, 0.02
 #: So large a part of the boxes tells of all of them that they are in another form.
 MOST, ALL, SOME = 0.5, 0.98, 0.1
+#: So many boxes of which none ends beyond so large a part of its image, neither across nor down, are of smaller images.
+CONFINED, CONFINED_PART = 50, 0.75
 #: So many boxes between 0 and 100, some of them near 100 both ways, are shares in percent.
 PERCENT = 10
 
@@ -93,6 +95,16 @@ def in_percent(table: Table, known: np.ndarray) -> bool:
     if len(box) < PERCENT or not (sizes.min(axis=1) > 110).all() or (box < 0).any():
         return False
     return ends.max() <= 100.5 and bool((ends.max(axis=0) > 90).all())
+
+
+def confined(table: Table, known: np.ndarray) -> tuple[float, float] | None:
+    """The parts of width and height beyond which no box of several images ends, if both are small."""
+    box, sizes = table.boxes[known], table.sizes[table.image[known]]
+    if len(box) < CONFINED or len(np.unique(table.image[known])) < 10 or (sizes <= 0).any():
+        return None
+    with np.errstate(over='ignore', invalid='ignore'):
+        across, down = ((box[:, :2] + box[:, 2:]) / sizes).max(axis=0)
+    return (across, down) if max(across, down) < CONFINED_PART else None
 
 
 def are_sides(table: Table, where: np.ndarray) -> np.ndarray | None:

@@ -1,6 +1,7 @@
 """Boxes that are no boxes, or in another form."""
 
 import json
+import shutil
 
 import pytest
 from PIL import Image
@@ -131,6 +132,30 @@ def test_boxes_in_percent(sets):
     assert found.level == 'warning' and '12 of 12 boxes all end at 100 or before' in found.text
     boxes(sets, lambda place, box, image: [104 if place == 3 else box[0], *box[1:]])
     assert 'percent' not in sets.findings()
+
+
+def test_boxes_of_images_half_as_large(sets):
+    for number in range(12):
+        shutil.copy(sets.images() / '0000.png', sets.images() / f'more_{number}.png')
+    size = dict(zip(('width', 'height'), Image.open(sets.images() / '0000.png').size))
+
+    def drawn(scale):
+        def change(coco):
+            coco['images'] = [dict(id=number, file_name=f'more_{number}.png', **size) for number in range(12)]
+            coco['annotations'] = []
+            for place in range(60):
+                corner = [scale * (side * (place + 20) / 80 - 4) for side in size.values()]
+                box = [*corner, 4 * scale, 4 * scale]
+                thing = dict(id=place + 1, image_id=place % 12, category_id=1, iscrowd=0, area=box[2] ** 2, bbox=box)
+                coco['annotations'].append(thing)
+
+        sets.edit(change)
+        return sets.findings()
+
+    assert 'confined' not in drawn(1.0)
+    found = drawn(0.5)['confined']
+    assert found.level == 'warning' and found.count == 60
+    assert 'all end within 49% of the width and 49% of the height' in found.text
 
 
 @pytest.mark.parametrize('part', ['train', 'val'])

@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 
-def spoilt(sets, part, change, names=['0001.png', '0003.png']):
+def spoilt(sets, part, change, names=('0001.png', '0003.png')):
     """Change some images of a set."""
     for name in names:
         path = sets.images(part) / name
