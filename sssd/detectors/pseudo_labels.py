@@ -12,13 +12,14 @@ from torch import Tensor, nn
 
 from sssd.detectors.shared_targets import on_features
 from sssd.detectors.sizes import found_at_sizes
+from sssd.detectors.sure_score import SureScore
 from sssd.detectors.whole_losses import whole_losses
 from sssd.errors import UserError
 from sssd.losses import sum_of
 from sssd.views import Pass
 
 
-class PseudoLabels:
+class PseudoLabels(nn.Module):
     """A student's own losses on the strong view, with the boxes that its teacher is sure of on the weak one as labels.
 
     A soft target repeats how unsure the teacher is. A box that it is sure of says that there is an object, and where:
@@ -31,8 +32,11 @@ class PseudoLabels:
     Args:
         detector: The student.
         score_thr: Least score of a box. By default 0.7 where there is a second stage, whose softmax is surer of
-            itself, else 0.4.
-        ignore_thr: Least score of a box to be ignored, at most ``score_thr``, which ignores none.
+            itself, else 0.4. Or a range such as ``(0.3, 0.7)``: the score in it with which there are as many boxes as
+            the labelled images have (:class:`~sssd.detectors.SureScore`), which an unsure teacher needs.
+        found: With a range, the part of these boxes that is wanted.
+        ignore_thr: Least score of a box to be ignored, at most ``score_thr``, which ignores none; with a range, at most
+            a third of it.
         min_size: Least width and height of a box, in pixels of the strong view.
         box_weight: Factor on the terms of boxes, that is, all but those of classes. 0: a score tells that there is an
             object and not how well the box fits, and boxes learnt from such ones fit less well.
@@ -44,25 +48,35 @@ class PseudoLabels:
         mirror: Whether it sees them mirrored.
 
     Raises:
-        UserError: If a score is none, the weight is below 0, a size is none, ``mirror`` is neither True nor False, or
-            the detector has masks, which boxes do not teach.
+        UserError: If a score is none, a range is not one, ``found`` or the weight is too small, a size is none,
+            ``mirror`` is neither True nor False, or the detector has masks, which boxes do not teach.
     """
 
     def __init__(
         self,
         detector: nn.Module,
-        score_thr: float | None = None,
+        score_thr: float | Sequence[float] | None = None,
+        found: float = 0.6,
         ignore_thr: float = 0.2,
         min_size: float = 1.0,
         box_weight: float = 0.0,
         sizes: Sequence[float] = (),
         mirror: bool = True,
     ) -> None:
+        super().__init__()
         if score_thr is None:
             score_thr = 0.4 if getattr(detector, 'roi_head', None) is None else 0.7
+        ranged = isinstance(score_thr, (list, tuple))
+        if ranged and (len(score_thr) != 2 or not all(map(is_score, score_thr)) or score_thr[0] > score_thr[1]):
+            raise UserError(
+                f'SED: score_thr of pseudo_labels is {score_thr!r}, but a range is two scores between 0 and 1, the '
+                'lower one first.'
+            )
         for name, score in dict(score_thr=score_thr, ignore_thr=ignore_thr).items():
-            if not isinstance(score, (int, float)) or not 0 < score < 1:
+            if not is_score(score) and not (ranged and name == 'score_thr'):
                 raise UserError(f'SED: {name} of pseudo_labels is {score!r}, but a score lies between 0 and 1.')
+        if not isinstance(found, (int, float)) or found <= 0:
+            raise UserError(f'SED: found of pseudo_labels is {found!r}, but is a part of the boxes, such as 0.6.')
         if not isinstance(box_weight, (int, float)) or box_weight < 0:
             raise UserError(f'SED: box_weight of pseudo_labels is {box_weight!r}, but a weight is a number from 0 on.')
         if not isinstance(sizes, (list, tuple)) or not all(map(is_factor, sizes)):
@@ -76,9 +90,16 @@ class PseudoLabels:
                 f'SED: pseudo_labels are boxes, and {type(detector).__name__} wants masks as well; take its mask head '
                 'out (as init --without-masks does) or leave pseudo_labels out.'
             )
-        self.score_thr, self.ignore_thr = score_thr, min(ignore_thr, score_thr)
+        self.sure = SureScore(*score_thr, found) if ranged else None
+        self.score_thr, self.ignore_thr = score_thr, ignore_thr if ranged else min(ignore_thr, score_thr)
         self.min_size, self.box_weight = min_size, box_weight
         self.sizes, self.mirror = tuple(sizes), mirror
+
+    def thresholds(self) -> tuple[float | Tensor, float | Tensor]:
+        """The present scores of a label and of what is ignored."""
+        if self.sure is None:
+            return self.score_thr, self.ignore_thr
+        return self.sure.score, (self.sure.score / 3).clamp(max=self.ignore_thr)
 
     def losses(self, inputs: dict[str, Tensor], samples: SampleList, strong: Pass, weak: Pass) -> dict[str, Tensor]:
         """The losses, each as one scalar named like ``unsup_loss_pseudo_cls``; zeros if nothing is sure.
@@ -90,6 +111,8 @@ class PseudoLabels:
             weak: The teacher's pass over the weak view.
         """
         labelled = self.labels(inputs['unsup_teacher'], samples, weak)
+        if self.sure is not None:
+            self.sure.note([len(sample.gt_instances) for sample in labelled])
         sure = [place for place, sample in enumerate(labelled) if len(sample.gt_instances)]
         taken = sure or list(range(len(labelled)))
         share = len(sure) / len(labelled)
@@ -118,8 +141,9 @@ class PseudoLabels:
         """A sample of the same image with what was found as labels."""
         boxes, scores = found.bboxes, found.scores
         large = (boxes[:, 2:] - boxes[:, :2] >= self.min_size).all(1)
-        sure = (scores > self.score_thr) & large
-        unsure = (scores > self.ignore_thr) & large & ~sure
+        label, ignored = self.thresholds()
+        sure = (scores > label) & large
+        unsure = (scores > ignored) & large & ~sure
         if len(boxes):  # what says another class of the same object, or its place once more, leaves it a label
             unsure &= ~((bbox_overlaps(boxes, boxes) > 0.5) & sure).any(1)
         labelled = DetDataSample(metainfo=sample.metainfo)
@@ -144,6 +168,11 @@ def pseudo_labels_of(student: nn.Module, options: dict | None) -> PseudoLabels |
         if name not in known:
             raise UserError(f'SED: pseudo_labels has {name!r}, which is no option of it; it takes {", ".join(known)}.')
     return PseudoLabels(student, **options)
+
+
+def is_score(value) -> bool:
+    """Whether it is a number between 0 and 1."""
+    return isinstance(value, (int, float)) and 0 < value < 1
 
 
 def is_factor(size) -> bool:

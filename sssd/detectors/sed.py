@@ -168,6 +168,9 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
                 found = {dict(rest='distill').get(name, name): ratio * row for name, row in gradients.parts.items()}
             health['unsup_over_sup'] = total_of(unsupervised) / supervised.detach().clamp(min=1e-6)
         losses.update(unsupervised)
+        if self.weights()['pseudo'] > 0 and self.pseudo_labels.sure is not None:
+            labelled = [len(sample.gt_instances) for sample in multi_batch_data_samples['sup']]
+            health['pseudo_score_thr'] = self.pseudo_labels.sure.update(labelled)
         branches = {name: found.get(name, total) for name, total in self.branches(losses).items()}
         return {**losses, **health, **self.gradient_ratios(self.student, supervised, branches)}
 

@@ -100,6 +100,13 @@ def test_the_floor_of_a_count_is_that_of_the_whole_batch(ranks):
         torch.testing.assert_close(found['floored'], torch.tensor([0.6, 0.5]))
 
 
+def test_the_score_of_a_pseudo_label_is_that_of_the_whole_batch(ranks):
+    whole = [tuple(first + second for first, second in zip(*step)) for step in two_ranks.COUNTED]
+    for found in ranks:
+        assert found['sure'] == pytest.approx(two_ranks.sure_scores(whole), abs=1e-6)
+        assert len(set(found['sure'])) == 3
+
+
 def test_synchronised_batch_norm_is_refused_on_cpus(ranks):
     """Why the table has no SyncBN of two ranks."""
     assert all(found['sync_bn'].startswith('SyncBatchNorm expected input tensor to be on GPU') for found in ranks)

@@ -14,6 +14,7 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.runner.utils import set_random_seed
 
+from sssd.detectors import SureScore
 from sssd.hooks import RecomputeHook, ScaleDrawHook
 from sssd.hooks.ema_teacher import average
 from sssd.losses.reweight import mean_over_ranks
@@ -242,6 +243,19 @@ def draws():
     return dict(draws=found, seed=seed)
 
 
+#: Boxes above the score and labelled ones, by step and rank; in the second step rank 1 has no unlabelled image.
+COUNTED = [(([1, 0], [9]), ([2], [1, 2])), (([4], [5]), ([], [6])), (([1, 1], [2]), ([0], [3]))]
+
+
+def sure_scores(parts):
+    """The scores after each step, from the boxes of the unlabelled and the labelled images of one rank."""
+    sure, scores = SureScore(0.3, 0.7, 0.6), []
+    for found, labelled in parts:
+        sure.note(found)
+        scores.append(float(sure.update(labelled)))
+    return scores
+
+
 def main(rendezvous, rank, world_size, out):
     rank, world_size = int(rank), int(world_size)
     torch.set_num_threads(1)
@@ -258,6 +272,7 @@ def main(rendezvous, rank, world_size, out):
     found.update({case: lacking(*case, rank) for case in LACKING})
     found.update({('measured', *case): measured(*case, rank, world_size) for case in MEASURED})
     floored = mean_over_ranks(torch.tensor([0.1 + rank, 0.1]), sync=True, floor=1)
+    found['sure'] = sure_scores(step[rank] for step in COUNTED)
     torch.save({**found, 's': draws(), 'sync_bn': synchronised_batch_norm(), 'floored': floored}, out)
     torch.distributed.destroy_process_group()
     gc.collect()  # gloo's threads end with the last model that holds the group
