@@ -19,8 +19,10 @@ from sssd.errors import UserError
 
 SHOWN = 3
 COUNTER = 'num_batches_tracked'
+#: Where a training keeps the score of its pseudo-labels, which no detector has.
+SCORE = 'pseudo_labels.'
 #: Parts of an SED, whose labelled branch may be guided.
-PARTS = ('student.', 'teacher.', 'guidance.')
+PARTS = ('student.', 'teacher.', 'guidance.', SCORE)
 #: Parts of a guided detector, the plain one first.
 GUIDED = ('detector.', 'guidance.')
 
@@ -87,10 +89,16 @@ def compare(model: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> Mismatc
         unexpected = [key for key in renamed if key not in own]
     finally:
         handle.remove()
-    # Old checkpoints lack these counters; nothing depends on them.
-    missing = [key for key in missing if not key.endswith(COUNTER)]
-    total = sum(not key.endswith(COUNTER) for key in own)
+    # Old checkpoints lack these counters; nothing depends on them. Nor does it on a score: it is found anew.
+    missing = [key for key in missing if not key.endswith(COUNTER) and not key.startswith(SCORE)]
+    unexpected = [key for key in unexpected if not key.startswith(SCORE) or not any(map(is_sed, own))]
+    total = sum(not key.endswith(COUNTER) and not key.startswith(SCORE) for key in own)
     return Mismatch(missing, unexpected, shapes, total)
+
+
+def is_sed(key: str) -> bool:
+    """Whether a key is one of an SED's student."""
+    return key.startswith(PARTS[0])
 
 
 def weights_of(checkpoint: Mapping) -> Mapping[str, torch.Tensor]:

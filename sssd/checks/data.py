@@ -114,7 +114,7 @@ def _check_loader(run: Run, cfg, part: str, loader: dict) -> Sequence[str] | Non
     classes = check_same_classes(run.findings, sets)
     if classes is not None:
         check_num_classes(run.findings, model, classes)
-    if not run.absent.intersection(str(dataset.get('data_root')) for _, dataset in sets):
+    if not any(key in run.absent for key, _ in sets):
         check_evaluator(run.findings, run.files, f'{part}_evaluator', evaluator, classes, _coco_file(sets))
     return classes
 
@@ -125,10 +125,11 @@ def _has_no_root(run: Run, key: str, dataset: dict) -> bool:
     if not root or '://' in root or dataset.get('backend_args'):
         return False
     inside = dataset.get('ann_file') or '', (dataset.get('data_prefix') or {}).get('img', '')
-    if any(os.path.exists(join(dataset, path)) for path in ('', *inside)):
+    if all(map(os.path.isabs, inside)) or any(os.path.exists(join(dataset, path)) for path in ('', *inside)):
         return False
-    if root not in run.absent:
-        run.absent.add(root)
+    told = root in run.absent.values()
+    run.absent[key] = root
+    if not told:
         drawn = os.path.normpath(root) == os.path.normpath(TOY_ROOT)
         remedy = '`python -m sssd toy` draws it' if drawn else 'put the data there, or correct data_root'
         run.findings.error('missing-root', key, f'folder {root}, data_root of {key}, does not exist; {remedy}.')

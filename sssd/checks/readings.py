@@ -100,11 +100,12 @@ def in_percent(table: Table, known: np.ndarray) -> bool:
 def confined(table: Table, known: np.ndarray) -> tuple[float, float] | None:
     """The parts of width and height beyond which no box of several images ends, if both are small."""
     box, sizes = table.boxes[known], table.sizes[table.image[known]]
-    if len(box) < CONFINED or len(np.unique(table.image[known])) < 10 or (sizes <= 0).any():
+    if len(box) < CONFINED or len(np.unique(table.image[known])) < 10 or not (sizes > 0).all():
         return None
     with np.errstate(over='ignore', invalid='ignore'):
         across, down = ((box[:, :2] + box[:, 2:]) / sizes).max(axis=0)
-    return (across, down) if max(across, down) < CONFINED_PART else None
+    starts = (box[:, :2] / sizes).min(axis=0)  # objects in the middle of their images begin later
+    return (across, down) if max(across, down) < CONFINED_PART and max(starts) < 1 - CONFINED_PART else None
 
 
 def are_sides(table: Table, where: np.ndarray) -> np.ndarray | None:

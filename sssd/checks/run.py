@@ -20,7 +20,7 @@ class Run:
         sources: The images of all data sets.
         sets: How many data sets the config has; not all of them may be sources.
         shared: Images that sources of different roles share, which are told.
-        absent: Roots of data that do not exist, which are told.
+        absent: The roots, which do not exist, of data sets by their keys; each root is told once.
     """
 
     thorough: bool = False
@@ -30,7 +30,7 @@ class Run:
     sources: list[Source] = field(default_factory=list)
     sets: int = 0
     shared: set[str] = field(default_factory=set)
-    absent: set[str] = field(default_factory=set)
+    absent: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.files = Files(self.findings, told=self.thorough)

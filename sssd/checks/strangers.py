@@ -25,7 +25,7 @@ def check_strangers(findings: Findings, sources: list[Source]) -> None:
         if source.role != 'unlabelled':
             continue
         found = _sound(source)
-        for mode in MODES.keys() - modes:
+        for mode in (mode for mode in MODES if mode not in modes):
             strange = [path for path, header in found.items() if header.mode == mode]
             _tell(findings, source, len(found), strange, f'{MODES[mode]}, as no labelled one is', 'masks or depth maps')
         strange = [path for path, header in found.items() if _pixels(header) < least]
@@ -46,7 +46,7 @@ def _tell(findings: Findings, source: Source, total: int, strange: list[str], ho
         findings.note(
             'stranger',
             source.name,
-            f'{part_of(count, total, "image")} of {source.name} {either(count, "is", "are")} {how}, such as '
+            f'{part_of(count, total, "image")} looked at of {source.name} {either(count, "is", "are")} {how}, such as '
             f'{shown(strange[0])}: if these are {what}, take them out of the unlabelled ones.',
             count,
             strange,

@@ -32,8 +32,8 @@ class PseudoLabels(nn.Module):
     Args:
         detector: The student.
         score_thr: Least score of a box. By default 0.7 where there is a second stage, whose softmax is surer of
-            itself, else 0.4. Or a range such as ``(0.3, 0.7)``: the score in it with which there are as many boxes as
-            the labelled images have (:class:`~sssd.detectors.SureScore`), which an unsure teacher needs.
+            itself, else 0.4. Or a range such as ``(0.3, 0.7)``: the score in it with which there are 0.6 of the boxes
+            that the labelled images have (:class:`~sssd.detectors.SureScore`), which an unsure teacher needs.
         found: With a range, the part of these boxes that is wanted.
         ignore_thr: Least score of a box to be ignored, at most ``score_thr``, which ignores none; with a range, at most
             a third of it.
@@ -75,7 +75,7 @@ class PseudoLabels(nn.Module):
         for name, score in dict(score_thr=score_thr, ignore_thr=ignore_thr).items():
             if not is_score(score) and not (ranged and name == 'score_thr'):
                 raise UserError(f'SED: {name} of pseudo_labels is {score!r}, but a score lies between 0 and 1.')
-        if not isinstance(found, (int, float)) or found <= 0:
+        if not isinstance(found, (int, float)) or not 0 < found < float('inf'):
             raise UserError(f'SED: found of pseudo_labels is {found!r}, but is a part of the boxes, such as 0.6.')
         if not isinstance(box_weight, (int, float)) or box_weight < 0:
             raise UserError(f'SED: box_weight of pseudo_labels is {box_weight!r}, but a weight is a number from 0 on.')
@@ -99,7 +99,8 @@ class PseudoLabels(nn.Module):
         """The present scores of a label and of what is ignored."""
         if self.sure is None:
             return self.score_thr, self.ignore_thr
-        return self.sure.score, (self.sure.score / 3).clamp(max=self.ignore_thr)
+        score = self.sure.score.clamp(self.sure.least, self.sure.most)  # of a checkpoint with another range
+        return score, (score / 3).clamp(max=self.ignore_thr)
 
     def losses(self, inputs: dict[str, Tensor], samples: SampleList, strong: Pass, weak: Pass) -> dict[str, Tensor]:
         """The losses, each as one scalar named like ``unsup_loss_pseudo_cls``; zeros if nothing is sure.

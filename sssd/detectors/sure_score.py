@@ -6,8 +6,9 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
-#: By how much the score moves if no box is found where as many as wanted should be; over so many steps it averages.
-RATE, STEPS = 0.01, 100
+#: By how much the score moves if no box is found where as many as wanted should be, and at most, where many more are;
+#: over so many steps labelled boxes are averaged.
+RATE, MOST, STEPS = 0.01, 0.03, 100
 
 
 class SureScore(nn.Module):
@@ -17,7 +18,7 @@ class SureScore(nn.Module):
     for a sure teacher, and what is not found is not learnt (docs/results.md). As in LabelMatch (Chen et al., CVPR
     2022) the labelled images say how many boxes there should be; here of all classes together, and with a range, so
     that unlabelled images with fewer objects do not make labels of noise. The score begins at its most, and moves with
-    every step by 0.01 of what is missing or too much, on all ranks alike. It is in the checkpoint.
+    every step by 0.01 of what is missing or too much, 0.03 at most, on all ranks alike. It is in the checkpoint.
 
     Args:
         least: Lowest score.
@@ -62,5 +63,5 @@ class SureScore(nn.Module):
         self.labelled += (labels - self.labelled) / self.steps.clamp(max=STEPS)
         wanted = self.found * self.labelled
         moved = RATE * (found - wanted) / wanted.clamp(min=1e-6)
-        self.score += torch.where((wanted > 0) & (sums[1] > 0), moved, 0.0)
+        self.score += torch.where((wanted > 0) & (sums[1] > 0), moved.clamp(max=MOST), 0.0)
         return self.score.clamp_(self.least, self.most).clone()

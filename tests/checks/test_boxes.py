@@ -139,12 +139,12 @@ def test_boxes_of_images_half_as_large(sets):
         shutil.copy(sets.images() / '0000.png', sets.images() / f'more_{number}.png')
     size = dict(zip(('width', 'height'), Image.open(sets.images() / '0000.png').size))
 
-    def drawn(scale):
+    def drawn(scale, beginning=20):
         def change(coco):
             coco['images'] = [dict(id=number, file_name=f'more_{number}.png', **size) for number in range(12)]
             coco['annotations'] = []
             for place in range(60):
-                corner = [scale * (side * (place + 20) / 80 - 4) for side in size.values()]
+                corner = [scale * (side * (place % (80 - beginning) + beginning) / 80 - 4) for side in size.values()]
                 box = [*corner, 4 * scale, 4 * scale]
                 thing = dict(id=place + 1, image_id=place % 12, category_id=1, iscrowd=0, area=box[2] ** 2, bbox=box)
                 coco['annotations'].append(thing)
@@ -153,6 +153,7 @@ def test_boxes_of_images_half_as_large(sets):
         return sets.findings()
 
     assert 'confined' not in drawn(1.0)
+    assert 'confined' not in drawn(0.6, beginning=40)  # objects in the middle
     found = drawn(0.5)['confined']
     assert found.level == 'warning' and found.count == 60
     assert 'all end within 49% of the width and 49% of the height' in found.text

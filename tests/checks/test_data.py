@@ -362,6 +362,11 @@ def test_files_may_lie_elsewhere_than_in_a_root_that_is_not_there(cfg, tiny_coco
     assert len(check_data(cfg)) == 3
 
 
+def test_a_root_that_is_not_there_is_nothing_to_absolute_paths(cfg):
+    labelled(cfg).update(data_root='nowhere', ann_file='/none/there.json', data_prefix=dict(img='/none/images'))
+    fails(cfg, 'annotation file /none/there.json of')
+
+
 def test_the_evaluators_file(cfg):
     cfg.val_evaluator.ann_file = 'nowhere/val.json'
     fails(cfg, 'val_evaluator.ann_file=nowhere/val.json does not exist')

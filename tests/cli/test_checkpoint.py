@@ -106,6 +106,17 @@ def test_a_model_that_renames_keys_takes_a_start_that_fits_in_part():
         _load(model, source)
 
 
+@pytest.mark.parametrize('theirs, ours', [((0.3, 0.7), 0.7), (0.7, (0.3, 0.7)), ((0.3, 0.7), None)])
+def test_the_score_of_pseudo_labels_is_no_part_of_a_detector(theirs, ours):
+    first, second = (
+        tiny.build_sed(tiny.faster_rcnn(), pseudo_labels=None if score is None else dict(score_thr=score))
+        for score in (theirs, ours)
+    )
+    _load(second, first.state_dict())
+    with pytest.raises(UserError, match='a student and a teacher'):
+        _load(MODELS.build(tiny.faster_rcnn()), first.state_dict())
+
+
 def test_a_detector_of_other_classes_is_a_start_for_sed():
     plain = MODELS.build(tiny.retinanet())
     state = plain.state_dict()

@@ -16,7 +16,7 @@ def in_numpy(steps, least, most, found):
     for number, (unlabelled, labelled) in enumerate(steps, 1):
         mean += (np.mean(labelled) - mean) / min(number, 100)
         if unlabelled:
-            score += 0.01 * (np.mean(unlabelled) / (found * mean) - 1)
+            score += min(0.01 * (np.mean(unlabelled) / (found * mean) - 1), 0.03)
         score = min(max(score, least), most)
         scores.append(score)
     return scores
@@ -25,7 +25,7 @@ def in_numpy(steps, least, most, found):
 def test_the_score_moves_by_what_is_missing_or_too_much():
     draw = np.random.default_rng(0)
     steps = [(draw.poisson(2, 4).tolist(), draw.poisson(6, 3).tolist()) for _ in range(150)]
-    steps += [([], [5])] + [(draw.poisson(9, 2).tolist(), draw.poisson(6, 3).tolist()) for _ in range(60)]
+    steps += [([], [5]), ([90], [6])] + [(draw.poisson(9, 2).tolist(), draw.poisson(6, 3).tolist()) for _ in range(60)]
     sure, scores = SureScore(0.3, 0.7, 0.5), []
     for found, labelled in steps:
         if found:
