@@ -89,16 +89,13 @@ def compare(model: nn.Module, state_dict: Mapping[str, torch.Tensor]) -> Mismatc
         unexpected = [key for key in renamed if key not in own]
     finally:
         handle.remove()
-    # Old checkpoints lack these counters; nothing depends on them. Nor does it on a score: it is found anew.
-    missing = [key for key in missing if not key.endswith(COUNTER) and not key.startswith(SCORE)]
-    unexpected = [key for key in unexpected if not key.startswith(SCORE) or not any(map(is_sed, own))]
-    total = sum(not key.endswith(COUNTER) and not key.startswith(SCORE) for key in own)
-    return Mismatch(missing, unexpected, shapes, total)
+    missing, unexpected = ([key for key in keys if matters(key)] for keys in (missing, unexpected))
+    return Mismatch(missing, unexpected, shapes, sum(map(matters, own)))
 
 
-def is_sed(key: str) -> bool:
-    """Whether a key is one of an SED's student."""
-    return key.startswith(PARTS[0])
+def matters(key: str) -> bool:
+    """Whether what a model says depends on a key: not on counters, which old checkpoints lack, nor on a score."""
+    return not key.endswith(COUNTER) and not key.startswith(SCORE)
 
 
 def weights_of(checkpoint: Mapping) -> Mapping[str, torch.Tensor]:

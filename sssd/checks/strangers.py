@@ -25,9 +25,9 @@ def check_strangers(findings: Findings, sources: list[Source]) -> None:
         if source.role != 'unlabelled':
             continue
         found = _sound(source)
-        for mode in (mode for mode in MODES if mode not in modes):
-            strange = [path for path, header in found.items() if header.mode == mode]
-            _tell(findings, source, len(found), strange, f'{MODES[mode]}, as no labelled one is', 'masks or depth maps')
+        for mode, how in MODES.items():
+            strange = [path for path, header in found.items() if header.mode == mode and mode not in modes]
+            _tell(findings, source, len(found), strange, f'{how}, as no labelled one is', 'masks or depth maps')
         strange = [path for path, header in found.items() if _pixels(header) < least]
         _tell(findings, source, len(found), strange, 'far smaller than all labelled ones', 'thumbnails')
 

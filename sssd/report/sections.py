@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from sssd import provenance
 from sssd.checks.data import examine
-from sssd.checks.findings import shown
+from sssd.checks.findings import shown, some
 from sssd.errors import UserError, first_line
 from sssd.figures.style import WIDTH, colour, dashes, legend_below, plain, plt, styled
 from sssd.report.bootstrap import Estimate
@@ -45,7 +45,7 @@ def config_of(work_dir: Path) -> Config:
     configs = sorted(work_dir.glob('*.py'))
     if len(configs) != 1:
         inside = sorted(str(path.parent) for path in work_dir.glob('**/last_checkpoint'))
-        found = f'; below it are {", ".join(inside[:6])}{" and more" if len(inside) > 6 else ""}' if inside else ''
+        found = f'; below it are {some(inside, 6)}' if inside else ''
         raise UserError(f'{work_dir} holds {len(configs)} configs, not one: name the work directory of one run{found}.')
     return Config.fromfile(configs[0])
 
