@@ -32,10 +32,12 @@ from sssd.cli._runner import (
     require_writable,
     say_once,
 )
+from sssd.cli._time_left import TimeLeftHook
 from sssd.errors import LocalError, UserError
 from sssd.hooks import KeepDetectionsHook, StopOnSignalHook
 from sssd.hooks.stop_on_signal import save_now, shielded_workers
 from sssd.locks import training_lock
+from sssd.studies.cost import Cost
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -167,7 +169,8 @@ def train(
     runner = build_runner(cfg, checkpoint=checkpoint, strict=resume, resume=resume, screen=screen)
     attach_logger(runner, logger, resume)
     make_exact(runner)
-    for hook in (ScheduleHook(new_schedule), DueValidationHook(), KeepDetectionsHook(), StopOnSignalHook()):
+    hooks = [ScheduleHook(new_schedule), DueValidationHook(), KeepDetectionsHook(), StopOnSignalHook()]
+    for hook in (*hooks, TimeLeftHook(Cost.of(cfg))):
         runner.register_hook(hook)
     refuse_weights_of_nothing(runner.model)
     with shielded_workers(runner), saved_at_a_broken_image(runner):

@@ -15,8 +15,72 @@ GUIDED, UNLABELED = 1.9, 1.6
 BRANCH = 'unsup_student'
 
 
-def iteration_cost(config: Config) -> float:
-    """What one training iteration of a config costs, in labelled images of a plain detector."""
+class Cost(NamedTuple):
+    """What the iterations (or epochs) of a training cost, in labelled images of a plain detector.
+
+    Attributes:
+        iteration: One with everything.
+        first: One of the burn-in of :class:`~sssd.hooks.LambdaScheduleHook`, in which unlabelled images take no part.
+        burn_in: How many of these it begins with; 0 where it counts epochs.
+    """
+
+    iteration: float
+    first: float
+    burn_in: int
+
+    @classmethod
+    def of(cls, config: Config) -> 'Cost':
+        """The cost of a config."""
+        hooks = [hook for hook in config.get('custom_hooks') or [] if isinstance(hook, dict)]
+        lengths = [hook['burn_in'] for hook in hooks if isinstance(hook.get('burn_in'), int)]
+        burn_in = 0 if Extent.of(config).by_epoch else max(lengths, default=0)
+        return cls(iteration_cost(config), iteration_cost(config, labels_alone=True), burn_in)
+
+    def between(self, begin: int, end: int) -> float:
+        """That of all iterations from ``begin`` until ``end``."""
+        first = max(0, min(self.burn_in, end) - begin)
+        return first * self.first + max(0, end - begin - first) * self.iteration
+
+
+class Pace:
+    """Seconds of iterations to come, by those that were measured: apart in the burn-in, whose steps are shorter.
+
+    Before the first of a kind was measured, it is in proportion to the other kind's by their cost.
+    """
+
+    def __init__(self, cost: Cost) -> None:
+        self.cost = cost
+        self._first: list[float] = [0.0, 0]
+        self._later: list[float] = [0.0, 0]
+
+    def add(self, step: int, seconds: float) -> None:
+        """The iterations up to and with number ``step`` took so many seconds each."""
+        sums = self._first if step <= self.cost.burn_in else self._later
+        sums[0] += seconds
+        sums[1] += 1
+
+    def between(self, begin: float, end: float) -> float:
+        """Seconds of all iterations from ``begin`` until ``end``; 0 where nothing was measured."""
+        first = max(0, min(self.cost.burn_in, end) - begin)
+        ratio = self.cost.iteration / self.cost.first if self.cost.first else 1.0
+        measured = [seconds / count if count else None for seconds, count in (self._first, self._later)]
+        short, long = measured
+        short = (long or 0.0) / ratio if short is None else short
+        long = short * ratio if long is None else long
+        return first * short + max(0, end - begin - first) * long
+
+    def __bool__(self) -> bool:
+        """Whether anything was measured."""
+        return bool(self._first[1] + self._later[1])
+
+
+def iteration_cost(config: Config, labels_alone: bool = False) -> float:
+    """What one training iteration of a config costs, in labelled images of a plain detector.
+
+    Args:
+        config: A config.
+        labels_alone: Whether it is an iteration in which unlabelled images take no part.
+    """
     loader = config.get('train_dataloader') or {}
     batch = loader.get('batch_size') or 1
     model = config.get('model') or {}
@@ -26,7 +90,7 @@ def iteration_cost(config: Config) -> float:
         return batch * labeled
     ratio = (loader.get('sampler') or {}).get('source_ratio') or [1, 1]
     share = ratio[0] / sum(ratio)
-    return batch * (share * labeled + (1 - share) * UNLABELED)
+    return batch * (share * labeled + (1 - share) * (0.0 if labels_alone else UNLABELED))
 
 
 def holds_key(config, key: str) -> bool:

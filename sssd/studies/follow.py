@@ -7,7 +7,7 @@ from statistics import mean
 from typing import NamedTuple
 
 from sssd.report.scalars import SINGLE_MODEL, metric_of, read_lines, scalar_files
-from sssd.studies.cost import Extent, Taken
+from sssd.studies.cost import Cost, Extent, Pace, Taken
 
 
 class Status(NamedTuple):
@@ -27,13 +27,14 @@ class Status(NamedTuple):
 class Follower:
     """Follows a training from its start on.
 
-    What is left is its own mean time of an iteration times those to come, and the time of an evaluation, from the last
-    line before to its own, times those to come. It counts down from line to line, at most by what a line should take,
-    so that it stands still where one is late.
+    What is left is its own mean time of an iteration times those to come, in a burn-in and after it apart, and the time
+    of an evaluation, from the last line before to its own, times those to come. It counts down from line to line, at
+    most by what a line should take, so that it stands still where one is late.
 
     Args:
         work_dir: Where it trains; what earlier trainings logged there does not count.
         extent: How long it trains.
+        cost: What its iterations cost.
         resumed: Iterations (epochs) that it begins after.
         evaluation: Seconds that an evaluation took in other runs, if known: until it has one itself.
         clock: Seconds that go on.
@@ -43,6 +44,7 @@ class Follower:
         self,
         work_dir: Path,
         extent: Extent,
+        cost: Cost,
         resumed: int = 0,
         evaluation: float | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -55,7 +57,7 @@ class Follower:
         self._began = self._seen = clock()
         self._elsewhere = evaluation
         self._start: float | None = None
-        self._times: list[float] = []
+        self._pace = Pace(cost)
         self._evaluations: list[float] = []
         self._record: dict = {}
         self._step = self._interval = self._done = 0
@@ -89,8 +91,7 @@ class Follower:
         total = self._total()
         if total is None:
             return None
-        training = mean(self._times) * max(0.0, total - self._iterations(self._first))
-        return Taken(self._start, training, self._evaluation())
+        return Taken(self._start, self._pace.between(self._iterations(self._first), total), self._evaluation())
 
     def _new_lines(self) -> Iterator[dict]:
         files = [path for path in scalar_files(self.work_dir) if path not in self._earlier]
@@ -112,15 +113,15 @@ class Follower:
         if 'epoch' in record:  # exact where an epoch's last iteration is logged, else by less than a line's iterations
             self._per_epoch = max(self._per_epoch, self._step / record['epoch'])
         if 'time' in record:
-            self._times.append(record['time'])
+            self._pace.add(self._step, record['time'])
             if first:
                 self._start = max(0.0, self.clock() - self._began - self._interval * record['time'])
 
     def _add_evaluation(self, record: dict) -> None:
         due = self._until_evaluation()
         planned = due < self._interval  # others are by dynamic_intervals
-        if self._times:
-            before = due * mean(self._times) if planned else 0.0
+        if self._pace:
+            before = self._seconds(due) if planned else 0.0
             self._evaluations.append(max(0.0, self.clock() - self._seen - before))
         if planned:
             self._step += due
@@ -134,7 +135,7 @@ class Follower:
     def _total(self) -> float | None:
         """The iterations that it ends after; None where it logs no times, or is in its first epoch."""
         known = not self.extent.by_epoch or self._record.get('epoch', 1) > 1
-        return self._iterations(self.extent.length) if self._times and known else None
+        return self._iterations(self.extent.length) if self._pace and known else None
 
     def _until_evaluation(self) -> float:
         """Iterations to the next evaluation."""
@@ -146,21 +147,27 @@ class Follower:
         """Seconds of an evaluation: of its own, else of other runs, else how long the first has been going on."""
         if self._evaluations:
             return mean(self._evaluations)
-        if self._elsewhere is not None or not self._times:
+        if self._elsewhere is not None or not self._pace:
             return self._elsewhere
-        late = self.clock() - self._seen - self._until_evaluation() * mean(self._times)
+        late = self.clock() - self._seen - self._seconds(self._until_evaluation())
         return late if late > 0 and self._until_evaluation() < self._interval else None
 
     def _left(self) -> float | None:
         total = self._total()
         if total is None:
             return None
-        iteration, evaluation = mean(self._times), self._evaluation() or 0.0
+        evaluation = self._evaluation() or 0.0
         evaluations = max(0, self.extent.evaluations(self.resumed) - self._done)
         due = self._until_evaluation()
-        line = due * iteration + evaluation if evaluations and due < self._interval else self._interval * iteration
+        line = (
+            self._seconds(due) + evaluation if evaluations and due < self._interval else self._seconds(self._interval)
+        )
         waited = min(self.clock() - self._seen, line)
-        return max(0.0, max(0.0, total - self._step) * iteration + evaluations * evaluation - waited)
+        return max(0.0, self._seconds(max(0.0, total - self._step)) + evaluations * evaluation - waited)
+
+    def _seconds(self, iterations: float) -> float:
+        """Seconds of the next so many iterations."""
+        return self._pace.between(self._step, self._step + iterations)
 
     def _text(self) -> str:
         if not self._record:

@@ -14,7 +14,7 @@ from sssd.errors import UserError
 from sssd.locks import LOCK, training_in
 from sssd.report.scalars import history, read_curves
 from sssd.studies.cluster import job_in
-from sssd.studies.cost import Extent, Work, iteration_cost
+from sssd.studies.cost import Cost, Extent, Work
 from sssd.studies.slots import launched
 from sssd.studies.spec import RunSpec, fingerprint, load_config, option_arguments
 from sssd.studies.trial import Trial
@@ -37,7 +37,7 @@ class Job:
         work_dir: Where it runs.
         hash: Fingerprint of everything its specification says.
         extent: How long it trains.
-        cost: What an iteration (or epoch) costs.
+        cost: What its iterations (or epochs) cost.
         start: The job whose last checkpoint it begins with, if any.
         trials: How it is tested when it is trained.
         processes: Its processes, one a GPU.
@@ -48,7 +48,7 @@ class Job:
     work_dir: Path
     hash: str
     extent: Extent
-    cost: float
+    cost: Cost
     start: 'Job | None' = field(default=None, repr=False)
     trials: Sequence[Trial] = ()
     processes: int = 1
@@ -117,8 +117,7 @@ class Job:
 
     def training(self, begin: int = 0) -> Work:
         """Its training after so many iterations (or epochs)."""
-        cost = (self.extent.length - begin) * self.cost
-        return Work(self.run.name, cost, self.extent.evaluations(begin))
+        return Work(self.run.name, self.cost.between(begin, self.extent.length), self.extent.evaluations(begin))
 
     def last_checkpoint(self) -> Path | None:
         """The newest of its checkpoints that can be read; None if it has left none.
@@ -324,7 +323,7 @@ def make_job(
         work_dir=Path(root) / f'seed{seed}' / run.name,
         hash=fingerprint(run, seed, start.run if start else None, data, processes),
         extent=Extent.of(config),
-        cost=iteration_cost(config),
+        cost=Cost.of(config),
         start=start,
         trials=trials,
         processes=processes,

@@ -221,7 +221,7 @@ class StudyRunner:
         if checkpoint is not None:
             report.say(f'  resumes from {checkpoint.name}')
         words = [*self.train_command, *job.arguments(checkpoint), *self.flags]
-        follower = Follower(job.work_dir, job.extent, resumed, report.forecast.evaluation)
+        follower = Follower(job.work_dir, job.extent, job.cost, resumed, report.forecast.evaluation)
         process = slot.start(words, job.log, job.run.environment_for(job.seed), job.title)
         with job.attempt(checkpoint) as attempt, process as child:
             attempt.follow(child)

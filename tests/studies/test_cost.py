@@ -3,7 +3,7 @@
 import pytest
 
 from sssd.places import read_config
-from sssd.studies.cost import Extent, Forecast, Taken, Work, iteration_cost
+from sssd.studies.cost import Cost, Extent, Forecast, Pace, Taken, Work, iteration_cost
 from sssd.studies.spec import load_config, load_spec
 
 
@@ -36,6 +36,36 @@ def test_more_unlabelled_images_cost_more():
     config = read_config('configs/quickstart/retinanet_sed.py')
     config.train_dataloader.sampler.source_ratio = [1, 3]
     assert iteration_cost(config) == pytest.approx(2 + 6 * 1.6)
+
+
+def test_a_burn_in_costs_its_labels():
+    config = read_config('configs/photos/faster_rcnn_bccd_init.py')
+    cost = Cost.of(config)
+    assert cost == (pytest.approx(4 + 4 * 1.6), 4, 375)
+    assert cost.between(0, 1000) == pytest.approx(375 * 4 + 625 * 10.4)
+    assert cost.between(300, 350) == 50 * 4 and cost.between(400, 500) == pytest.approx(1040)
+
+
+def test_epochs_have_no_burn_in():
+    config = read_config('configs/photos/faster_rcnn_bccd_init.py')
+    config.train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12)
+    assert Cost.of(config).between(0, 12) == pytest.approx(12 * 10.4)
+
+
+@pytest.mark.parametrize(
+    'measured, expected',
+    [
+        ([], 0),
+        ([(1, 2.0), (2, 4.0)], 8 * 3 + 10 * 6),
+        ([(10, 3.0), (11, 7.0), (12, 9.0)], 8 * 3 + 10 * 8),
+        ([(12, 8.0)], 8 * 4 + 10 * 8),  # it was resumed
+    ],
+)
+def test_the_pace_in_a_burn_in_and_after_it(measured, expected):
+    pace = Pace(Cost(8.0, 4.0, 10))
+    for step, seconds in measured:
+        pace.add(step, seconds)
+    assert pace.between(2, 20) == pytest.approx(expected) and bool(pace) == bool(measured)
 
 
 @pytest.mark.parametrize(

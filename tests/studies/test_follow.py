@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from sssd.studies.cost import Extent, Taken
+from sssd.studies.cost import Cost, Extent, Taken
 from sssd.studies.follow import Follower
+
+PLAIN = Cost(4.0, 4.0, 0)
 
 
 class Clock:
@@ -21,10 +23,12 @@ class Clock:
 class Run:
     """A training that is followed in its work directory."""
 
-    def __init__(self, work_dir, length=200, val_interval=100, *, by_epoch=False, resumed=0, evaluation=None):
+    def __init__(
+        self, work_dir, length=200, val_interval=100, *, by_epoch=False, resumed=0, evaluation=None, cost=PLAIN
+    ):
         self.clock = Clock()
         extent = Extent(length, by_epoch, val_interval)
-        self.follower = Follower(work_dir, extent, resumed, evaluation, self.clock)
+        self.follower = Follower(work_dir, extent, cost, resumed, evaluation, self.clock)
         self.log = work_dir / '20260101_000000' / 'vis_data' / 'scalars.json'
 
     def at(self, now, *records, end='\n'):
@@ -60,6 +64,14 @@ def test_the_time_left_is_that_of_its_own_iterations_and_counts_down(run):
     assert run.at(45).left == 80, 'it stands still while a line is late'
     assert run.at(50, trained(40)).left == 80
     assert run.at(50, trained(60, 0.8)).left == pytest.approx(140 * 0.6)
+
+
+def test_the_iterations_after_a_burn_in_take_longer(tmp_path):
+    run = Run(tmp_path, val_interval=200, cost=Cost(10.0, 4.0, 100))
+    assert run.at(20, trained(20)).left == pytest.approx(80 * 0.5 + 100 * 0.5 * 2.5), 'none was seen: by their cost'
+    assert run.at(60, trained(100)).left == pytest.approx(100 * 0.5 * 2.5)
+    status = run.at(100, trained(120, 2.0))
+    assert status.left == pytest.approx(80 * 2) and status.taken.training == pytest.approx(100 * 0.5 + 100 * 2)
 
 
 def test_an_evaluation_is_told_measured_and_expected_again(run):
@@ -140,7 +152,7 @@ def test_a_training_without_times_has_no_time_left(run):
 
 
 def test_no_work_directory_yet(tmp_path):
-    Follower(Path(tmp_path / 'none'), Extent(1, False, 1))
+    Follower(Path(tmp_path / 'none'), Extent(1, False, 1), PLAIN)
 
 
 def test_a_training_that_was_queued_again_is_followed_in_its_new_log(run):

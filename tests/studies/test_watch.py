@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sssd.studies.cost import Extent, Taken, Work
+from sssd.studies.cost import Cost, Extent, Taken, Work
 from sssd.studies.follow import Follower, Status
 from sssd.studies.watch import Reporter
 
@@ -73,7 +73,14 @@ def replay(folder):
     for i, run in enumerate(RECORDED):
         clock.now = run['began']
         reporter.begin(run['run'])
-        follower = Follower(folder, extents[run['run']], 0, reporter.forecast.evaluation, clock)
+        follower = Follower(
+            folder,
+            extents[run['run']],
+            Cost(COST[run['run']], COST[run['run']], 0),
+            0,
+            reporter.forecast.evaluation,
+            clock,
+        )
         lines = list(run['lines'])
         while clock.now + 1 < run['ended']:
             clock.now += 1

@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from sssd.checks.weights import named_weights
 from sssd.registry import MODELS
 from sssd.silence import silence
-from sssd.studies.cost import iteration_cost
+from sssd.studies.cost import Cost
 
 #: Steps that are timed, after one that is not.
 STEPS = 2
@@ -114,9 +114,7 @@ def hours(trial: Trial, measured: Config, others: dict[str, Config]) -> dict[str
         measured: Its config.
         others: Configs by name.
     """
-    cost = iteration_cost(measured)
-    seconds = trial.seconds(1)
+    seconds = trial.seconds(1) / Cost.of(measured).iteration
     return {
-        name: seconds * iteration_cost(config) / cost * config.train_cfg.max_iters / 3600
-        for name, config in others.items()
+        name: seconds * Cost.of(config).between(0, config.train_cfg.max_iters) / 3600 for name, config in others.items()
     }
