@@ -118,7 +118,7 @@ train_dataloader = dict(
     _delete_=True, batch_size={batch}, num_workers={workers}, persistent_workers=True,
     sampler=dict(type='InfiniteSampler', shuffle=True), batch_sampler=dict(type='AspectRatioBatchSampler'),
     dataset={{**_base_.labeled, 'pipeline': _base_.sup_only_pipeline}})
-custom_hooks = [dict(type='sssd.LambdaScheduleHook', lambda_s=0.0, lambda_d=0.0), _base_.custom_hooks[2]]
+custom_hooks = [dict(type='sssd.LambdaScheduleHook', lambda_s=0.0, lambda_d=0.0{no_p}), _base_.custom_hooks[2]]
 auto_scale_lr = dict(base_batch_size={total})
 optim_wrapper = dict(optimizer=dict(lr={supervised_lr:g}))
 """
@@ -220,6 +220,7 @@ def model_values(kind: str, own: OwnDetector) -> dict:
         if sure
         else '',
         lambda_p=f', lambda_p={LAMBDA_P}' if sure else '',
+        no_p=', lambda_p=0.0' if sure else '',
         literal=write_literals(dict(model=typed(own.config))),
     )
 

@@ -187,7 +187,7 @@ def test_pseudo_labels_where_they_were_measured(kind, name, wanted):
     """A second stage, and features of ImageNet."""
     found = model_values(kind, own(name))
     assert ('pseudo_labels=dict(score_thr=0.7)' in found['pseudo_labels']) == wanted
-    assert ('lambda_p=1.0' in found['lambda_p']) == wanted
+    assert ('lambda_p=1.0' in found['lambda_p']) == wanted == ('lambda_p=0.0' in found['no_p'])
 
 
 def test_the_baseline_of_faster_rcnn_has_twice_the_rate():
