@@ -26,7 +26,7 @@ def check_labels_loaded(model: dict, part: str, key: str, dataset: dict, labelle
     """
     guided = type_name(model) == 'GuidedDetector' or model.get('guidance') is not None
     training = part == 'train' and labelled and guided
-    if not training and (part == 'train' or model.get('predict_on') != 'guide'):
+    if not training and (part == 'train' or not predicts_on_guide(model)):
         return
     steps = list(steps_of(dataset.get('pipeline') or []))
     loads = [place for place, step in enumerate(steps) if loads_boxes(step)]
@@ -43,6 +43,11 @@ def check_labels_loaded(model: dict, part: str, key: str, dataset: dict, labelle
             f"{key}.pipeline has {late[0]} after {load}, but a model with predict_on='guide' "
             f'takes boxes in pixels of the original images: put {load} behind {late[0]}.'
         )
+
+
+def predicts_on_guide(model: dict) -> bool:
+    """Whether a model's config evaluates the label-guided teacher itself."""
+    return 'guide' in (model.get('predict_on'), (model.get('semi_test_cfg') or {}).get('predict_on'))
 
 
 def steps_of(pipeline) -> Iterator[dict]:

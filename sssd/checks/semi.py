@@ -23,9 +23,14 @@ def check_role(cfg: Config, name: str) -> None:
     Raises:
         UserError: Naming it.
     """
-    role = ((cfg.get('model') or {}).get('semi_test_cfg') or {}).get('predict_on', 'teacher')
-    if role not in ('teacher', 'student'):
-        raise UserError(f'{name}: model.semi_test_cfg.predict_on is {role!r}; use teacher (the default) or student.')
+    model = cfg.get('model') or {}
+    role = (model.get('semi_test_cfg') or {}).get('predict_on', 'teacher')
+    guide = model.get('guidance') is not None
+    if role not in ('teacher', 'student', *(['guide'] if guide else [])):
+        raise UserError(
+            f'{name}: model.semi_test_cfg.predict_on is {role!r}; use teacher (the default)'
+            f'{", student or, with the labels given, guide" if guide else " or student"}.'
+        )
 
 
 def check_semi(cfg: Config, name: str) -> None:

@@ -9,6 +9,7 @@ from mmdet.evaluation import DumpDetResults
 from mmengine.config import Config
 
 from sssd.checkpoints.loading import trusting
+from sssd.checks.labels import predicts_on_guide
 from sssd.checks.semi import check_role
 from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
@@ -49,7 +50,7 @@ def use_tta(cfg: Config) -> None:
     Raises:
         UserError: For a label-guided teacher: the labels are not augmented along.
     """
-    if cfg.model.get('predict_on') == 'guide':
+    if predicts_on_guide(cfg.model):
         raise UserError(
             "--tta does not augment labels, which a model with predict_on='guide' is given: leave one of the two out."
         )

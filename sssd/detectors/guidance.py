@@ -85,6 +85,22 @@ class Guidance(BaseModule):
         self.distance = LOSSES.build({'type': 'FeatureDistance', **(distance or {})})
         self.lambda_, self.student_grad, self.guide_loss = lambda_, student_grad, guide_loss
 
+    def predict(self, detector: nn.Module, inputs: Tensor, samples: SampleList, rescale: bool = True) -> SampleList:
+        """Detections of the label-guided teacher itself: the heads on k_e, made from the labels of these images.
+
+        Args:
+            detector: The guided detector.
+            inputs: Batch (n, 3, H, W).
+            samples: Its data samples, with labels in pixels of the original images, as mmdet's test pipelines give them.
+            rescale: As in mmdet.
+
+        Raises:
+            UserError: If a sample has no labels.
+        """
+        guided = self.guide(detector.extract_feat(inputs), box_labels(samples, original=True))
+        with on_features(detector, guided):
+            return detector.predict(inputs, samples, rescale=rescale)
+
     def loss(self, detector: nn.Module, inputs: Tensor, samples: SampleList) -> dict:
         """L_total, term by term; the guide's terms are prefixed ``guide_``.
 

@@ -10,9 +10,7 @@ from torch import Tensor
 
 from sssd.detectors.gradient_ratios import MeasuresGradients
 from sssd.detectors.guidance import DISTILL, CarriesGuidance, build_guidance, own_losses
-from sssd.detectors.shared_targets import on_features
 from sssd.errors import UserError
-from sssd.guides import box_labels
 from sssd.losses import sum_of
 from sssd.registry import MODELS
 
@@ -89,13 +87,11 @@ class GuidedDetector(CarriesGuidance, MeasuresGradients, BaseDetector):
     def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
         """Detections of the plain detector or, with ``predict_on='guide'``, of the teacher that is given the labels.
 
-        Labels are taken to be in pixels of the original images, as mmdet's test pipelines give them.
+        :meth:`Guidance.predict` says how labels are to be given.
         """
-        if self.predict_on == 'student':
-            return self.detector.predict(batch_inputs, batch_data_samples, rescale=rescale)
-        guided = self.guidance.guide(self.extract_feat(batch_inputs), box_labels(batch_data_samples, original=True))
-        with on_features(self.detector, guided):
-            return self.detector.predict(batch_inputs, batch_data_samples, rescale=rescale)
+        if self.predict_on == 'guide':
+            return self.guidance.predict(self.detector, batch_inputs, batch_data_samples, rescale)
+        return self.detector.predict(batch_inputs, batch_data_samples, rescale=rescale)
 
     def _forward(self, batch_inputs: Tensor, batch_data_samples: SampleList | None = None):
         """Raw outputs of the plain detector."""

@@ -80,7 +80,8 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         guidance: Options of :class:`~sssd.detectors.Guidance`, ``dict()`` for its defaults; None is SED alone.
         pseudo_labels: Options of :class:`~sssd.detectors.PseudoLabels`, ``dict()`` for its defaults; None is the paper.
         lambda_p: Weight of the pseudo-labels' losses until a hook sets another.
-        semi_test_cfg: As in mmdet; ``predict_on`` is ``'teacher'`` by default.
+        semi_test_cfg: As in mmdet; ``predict_on`` is ``'teacher'`` by default. With guidance it may be ``'guide'``:
+            the label-guided teacher on the student's features, which needs labels.
         data_preprocessor: ``MultiBranchDataPreprocessor`` config.
         init_cfg: As in mmdet.
 
@@ -173,6 +174,18 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             health['pseudo_score_thr'] = self.pseudo_labels.sure.update(labelled)
         branches = {name: found.get(name, total) for name, total in self.branches(losses).items()}
         return {**losses, **health, **self.gradient_ratios(self.student, supervised, branches)}
+
+    def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
+        """Detections of the teacher, or of what else ``predict_on`` of ``semi_test_cfg`` says.
+
+        Raises:
+            UserError: If that is the guide, and there is none, or a sample has no labels.
+        """
+        if self.semi_test_cfg.get('predict_on') != 'guide':
+            return super().predict(batch_inputs, batch_data_samples, rescale)
+        if self.guidance is None:
+            raise UserError("SED: predict_on of semi_test_cfg is 'guide', but this model has no guidance.")
+        return self.guidance.predict(self.student, batch_inputs, batch_data_samples, rescale)
 
     def branch_gradients(self) -> BranchGradients | None:
         """Where the unlabelled branch's gradients are kept; None if its graph is to stay for one backward pass.

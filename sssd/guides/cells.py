@@ -1,8 +1,8 @@
 """The cells of a pyramid, and which of them a box covers.
 
-A box covers those cells whose row and whose column it covers, by either of two rules: ``'index'``, that of LGD's public
-code, and ``'overlap'`` (:meth:`Cells.covered`). Boxes are pooled from the maps (n, C, h_p, w_p) of a pyramid and
-written into them level by level, over all images and boxes.
+A box covers those cells whose row and whose column it covers, by one of three rules: ``'index'``, that of LGD's public
+code, ``'overlap'``, and ``'share'``, by which it covers a part of a cell (:meth:`Cells.covered`). Boxes are pooled from
+the maps (n, C, h_p, w_p) of a pyramid and written into them level by level, over all images and boxes.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,16 +16,18 @@ from torch import Tensor
 from sssd.guides.labels import BoxLabels, host_tensor
 
 #: Rules for the cells that a box covers.
-RULES = ('index', 'overlap')
+RULES = ('index', 'overlap', 'share')
 #: From so many cells on, a level on a CPU goes box by box: about where that is faster for 7 boxes an image.
 LARGE = 5000
+#: Part of a cell that the mean over a smaller part is divided by.
+LEAST = 1e-3
 
 
 class Cover(NamedTuple):
     """What n x m boxes cover of one level: the cells where a row and a column that they cover cross.
 
     Attributes:
-        rows: (n, m, h) of booleans, or a number for each.
+        rows: (n, m, h) of booleans, or from 0 to 1 what part of each is covered.
         columns: (n, m, w).
     """
 
@@ -34,13 +36,13 @@ class Cover(NamedTuple):
 
     @property
     def counts(self) -> Tensor:
-        """How many cells each box covers, (n, m)."""
+        """How many cells each box covers, parts of cells added up, (n, m)."""
         return self.rows.sum(-1) * self.columns.sum(-1)
 
     @property
     def cells(self) -> Tensor:
-        """Which cells, (n, m, h w)."""
-        return (self.rows[..., None] & self.columns[:, :, None]).flatten(2)
+        """Which cells, wholly or in part, (n, m, h w)."""
+        return (self.rows[..., None] * self.columns[:, :, None] > 0).flatten(2)
 
     def to(self, dtype: torch.dtype) -> 'Cover':
         """The same with 1 and 0."""
@@ -88,8 +90,11 @@ class Axis(NamedTuple):
         return cls(*host_tensor(table, device).float().unbind(1))
 
     def covered(self, low: Tensor, high: Tensor, rule: str) -> Tensor:
-        """Which rows the intervals from low to high (n, m) cover: (n, m, rows)."""
+        """Which rows, or what part of each, the intervals from low to high (n, m) cover: (n, m, rows)."""
         low, high = low[..., None], high[..., None]
+        if rule == 'share':
+            inside = torch.minimum(high, self.end) - torch.maximum(low, self.begin)
+            return inside.clamp(min=0) / (self.end - self.begin)
         if rule == 'index':
             return (low <= self.place) & (self.place <= high) & (low < high)
         return (low < self.end) & (high > self.begin)
@@ -129,11 +134,12 @@ class Cells:
             rule: ``'index'``, the rule of LGD's public code: rows in [y1 / s, y2 / s] and columns in
                 [x1 / s, x2 / s], s the stride. A box that is thinner than a cell may have none on a level; one without
                 width or height has none at all. Or ``'overlap'``: every cell that the box overlaps, so that it has
-                at least one of every level, however small it is.
+                at least one of every level, however small it is. Or ``'share'``: of every cell the part that lies in
+                the box, so that a map tells where its sides are within a cell.
         """
         x1, y1, x2, y2 = labels.boxes.unbind(2)
         rows, columns = self.rows.covered(y1, y2, rule), self.columns.covered(x1, x2, rule)
-        rows, (heights, widths) = rows & labels.valid[..., None], zip(*self.shapes)
+        rows, (heights, widths) = rows * labels.valid[..., None], zip(*self.shapes)
         return [Cover(*parts) for parts in zip(rows.split(heights, dim=2), columns.split(widths, dim=2))]
 
     def overlapped(self, labels: BoxLabels) -> Tensor:
@@ -158,7 +164,7 @@ class Cells:
 
 
 def pool(features: Sequence[Tensor], covered: Sequence[Cover]) -> Tensor:
-    """Mean over the cells that a box covers, 0 where it covers none.
+    """Mean over the cells that a box covers, by what part of each it covers; 0 where it covers none.
 
     Args:
         features: Maps (n, C, h_p, w_p) of P levels.
@@ -171,12 +177,15 @@ def pool(features: Sequence[Tensor], covered: Sequence[Cover]) -> Tensor:
     for level, cover in zip(features, covered, strict=True):
         level = at_least_float(level)
         total = _Sums.apply(level, *cover.to(level.dtype))
-        means.append(total / cover.counts[..., None].clamp(min=1))
+        means.append(total / cover.counts[..., None].clamp(min=LEAST))
     return torch.stack(means, dim=1)
 
 
 def render(vectors: Tensor, covered: Sequence[Cover]) -> list[Tensor]:
-    """Write vectors (n, P, m, C) into the cells that boxes cover; overlaps add up: maps (n, C, h_p, w_p)."""
+    """Write vectors (n, P, m, C) into the cells that boxes cover, or a part of them; overlaps add up.
+
+    Maps (n, C, h_p, w_p).
+    """
     levels = at_least_float(vectors).unbind(1)
     return [_Written.apply(level, *cover.to(level.dtype)) for level, cover in zip(levels, covered, strict=True)]
 
@@ -235,8 +244,9 @@ def mask_of(rows: Tensor, columns: Tensor) -> Tensor:
 
 
 def by_box(values: Tensor, rows: Tensor, columns: Tensor) -> bool:
-    """Whether a level is summed or written box by box."""
-    return on_host(values) and rows.shape[2] * columns.shape[2] >= LARGE
+    """Whether a level is summed or written box by box: a large one, if boxes cover whole cells."""
+    large = on_host(values) and rows.shape[2] * columns.shape[2] >= LARGE
+    return large and all(bool(((part == 0) | (part == 1)).all()) for part in (rows, columns))
 
 
 def on_host(values: Tensor) -> bool:

@@ -39,7 +39,8 @@ class LGD(BaseModule):
             ``'label'`` (appearance is).
         cells: Which cells a box covers on a level of stride s: ``'index'``, those with x1/s <= column <= x2/s and
             y1/s <= row <= y2/s (``get_inside_gt_mask``), so that a thin box may have none on a coarse level; or
-            ``'overlap'``, every cell that the box overlaps.
+            ``'overlap'``, every cell that the box overlaps; or ``'share'``, no part of LGD: of every cell the part that
+            lies in the box, so that the guide's maps tell its sides within a cell.
         transform: Spatial transformer of the label encoder: one matrix for every ``'box'`` (``STN``, whose maximum
             runs over an axis of one element) or for every ``'image'`` (PointNet's).
         embed: Width of the label encoder's layer after the join with the image; 256 (``conv4``) or 512.
@@ -87,7 +88,7 @@ class LGD(BaseModule):
             ('coordinates', coordinates, ('batch', 'image')),
         ):
             if value not in known:
-                raise UserError(f'LGD: {key} is {value!r}; use {known[0]} or {known[1]}.')
+                raise UserError(f'LGD: {key} is {value!r}; use {", ".join(known[:-1])} or {known[-1]}.')
         self.num_classes, self.context, self.detach, self.query = num_classes, context, detach, query
         self.cells, self.coordinates = cells, coordinates
         self.strides = [stride if isinstance(stride, tuple) else (stride, stride) for stride in strides]

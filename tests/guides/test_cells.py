@@ -1,5 +1,6 @@
-"""Which cells a box covers by either rule; pooling and rendering where half precision would not hold the numbers."""
+"""Which cells a box covers by each rule; pooling and rendering where half precision would not hold the numbers."""
 
+import numpy as np
 import pytest
 import tiny
 import torch
@@ -60,7 +61,7 @@ def covered(boxes, rule, size=BATCH):
     return parts, shapes
 
 
-@pytest.mark.parametrize('rule', RULES)
+@pytest.mark.parametrize('rule', ['index', 'overlap'])
 def test_both_rules_agree_with_loops(rule):
     """Random boxes, and boxes whose sides lie on cells; the last level's stride does not divide the batch."""
     torch.manual_seed(0)
@@ -90,6 +91,39 @@ def test_by_overlap_every_box_has_a_cell_of_every_level():
     (one, small), _ = covered([(8, 8, 16, 16), (17, 3, 17.5, 3.2)], 'overlap')
     assert [level.sum().item() for level in one + small] == [1] * 8
     assert one[0].nonzero().tolist() == [[1, 1]]
+
+
+def test_shares_are_areas():
+    """Against the area of every cell's rectangle and the box's, by numpy."""
+    rng = np.random.default_rng(0)
+    corners = rng.uniform((0, 0), (80, 50), (40, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(0, 40, (40, 2))], 1)
+    boxes[:10] = (boxes[:10] / 8).round() * 8
+    maps = [torch.zeros(1, 1, -(-BATCH[0] // height), -(-BATCH[1] // width)) for width, height in STRIDES]
+    cells = Cells.of(maps, STRIDES)
+    found = cells.covered(box_labels([tiny.sample(BATCH, boxes.tolist())]), 'share')
+    found = np.concatenate([(cover.rows[0, :, :, None] * cover.columns[0, :, None]).flatten(1) for cover in found], 1)
+    whole = cells.corners.numpy()
+    side = np.minimum(boxes[:, None, 2:], whole[None, :, 2:]) - np.maximum(boxes[:, None, :2], whole[None, :, :2])
+    expected = side.clip(0).prod(2) / (whole[:, 2:] - whole[:, :2]).prod(1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize('side, large', [(6, False), (80, True)])
+def test_parts_of_cells_count_as_parts(side, large):
+    """On a large level too, which goes box by box for whole cells."""
+    covered = Cover(torch.zeros(1, 2, side), torch.zeros(1, 2, side))
+    covered.rows[0, 0, 1:3] = torch.tensor([0.25, 1.0])
+    covered.columns[0, 0, 2:4] = torch.tensor([0.5, 1.0])
+    assert (side**2 >= cells.LARGE) == large
+    level = torch.zeros(1, 1, side, side)
+    level[0, 0, 1:3, 2:4] = torch.tensor([[8.0, 16.0], [2.0, 4.0]])
+    total = 0.125 * 8 + 0.25 * 16 + 0.5 * 2 + 4
+    means = pool([level], [covered])
+    torch.testing.assert_close(means, torch.tensor([[[[total / (1.25 * 1.5)], [0.0]]]]))
+    written = render(torch.full((1, 1, 2, 1), 2.0), [covered])[0]
+    torch.testing.assert_close(written[0, 0, 1:3, 2:4], torch.tensor([[0.25, 0.5], [1.0, 2.0]]))
+    assert written.sum() == 3.75
 
 
 @pytest.mark.parametrize('rule', RULES)
