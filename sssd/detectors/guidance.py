@@ -91,7 +91,7 @@ class Guidance(BaseModule):
         Args:
             detector: The guided detector.
             inputs: Batch (n, 3, H, W).
-            samples: Its data samples, with labels in pixels of the original images, as mmdet's test pipelines give them.
+            samples: Its data samples, with labels in pixels of the original images, as in mmdet's test pipelines.
             rescale: As in mmdet.
 
         Raises:

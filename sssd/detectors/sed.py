@@ -175,17 +175,17 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         branches = {name: found.get(name, total) for name, total in self.branches(losses).items()}
         return {**losses, **health, **self.gradient_ratios(self.student, supervised, branches)}
 
-    def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList, rescale: bool = True) -> SampleList:
+    def predict(self, batch_inputs: Tensor, batch_data_samples: SampleList) -> SampleList:
         """Detections of the teacher, or of what else ``predict_on`` of ``semi_test_cfg`` says.
 
         Raises:
             UserError: If that is the guide, and there is none, or a sample has no labels.
         """
         if self.semi_test_cfg.get('predict_on') != 'guide':
-            return super().predict(batch_inputs, batch_data_samples, rescale)
+            return super().predict(batch_inputs, batch_data_samples)
         if self.guidance is None:
             raise UserError("SED: predict_on of semi_test_cfg is 'guide', but this model has no guidance.")
-        return self.guidance.predict(self.student, batch_inputs, batch_data_samples, rescale)
+        return self.guidance.predict(self.student, batch_inputs, batch_data_samples)
 
     def branch_gradients(self) -> BranchGradients | None:
         """Where the unlabelled branch's gradients are kept; None if its graph is to stay for one backward pass.

@@ -67,7 +67,7 @@ BROKEN = {
     'randomness.seed': (2**32, 'randomness.seed is 4294967296'),
     'param_scheduler.0.by_epoch': (True, r'param_scheduler\[0\] \(MultiStepLR\) counts epochs'),
     'train_cfg.type': ('EpochBasedTrainLoop', 'MixedSourceSampler, which never ends an epoch'),
-    'model.semi_test_cfg': (dict(predict_on='techer'), "predict_on is 'techer'"),
+    'model.semi_test_cfg': (dict(predict_on='techer'), "predict_on is 'techer'; use teacher .* or student"),
     'custom_hooks': ([], 'no hook moves its teacher'),
     'train_dataloader.dataset.datasets.1.pipeline.1.unsup_student.0.type': (
         'RandomCrop',

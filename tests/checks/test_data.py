@@ -420,6 +420,13 @@ def test_labels_that_are_resized_before_the_guide_sees_them(cfg):
     fails(cfg, 'has Resize after LoadAnnotations.*pixels of the original images')
 
 
+def test_the_guide_of_sed_is_given_labels_as_well(cfg):
+    cfg.model.update(guidance=dict(), semi_test_cfg=dict(predict_on='guide'))
+    cfg.train_dataloader.dataset.datasets[0].pipeline.append(dict(type='LoadAnnotations', with_bbox=True))
+    cfg.val_dataloader.dataset.pipeline = [dict(type='LoadImageFromFile')]
+    fails(cfg, "val_dataloader.dataset.pipeline loads no labels.*predict_on='guide'.*after Resize")
+
+
 def test_labels_are_found_inside_other_transforms(cfg):
     cfg = guided(cfg)
     steps = cfg.train_dataloader.dataset.pipeline

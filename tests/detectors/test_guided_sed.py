@@ -204,6 +204,40 @@ def test_ddp_with_a_frozen_backbone(tmp_path, monkeypatch):
         torch.distributed.destroy_process_group()
 
 
+def predicted(model, role):
+    """Scores of each image, by the teacher, the student or the guide."""
+    model.semi_test_cfg = dict(predict_on=role)
+    data = model.data_preprocessor.data_preprocessor(guided.batch(), False)
+    with torch.no_grad():
+        found = model.predict(data['inputs'], data['data_samples'])
+    return [sample.pred_instances.scores for sample in found]
+
+
+@pytest.mark.parametrize('name', NAMES)
+def test_the_guide_itself_is_evaluated_on_the_students_features(name):
+    """As a guided detector's with the same weights."""
+    model = build(name).eval()
+    for value in model.student.parameters():  # another than its teacher
+        value.data.add_(0.01 * torch.randn_like(value))
+    alone = guided.build(tiny.DETECTORS[name](), predict_on='guide').eval()
+    alone.detector.load_state_dict(model.student.state_dict())
+    alone.guidance.load_state_dict(model.guidance.state_dict())
+    for detector in (model.student, model.teacher, alone.detector):
+        tiny.keep_all_scores(detector)
+    data = alone.data_preprocessor(guided.batch(), False)
+    with torch.no_grad():
+        expected = [sample.pred_instances.scores for sample in alone.predict(data['inputs'], data['data_samples'])]
+    found = {role: predicted(model, role) for role in ('guide', 'student', 'teacher')}
+    assert all(torch.equal(one, other) for one, other in zip(found['guide'], expected, strict=True))
+    assert not torch.equal(found['guide'][0], found['student'][0])
+    assert not torch.equal(found['student'][0], found['teacher'][0])
+
+
+def test_no_guide_to_evaluate():
+    with pytest.raises(UserError, match="predict_on of semi_test_cfg is 'guide', but this model has no guidance"):
+        predicted(tiny.build_sed(tiny.fcos()).eval(), 'guide')
+
+
 def test_refusals():
     with pytest.raises(UserError, match='RetinaNet has no dense head over a pyramid'):
         tiny.build_sed({**tiny.retinanet(), 'neck': None}, guidance=dict())
