@@ -146,11 +146,14 @@ def covers_of(boxes, shape):
     return Cover(*sides)
 
 
+@pytest.mark.parametrize('parts', [False, True], ids=['cells', 'parts of cells'])
 @pytest.mark.parametrize('shape', [(5, 7), (1, 3), (2, 1)])
-def test_a_convolution_of_what_was_written_without_writing_it(shape):
+def test_a_convolution_of_what_was_written_without_writing_it(shape, parts):
     """The same maps and gradients as by writing and convolving."""
     torch.manual_seed(0)
     covered = [covers_of((2, 4), shape)] * 2
+    if parts:
+        covered = [Cover(*(side * torch.rand(side.shape, dtype=torch.double) for side in some)) for some in covered]
     vectors = torch.randn(2, 2, 4, 6, dtype=torch.double, requires_grad=True)
     weight = torch.randn(5, 6, 3, 3, dtype=torch.double, requires_grad=True)
     constant = torch.randn(2, 2, 5, dtype=torch.double, requires_grad=True)
