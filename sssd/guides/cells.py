@@ -20,7 +20,7 @@ RULES = ('index', 'overlap', 'share')
 #: From so many cells on, a level on a CPU goes box by box: about where that is faster for 7 boxes an image.
 LARGE = 5000
 #: Part of a cell that the mean over a smaller part is divided by.
-LEAST = 1e-3
+LEAST = 1e-6
 
 
 class Cover(NamedTuple):

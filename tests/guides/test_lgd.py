@@ -25,6 +25,7 @@ OPTIONS = [
     *FORMS,
     *(dict(FIRST_FORM, **form) for form in FORMS),
     *({'context': True, key: value} for key, value in FIRST_FORM.items()),
+    *(dict(cells='share', context=context) for context in (False, True)),
 ]
 
 
@@ -60,7 +61,7 @@ def test_agreement_with_loops(images, options):
     assert all(level.std() > 0.1 for level in ours)
 
 
-@pytest.mark.parametrize('options', [*FORMS, dict(FIRST_FORM, context=True)], ids=str)
+@pytest.mark.parametrize('options', [*FORMS, dict(FIRST_FORM, context=True), dict(cells='share')], ids=str)
 def test_gradients_agree_with_loops(options):
     made, batch = guide(**options), samples(BOXES)
     found = []
@@ -70,7 +71,8 @@ def test_gradients_agree_with_loops(options):
         found.append([value.grad.clone() for value in [*made.parameters(), *features]])
         made.zero_grad()
     # On the coarsest level only the context box and that of an image with no other have cells by the index rule.
-    assert all(gradient.abs().max() > 0 for gradient in found[0][: None if options.get('context') else -1])
+    everywhere = options.get('context') or options.get('cells') == 'share'
+    assert all(gradient.abs().max() > 0 for gradient in found[0][: None if everywhere else -1])
     for mine, other in zip(*found):
         torch.testing.assert_close(mine, other, rtol=1e-3, atol=1e-5)
 

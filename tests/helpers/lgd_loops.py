@@ -28,16 +28,25 @@ PUBLIC = dict(
 
 
 def covers(box, shape, stride, batch, rule):
-    """Which cells of a map (h, w) a box (x1, y1, x2, y2) covers, as rows of booleans.
+    """Which cells of a map (h, w) a box (x1, y1, x2, y2) covers, as rows of booleans, or of shares.
 
     Args:
         box: In pixels.
         shape: (h, w) of the map.
         stride: (w, h) of its cells.
         batch: (h, w) of the padded batch.
-        rule: 'index' or 'overlap'.
+        rule: 'index', 'overlap' or 'share'.
     """
     (x1, y1, x2, y2), (rows, columns), (width, height) = box, shape, stride
+    if rule == 'share':
+        return [
+            [
+                max(0.0, min(x2 / width, j + 1) - max(x1 / width, j))
+                * max(0.0, min(y2 / height, i + 1) - max(y1 / height, i))
+                for j in range(columns)
+            ]
+            for i in range(rows)
+        ]
     if rule == 'overlap':
         return [
             [
@@ -117,7 +126,7 @@ class Loops:
         for vector, mask in zip(written, masks):
             for i, j in product(*map(range, seen.shape[1:])):
                 if mask[i][j]:
-                    drawn[:, i, j] = drawn[:, i, j] + vector
+                    drawn[:, i, j] = drawn[:, i, j] + float(mask[i][j]) * vector
         map_ = made.refine[0](drawn[None]) + added
         for layer in list(made.refine)[1:]:
             map_ = layer(map_)
@@ -145,9 +154,10 @@ class Loops:
 
 
 def average(seen, mask):
-    """Mean of a map (C, h, w) over some cells; 0 over none."""
-    cells = [seen[:, i, j] for i, row in enumerate(mask) for j, hit in enumerate(row) if hit]
-    return sum(cells) / len(cells) if cells else torch.zeros(len(seen))
+    """Mean of a map (C, h, w) over some cells, or over parts of them; 0 over none."""
+    cells = [(float(part), seen[:, i, j]) for i, row in enumerate(mask) for j, part in enumerate(row) if part]
+    total = sum(part * cell for part, cell in cells) if cells else torch.zeros(len(seen))
+    return total / sum(part for part, _ in cells) if cells else total
 
 
 def attend(layer, query, others):
