@@ -14,7 +14,7 @@ from method.png import save
 
 HERE = Path(__file__).resolve().parent
 #: Names of the pictures, and whether they show a scene.
-PICTURES = dict(branches=True, scale_shift=True, reweighting=True, ema=False, guide=True, stepwise=False)
+PICTURES = dict(branches=True, scale_shift=True, reweighting=True, ema=False, guide=True, cells=False, stepwise=False)
 
 
 def main() -> None:
