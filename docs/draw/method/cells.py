@@ -1,7 +1,7 @@
 r"""What a box covers of a level of the pyramid, by the three rules of the guide (``cells`` of ``LGD``). LGD's public
 code takes the cells whose index times the stride lies in the box, the first form of this guide those that it overlaps:
-both say where a side is to within a cell. ``share``, no part of LGD, writes a vector by the part of each cell that lies in
-the box, from which the heads can tell where its sides are.
+both say where a side is to within a cell. ``share``, no part of LGD, writes a vector by the part of each cell that lies
+in the box, from which the heads can tell where its sides are.
 """
 
 import torch
