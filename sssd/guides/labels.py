@@ -63,9 +63,9 @@ class BoxLabels:
         """The same with the padded batch's width and height in place of every image's own (LGD's public code)."""
         return replace(self, sizes=host_tensor(size, self.sizes.device).to(self.sizes.dtype).expand_as(self.sizes))
 
-    def clamped(self) -> 'BoxLabels':
-        """The same with all coordinates in [0, size - 1] (LGD's public code)."""
-        return replace(self, boxes=self.boxes.clamp(min=0).minimum((self.sizes - 1).repeat(1, 2)[:, None]))
+    def clamped(self, margin: float = 1) -> 'BoxLabels':
+        """The same with all coordinates in [0, size - margin]; 1 in LGD's public code."""
+        return replace(self, boxes=self.boxes.clamp(min=0).minimum((self.sizes - margin).repeat(1, 2)[:, None]))
 
     def descriptors(self, num_classes: int) -> Tensor:
         """x1 y1 x2 y2 over the image size and a one-hot class, both mapped to [-1, 1]: (n, m, 4 + num_classes).

@@ -40,7 +40,8 @@ class LGD(BaseModule):
         cells: Which cells a box covers on a level of stride s: ``'index'``, those with x1/s <= column <= x2/s and
             y1/s <= row <= y2/s (``get_inside_gt_mask``), so that a thin box may have none on a coarse level; or
             ``'overlap'``, every cell that the box overlaps; or ``'share'``, no part of LGD: of every cell the part that
-            lies in the box, so that the guide's maps tell its sides within a cell.
+            lies in the box, so that the guide's maps tell its sides within a cell; clamped to the batch, not to its
+            size - 1.
         transform: Spatial transformer of the label encoder: one matrix for every ``'box'`` (``STN``, whose maximum
             runs over an axis of one element) or for every ``'image'`` (PointNet's).
         embed: Width of the label encoder's layer after the join with the image; 256 (``conv4``) or 512.
@@ -125,7 +126,7 @@ class LGD(BaseModule):
         of_batch = self.coordinates == 'batch'
         labels = labels.in_batch(cells.size) if of_batch else labels
         labels = labels.with_context() if self.context else labels
-        return labels.clamped() if of_batch else labels
+        return labels.clamped(margin=0 if self.cells == 'share' else 1) if of_batch else labels
 
     def interact(self, appearance: Tensor, embedding: Tensor, valid: Tensor) -> Tensor:
         """Attention among the boxes of an image on each level, one call for all.

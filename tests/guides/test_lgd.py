@@ -242,6 +242,15 @@ def test_a_thin_box_leaves_nothing_on_a_level_by_the_index_rule():
         assert [not torch.equal(*levels) for levels in zip(first, second)] == seen
 
 
+def test_a_box_up_to_the_border_covers_the_last_cells_wholly():
+    made, last = guide(cells='share'), (BATCH[1] - 20, BATCH[0] - 20, BATCH[1] + 5, BATCH[0])
+    features = pyramid(1)
+    place = cells.Cells.of(features, [(stride, stride) for stride in STRIDES])
+    found = place.covered(made.placed(box_labels([tiny.sample(BATCH, [last])]), place), 'share')
+    whole = [cover for cover, stride in zip(found, STRIDES) if stride <= 16 and not any(side % stride for side in BATCH)]
+    assert whole and all(cover.rows[0, 0, -1] == cover.columns[0, 0, -1] == 1 for cover in whole)
+
+
 def test_mistakes_are_told():
     with pytest.raises(UserError, match='16 channels do not divide among 5 heads'):
         guide(heads=5)

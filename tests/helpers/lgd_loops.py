@@ -103,7 +103,8 @@ class Loops:
             boxes.insert(0, ([0.0, 0.0, size[1], size[0]], None))
         boxes = boxes or [([0.0] * 4, None)]
         if self.options['coordinates'] == 'batch':
-            limits = [size[1] - 1, size[0] - 1] * 2
+            margin = 0 if self.options['cells'] == 'share' else 1
+            limits = [size[1] - margin, size[0] - margin] * 2
             boxes = [([min(max(x, 0.0), limit) for x, limit in zip(box, limits)], label) for box, label in boxes]
         return boxes, size
 
