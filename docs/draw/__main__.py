@@ -1,4 +1,6 @@
-"""Draw the pictures of docs/method.md: ``python docs/draw [NAME ...] [--checkpoint FILE]``, from the repository's root.
+"""Draw the pictures of docs/method.md and docs/sssd.md, from the repository's root.
+
+``python docs/draw [NAME ...] [--checkpoint FILE]``
 
 Schedules need nothing; the others show photographs through a detector, that of ``bccd.py``, whose header says how it is
 trained. ``--analysis`` draws the figures of docs/analysis.md anew from the numbers in benchmarks/results, ``--shares``

@@ -17,15 +17,20 @@ GEOMETRY = (
 BRANCHES = ('unsup_teacher', 'unsup_student')
 
 
-def check_role(cfg: Config, name: str) -> None:
+def check_role(cfg: Config, name: str, training: bool = False) -> None:
     """Refuse a part to predict on that a pair of student and teacher has not: mmdet would take the student.
+
+    Args:
+        cfg: A config.
+        name: What it is called.
+        training: Whether it is to be trained, when mmdet's loop evaluates teacher and student whatever is said.
 
     Raises:
         UserError: Naming it.
     """
     model = cfg.get('model') or {}
     role = (model.get('semi_test_cfg') or {}).get('predict_on', 'teacher')
-    guide = model.get('guidance') is not None
+    guide = model.get('guidance') is not None and not training
     if role not in ('teacher', 'student', *(['guide'] if guide else [])):
         raise UserError(
             f'{name}: model.semi_test_cfg.predict_on is {role!r}; use teacher (the default)'
@@ -39,7 +44,7 @@ def check_semi(cfg: Config, name: str) -> None:
     Raises:
         UserError: Naming what is wrong.
     """
-    check_role(cfg, name)
+    check_role(cfg, name, training=True)
     if str(cfg.model.get('type')).rpartition('.')[2] != 'SED':
         return
     hooks = [str(hook.get('type')).rpartition('.')[2] for hook in cfg.get('custom_hooks') or ()]

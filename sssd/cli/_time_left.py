@@ -19,8 +19,8 @@ class TimeLeftHook(Hook):
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Measure an iteration."""
-        if not self.cost.burn_in:
-            return
         done, hub = runner.iter + 1, runner.message_hub
+        if not self.cost.burn_in or 'train/time' not in hub.log_scalars:
+            return
         self.pace.add(done, hub.get_scalar('train/time').current())
         hub.update_info('eta', self.pace.between(done, runner.max_iters))

@@ -175,8 +175,8 @@ def tried(args: argparse.Namespace, folder: Path, data: OwnData, preset: str) ->
     lines = [
         f'tried: a step of sed.py takes {trial.step:.2f} s on {trial.where}{how}; one process loads its images in '
         f'{trial.loading:.2f} s',
-        f'estimate: {span(sum(told.values()))} in all ({each}), without evaluations: sed by these steps, the others by '
-        'what their iterations cost beside it (sssd/studies/cost.py)',
+        f'estimate: {span(sum(told.values()))} in all ({each}), without evaluations: by these steps and '
+        'what the iterations of each cost beside them (sssd/studies/cost.py)',
     ]
     less = fewer_iterations(sum(told.values()), sed.train_cfg.get('max_iters'))
     if less:

@@ -81,7 +81,8 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         pseudo_labels: Options of :class:`~sssd.detectors.PseudoLabels`, ``dict()`` for its defaults; None is the paper.
         lambda_p: Weight of the pseudo-labels' losses until a hook sets another.
         semi_test_cfg: As in mmdet; ``predict_on`` is ``'teacher'`` by default. With guidance it may be ``'guide'``:
-            the label-guided teacher on the student's features, which needs labels.
+            the label-guided teacher on the student's features, which needs labels (``sssd test``; while it trains,
+            mmdet's loop evaluates teacher and student).
         data_preprocessor: ``MultiBranchDataPreprocessor`` config.
         init_cfg: As in mmdet.
 

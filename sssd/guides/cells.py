@@ -19,7 +19,7 @@ from sssd.guides.labels import BoxLabels, host_tensor
 RULES = ('index', 'overlap', 'share')
 #: From so many cells on, a level on a CPU goes box by box: about where that is faster for 7 boxes an image.
 LARGE = 5000
-#: Part of a cell that the mean over a smaller part is divided by.
+#: A box that covers less of a level than this part of one cell counts as covering so much.
 LEAST = 1e-6
 
 
@@ -45,7 +45,7 @@ class Cover(NamedTuple):
         return (self.rows[..., None] * self.columns[:, :, None] > 0).flatten(2)
 
     def to(self, dtype: torch.dtype) -> 'Cover':
-        """The same with 1 and 0."""
+        """The same in numbers: 1 and 0, or the parts."""
         return Cover(self.rows.to(dtype), self.columns.to(dtype))
 
     def without_first(self) -> 'Cover':
@@ -193,9 +193,9 @@ def render(vectors: Tensor, covered: Sequence[Cover]) -> list[Tensor]:
 class _Sums(torch.autograd.Function):
     """Sums (n, m, C) of a map (n, C, h, w) over the cells of a :class:`Cover`; the backward pass of :class:`_Written`.
 
-    On the large levels of a CPU box by box over the cells that it covers; elsewhere, where a look at the boxes would
-    wait for the device, and on small levels by a product with the mask of boxes times cells, which takes less to make
-    anew in every pass than to keep.
+    On the large levels of a CPU box by box over the cells that it covers, if it covers whole ones; elsewhere, where a
+    look at the boxes would wait for the device, and on small levels by a product with the mask of boxes times cells,
+    which takes less to make anew in every pass than to keep.
     """
 
     @staticmethod
@@ -266,9 +266,10 @@ def windows(rows: Tensor, columns: Tensor) -> Iterator[tuple[int, int, slice, sl
 def render_convolved(vectors: Tensor, covered: Sequence[Cover], weight: Tensor, constant: Tensor) -> list[Tensor]:
     """What a 3x3 convolution makes of the maps of :func:`render`, without these maps.
 
-    Such a map is one vector throughout a box, so the convolution's products are taken once a box and tap, and what
-    comes out is written where that tap sees the box: 3 m products a cell and channel instead of 9 C. Of its lines
-    (n, 3 m, C h) there are more numbers than of the map where 3 m is above w.
+    Such a map is one vector throughout a box, times a number for the row and one for the column, so the convolution's
+    products are taken once a box and tap, and what comes out is written where that tap sees the box: 3 m products a
+    cell and channel instead of 9 C. Of its lines (n, 3 m, C h) there are more numbers than of the map where 3 m is
+    above w.
 
     Args:
         vectors: (n, P, m, C).

@@ -18,7 +18,8 @@ class LambdaScheduleHook(Hook):
         **weights: Attribute of the model = its schedule (a number or a schedule's config).
 
     Raises:
-        UserError: When training starts, if the model has no such attribute.
+        UserError: When training starts, if the model has no such attribute, or pseudo-labels whose weight a burn-in
+            would leave as it is.
     """
 
     priority = 'ABOVE_NORMAL'
@@ -37,6 +38,12 @@ class LambdaScheduleHook(Hook):
                     'lambda_s and lambda_d, with pseudo_labels lambda_p; GuidedDetector and SED with guidance '
                     'have lambda_ and student_grad.'
                 )
+
+        if self.burn_in and getattr(model, 'pseudo_labels', None) is not None and 'lambda_p' not in self.schedules:
+            raise UserError(
+                f'LambdaScheduleHook: burn_in is {self.burn_in}, but pseudo-labels would be learnt from the start, as '
+                f'their weight is not named: add lambda_p={model.lambda_p:g}.'
+            )
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Set the values of this iteration."""

@@ -19,6 +19,7 @@ from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from sssd.checks.labels import predicts_on_guide
 from sssd.errors import UserError
 from sssd.figures.box_labels import Placer
 from sssd.figures.style import WIDTH, colour, dashes, legend_below, new_figure, plain, plt, styled
@@ -109,6 +110,8 @@ def choose_images(dataset, count: int, seed: int) -> list[int]:
 
 def detect(config: Config, checkpoint: str | Path, paths: Sequence[str], score_thr: float, device: str) -> list[Boxes]:
     """What a trained model finds on some images."""
+    if predicts_on_guide(config.model):
+        raise UserError("a contact sheet gives no labels to a model with predict_on='guide': leave that out")
     if not Path(checkpoint).is_file():
         raise UserError(f'there is no checkpoint {checkpoint}: train the model first, or name another file')
     with silence(), torch.no_grad():

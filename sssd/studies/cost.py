@@ -20,26 +20,45 @@ class Cost(NamedTuple):
 
     Attributes:
         iteration: One with everything.
-        first: One of the burn-in of :class:`~sssd.hooks.LambdaScheduleHook`, in which unlabelled images take no part.
+        labels_alone: One of the burn-in, in which unlabelled images take no part.
         burn_in: How many of these it begins with; 0 where it counts epochs.
     """
 
     iteration: float
-    first: float
+    labels_alone: float
     burn_in: int
 
     @classmethod
     def of(cls, config: Config) -> 'Cost':
         """The cost of a config."""
-        hooks = [hook for hook in config.get('custom_hooks') or [] if isinstance(hook, dict)]
-        lengths = [hook['burn_in'] for hook in hooks if isinstance(hook.get('burn_in'), int)]
-        burn_in = 0 if Extent.of(config).by_epoch else max(lengths, default=0)
-        return cls(iteration_cost(config), iteration_cost(config, labels_alone=True), burn_in)
+        length = 0 if Extent.of(config).by_epoch else burn_in(config)
+        return cls(iteration_cost(config), iteration_cost(config, labels_alone=True), length)
+
+    def parts(self, begin: float, end: float) -> tuple[float, float]:
+        """How many of the iterations from ``begin`` until ``end`` are of the burn-in, and how many are not."""
+        early = max(0, min(self.burn_in, end) - begin)
+        return early, max(0, end - begin - early)
 
     def between(self, begin: int, end: int) -> float:
         """That of all iterations from ``begin`` until ``end``."""
-        first = max(0, min(self.burn_in, end) - begin)
-        return first * self.first + max(0, end - begin - first) * self.iteration
+        early, late = self.parts(begin, end)
+        return early * self.labels_alone + late * self.iteration
+
+
+class Measured(NamedTuple):
+    """Seconds of iterations, added up, and how many these are."""
+
+    seconds: float = 0.0
+    count: int = 0
+
+    def and_one(self, seconds: float) -> 'Measured':
+        """With one more."""
+        return Measured(self.seconds + seconds, self.count + 1)
+
+    @property
+    def mean(self) -> float:
+        """Seconds of one; 0 where there is none."""
+        return self.seconds / max(self.count, 1)
 
 
 class Pace:
@@ -50,28 +69,36 @@ class Pace:
 
     def __init__(self, cost: Cost) -> None:
         self.cost = cost
-        self._first: list[float] = [0.0, 0]
-        self._later: list[float] = [0.0, 0]
+        self._early, self._late = Measured(), Measured()
 
-    def add(self, step: int, seconds: float) -> None:
-        """The iterations up to and with number ``step`` took so many seconds each."""
-        sums = self._first if step <= self.cost.burn_in else self._later
-        sums[0] += seconds
-        sums[1] += 1
+    def add(self, step: int, seconds: float, window: int = 1) -> None:
+        """So many iterations up to number ``step`` took so many seconds each; what is of both kinds tells nothing."""
+        if step <= self.cost.burn_in:
+            self._early = self._early.and_one(seconds)
+        elif not self._early.count or step - window >= self.cost.burn_in:
+            self._late = self._late.and_one(seconds)
 
     def between(self, begin: float, end: float) -> float:
         """Seconds of all iterations from ``begin`` until ``end``; 0 where nothing was measured."""
-        first = max(0, min(self.cost.burn_in, end) - begin)
-        ratio = self.cost.iteration / self.cost.first if self.cost.first else 1.0
-        measured = [seconds / count if count else None for seconds, count in (self._first, self._later)]
-        short, long = measured
-        short = (long or 0.0) / ratio if short is None else short
-        long = short * ratio if long is None else long
-        return first * short + max(0, end - begin - first) * long
+        ratio = self.cost.iteration / self.cost.labels_alone if self.cost.labels_alone else 1.0
+        short = self._early.mean if self._early.count else self._late.mean / ratio
+        long = self._late.mean if self._late.count else short * ratio
+        early, late = self.cost.parts(begin, end)
+        return early * short + late * long
 
     def __bool__(self) -> bool:
         """Whether anything was measured."""
-        return bool(self._first[1] + self._later[1])
+        return bool(self._early.count or self._late.count)
+
+
+def burn_in(config: Config) -> int:
+    """Iterations with which a config begins in which unlabelled images take no part.
+
+    Those of :class:`~sssd.hooks.LambdaScheduleHook`, if it sets every weight that the model has for them.
+    """
+    weights = ['lambda_s', 'lambda_d', *(['lambda_p'] if (config.get('model') or {}).get('pseudo_labels') else [])]
+    hooks = [hook for hook in config.get('custom_hooks') or [] if str(hook.get('type')).endswith('LambdaScheduleHook')]
+    return max((hook.get('burn_in', 0) for hook in hooks if all(name in hook for name in weights)), default=0)
 
 
 def iteration_cost(config: Config, labels_alone: bool = False) -> float:

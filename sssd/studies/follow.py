@@ -9,6 +9,9 @@ from typing import NamedTuple
 from sssd.report.scalars import SINGLE_MODEL, metric_of, read_lines, scalar_files
 from sssd.studies.cost import Cost, Extent, Pace, Taken
 
+#: Iterations that the time of a line is the mean of: ``log_processor.window_size`` of configs/_base_.
+WINDOW = 50
+
 
 class Status(NamedTuple):
     """What a process says of itself.
@@ -113,7 +116,7 @@ class Follower:
         if 'epoch' in record:  # exact where an epoch's last iteration is logged, else by less than a line's iterations
             self._per_epoch = max(self._per_epoch, self._step / record['epoch'])
         if 'time' in record:
-            self._pace.add(self._step, record['time'])
+            self._pace.add(self._step, record['time'], max(self._interval, WINDOW))
             if first:
                 self._start = max(0.0, self.clock() - self._began - self._interval * record['time'])
 

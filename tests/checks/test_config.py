@@ -5,6 +5,7 @@ import pytest
 from mmengine.config import Config
 
 from sssd.checks.config import check_training
+from sssd.checks.semi import check_role
 from sssd.cli._building import sentence_of
 from sssd.errors import UserError
 
@@ -42,6 +43,16 @@ def changed(place, value):
     config = base()
     config.merge_from_dict({place: value})
     return config
+
+
+def test_the_guide_is_evaluated_by_test_and_not_while_it_trains():
+    config = base(model=dict(type='sssd.SED', guidance=dict(), semi_test_cfg=dict(predict_on='guide')))
+    check_role(config, 'c.py')
+    with pytest.raises(UserError, match=r"predict_on is 'guide'; use teacher \(the default\) or student\."):
+        check_training(config, 'c.py')
+    config.model.guidance = None
+    with pytest.raises(UserError, match="predict_on is 'guide'"):
+        check_role(config, 'c.py')
 
 
 def test_a_sound_config_passes():

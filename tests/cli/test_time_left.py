@@ -29,5 +29,11 @@ def test_without_a_burn_in_mmengines_own_stays():
     assert told(Cost(6.0, 2.0, 0), [1, 1]) == [-1, -1]
 
 
+def test_without_a_timer_nothing_is_told():
+    hub = MessageHub('time left without a timer')
+    TimeLeftHook(Cost(6.0, 2.0, 4)).after_train_iter(SimpleNamespace(iter=0, max_iters=10, message_hub=hub), 0)
+    assert 'eta' not in hub.runtime_info
+
+
 def test_it_comes_between_the_timer_and_the_log():
     assert IterTimerHook.priority == 'NORMAL' and 50 < TimeLeftHook.priority < 60

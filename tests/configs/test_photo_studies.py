@@ -69,12 +69,21 @@ def test_labels_alone_are_trained_longer_too(spec):
 def test_guided_runs_differ_from_the_plain_one_by_their_guide_alone():
     spec = load_spec('configs/photos/bccd_guided_study.py')
     plain, *guided = configs(spec).values()
-    assert len(guided) == 3 and 'guidance' not in plain.model
+    assert len(guided) == 5 and 'guidance' not in plain.model
     for cfg in guided:
         assert cfg.model.detector == plain.model.detector and cfg.train_dataloader == plain.train_dataloader
         assert [cfg[key] for key in SETTINGS] == [plain[key] for key in SETTINGS]
         assert cfg.custom_hooks[1] == plain.custom_hooks[1]
         assert cfg.custom_hooks[0].lambda_s == cfg.custom_hooks[0].lambda_d == 0
+
+
+@pytest.mark.parametrize('name', ['lgd', 'sssd'])
+def test_runs_with_parts_of_cells_differ_by_these_alone(name):
+    found = configs(load_spec('configs/photos/bccd_guided_study.py'))
+    whole, parts = found[name], found[f'{name}_share']
+    assert parts.model.guidance.guide.pop('cells') == 'share'
+    keys = ('model', 'train_dataloader', 'custom_hooks', *SETTINGS)
+    assert [parts[key] for key in keys] == [whole[key] for key in keys]
 
 
 @pytest.mark.parametrize('name, lambdas', [('lgd', (1, 1, 1)), ('sssd', (0, 36, 36)), ('stepwise', (0, 36, 48))])

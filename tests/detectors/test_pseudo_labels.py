@@ -1,6 +1,7 @@
 """Pseudo-labels beside SED's soft targets: mmdet's own losses on what the teacher is sure of."""
 
 import copy
+from types import SimpleNamespace
 
 import pytest
 import tiny
@@ -221,3 +222,17 @@ def test_a_weight_without_pseudo_labels_is_refused(tmp_path):
     runner = tiny.make_runner(tiny.sed_config(tiny.retinanet()), [tiny.make_batch()], tmp_path, 1, hooks=[hook])
     with pytest.raises(UserError, match='lambda_p'):
         runner.train()
+
+
+@pytest.mark.parametrize('burn_in, named', [(3, False), (3, True), (0, False)])
+def test_a_burn_in_has_to_name_their_weight(burn_in, named):
+    """They would be learnt from the first iteration."""
+    weights = dict(lambda_s=1.0, lambda_d=1.0, **(dict(lambda_p=1.0) if named else {}))
+    hook, runner = LambdaScheduleHook(burn_in=burn_in, **weights), SimpleNamespace(model=build('retinanet'))
+    if burn_in and not named:
+        with pytest.raises(
+            UserError, match='burn_in is 3, but pseudo-labels would be learnt from the start.*lambda_p=1'
+        ):
+            hook.before_train(runner)
+    else:
+        hook.before_train(runner)

@@ -1,4 +1,4 @@
-"""The pictures of docs/method.md draw themselves, without letters on letters; the committed ones are small."""
+"""The pictures of docs/method.md and docs/sssd.md draw themselves, no letters on letters; the committed are small."""
 
 import importlib
 import re
@@ -13,8 +13,8 @@ from PIL import Image
 
 from sssd.figures.style import plt
 
-#: Pictures of schedules, and those of a photograph.
-SCHEDULES, SCENES = ('ema', 'stepwise'), ('branches', 'scale_shift', 'reweighting', 'guide')
+#: Pictures of schedules and rules, and those of a photograph.
+SCHEDULES, SCENES = ('ema', 'stepwise', 'cells'), ('branches', 'scale_shift', 'reweighting', 'guide')
 
 
 @pytest.fixture(autouse=True)

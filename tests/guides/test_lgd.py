@@ -247,7 +247,9 @@ def test_a_box_up_to_the_border_covers_the_last_cells_wholly():
     features = pyramid(1)
     place = cells.Cells.of(features, [(stride, stride) for stride in STRIDES])
     found = place.covered(made.placed(box_labels([tiny.sample(BATCH, [last])]), place), 'share')
-    whole = [cover for cover, stride in zip(found, STRIDES) if stride <= 16 and not any(side % stride for side in BATCH)]
+    whole = [
+        cover for cover, stride in zip(found, STRIDES) if stride <= 16 and not any(side % stride for side in BATCH)
+    ]
     assert whole and all(cover.rows[0, 0, -1] == cover.columns[0, 0, -1] == 1 for cover in whole)
 
 

@@ -268,6 +268,10 @@ def cases(device):
             )
         },
         'LGD': lambda: guide(device, LGD, context=True),
+        **{
+            f'LGD share, {context}': lambda context=context: guide(device, LGD, cells='share', context=context)
+            for context in (False, True)
+        },
         'LGD overlap': lambda: guide(device, LGD, cells='overlap', coordinates='image', transform='image'),
         'LabelEnc': lambda: guide(device, LabelEnc),
         'retinanet': lambda: dense(device, detectors[0], 'bbox_head', None),

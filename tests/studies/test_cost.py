@@ -1,9 +1,11 @@
 """What a run costs by its config, and what others tell of it."""
 
 import pytest
+from mmengine.config import Config
 
 from sssd.places import read_config
 from sssd.studies.cost import Cost, Extent, Forecast, Pace, Taken, Work, iteration_cost
+from sssd.studies.own.trial import Trial, hours
 from sssd.studies.spec import load_config, load_spec
 
 
@@ -66,6 +68,24 @@ def test_the_pace_in_a_burn_in_and_after_it(measured, expected):
     for step, seconds in measured:
         pace.add(step, seconds)
     assert pace.between(2, 20) == pytest.approx(expected) and bool(pace) == bool(measured)
+
+
+def test_pseudo_labels_that_are_learnt_from_the_start_leave_no_burn_in():
+    config = read_config('configs/photos/faster_rcnn_bccd_init.py')
+    del config.custom_hooks[0].lambda_p
+    assert Cost.of(config).burn_in == 0
+    config.custom_hooks.append(dict(type='Other', burn_in=5))
+    assert Cost.of(config).burn_in == 0
+
+
+def test_hours_of_a_burn_in():
+    """Of 10 iterations 4 are shorter, or not, where loading is what takes long; labels alone load half as much."""
+    sed = Config(dict(read_config('configs/photos/faster_rcnn_bccd_init.py'), train_cfg=dict(max_iters=10)))
+    sed.custom_hooks[0].burn_in = 4
+    few = Config(dict(read_config('configs/photos/faster_rcnn_bccd_supervised.py'), train_cfg=dict(max_iters=10)))
+    for loading, expected in ((0.0, (6 * 5.2 + 4 * 2, 10 * 2)), (26.0, (10 * 13, 10 * 5))):
+        found = hours(Trial(5.2, loading, 2, 'here', {}), sed, dict(sed=sed, few=few))
+        assert [found['sed'] * 3600, found['few'] * 3600] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(

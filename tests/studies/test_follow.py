@@ -70,8 +70,15 @@ def test_the_iterations_after_a_burn_in_take_longer(tmp_path):
     run = Run(tmp_path, val_interval=200, cost=Cost(10.0, 4.0, 100))
     assert run.at(20, trained(20)).left == pytest.approx(80 * 0.5 + 100 * 0.5 * 2.5), 'none was seen: by their cost'
     assert run.at(60, trained(100)).left == pytest.approx(100 * 0.5 * 2.5)
-    status = run.at(100, trained(120, 2.0))
-    assert status.left == pytest.approx(80 * 2) and status.taken.training == pytest.approx(100 * 0.5 + 100 * 2)
+    status = run.at(100, trained(150, 2.0))
+    assert status.left == pytest.approx(50 * 2) and status.taken.training == pytest.approx(100 * 0.5 + 100 * 2)
+
+
+def test_a_line_with_iterations_of_both_kinds_tells_nothing(tmp_path):
+    run = Run(tmp_path, length=500, val_interval=500, cost=Cost(10.0, 4.0, 375))
+    assert run.at(175, trained(350)).left == pytest.approx(25 * 0.5 + 125 * 1.25)
+    assert run.at(230, trained(400, 1.25)).left == pytest.approx(100 * 1.25), 'half of them were short'
+    assert run.at(330, trained(450, 2.0)).left == pytest.approx(50 * 2.0)
 
 
 def test_an_evaluation_is_told_measured_and_expected_again(run):

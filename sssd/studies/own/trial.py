@@ -107,14 +107,21 @@ def shrunk(config: Config, side: int = 4) -> tuple[Config, float]:
 
 
 def hours(trial: Trial, measured: Config, others: dict[str, Config]) -> dict[str, float]:
-    """Hours of trainings: of the one that was tried as measured, of others by what their iterations cost beside it.
+    """Hours of trainings: by the steps that were tried, and what the iterations of each cost beside these.
+
+    In a burn-in steps are shorter, while as many images are loaded.
 
     Args:
         trial: What the steps of ``measured`` took.
         measured: Its config.
         others: Configs by name.
     """
-    seconds = trial.seconds(1) / Cost.of(measured).iteration
-    return {
-        name: seconds * Cost.of(config).between(0, config.train_cfg.max_iters) / 3600 for name, config in others.items()
-    }
+    tried = Cost.of(measured).iteration
+
+    def seconds(config: Config) -> float:
+        cost = Cost.of(config)
+        early, late = cost.parts(0, config.train_cfg.max_iters)
+        full = trial.times(cost.iteration / tried)
+        return full.seconds(late) + replace(full, step=trial.step * cost.labels_alone / tried).seconds(early)
+
+    return {name: seconds(config) / 3600 for name, config in others.items()}
