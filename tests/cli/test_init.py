@@ -154,6 +154,9 @@ def test_the_study_on_photographs_trains_what_init_writes(mine, repo_root, monke
     """configs/photos/bccd_init_study.py, whose figures docs/results.md gives for init's defaults."""
     assert main(arguments(detector='faster_rcnn', preset='small', weights='imagenet')) == 0
     written = [config_of(f'configs/mine/{name}.py') for name in ('supervised', 'sed')]
+    assert written[0].custom_hooks[0].pop('lambda_p') == 0, (
+        "the study's labels alone have no pseudo-labels to leave out"
+    )
     monkeypatch.chdir(repo_root)
     runs = load_spec('configs/photos/bccd_init_study.py').runs
     for mine_, theirs in zip(written, (load_config(runs[name], 1) for name in ('few', 'sed_pseudo'))):
