@@ -4,6 +4,7 @@
 _base_ = './bccd_study.py'
 name = 'photos_bccd_guided'
 start = None
+compare = dict(few='plain')
 length = _base_.runs['all'].cfg_options
 share = {**length, 'model.guidance.guide.cells': 'share'}
 runs = dict(
