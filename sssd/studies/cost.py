@@ -98,7 +98,8 @@ def burn_in(config: Config) -> int:
     """
     weights = ['lambda_s', 'lambda_d', *(['lambda_p'] if (config.get('model') or {}).get('pseudo_labels') else [])]
     hooks = [hook for hook in config.get('custom_hooks') or [] if str(hook.get('type')).endswith('LambdaScheduleHook')]
-    return max((hook.get('burn_in', 0) for hook in hooks if all(name in hook for name in weights)), default=0)
+    lengths = [hook.get('burn_in') for hook in hooks if all(name in hook for name in weights)]
+    return max((length for length in lengths if isinstance(length, int)), default=0)
 
 
 def iteration_cost(config: Config, labels_alone: bool = False) -> float:

@@ -162,9 +162,8 @@ class Follower:
         evaluation = self._evaluation() or 0.0
         evaluations = max(0, self.extent.evaluations(self.resumed) - self._done)
         due = self._until_evaluation()
-        line = (
-            self._seconds(due) + evaluation if evaluations and due < self._interval else self._seconds(self._interval)
-        )
+        is_next = evaluations and due < self._interval
+        line = self._seconds(due) + evaluation if is_next else self._seconds(self._interval)
         waited = min(self.clock() - self._seen, line)
         return max(0.0, self._seconds(max(0.0, total - self._step)) + evaluations * evaluation - waited)
 

@@ -116,12 +116,11 @@ def hours(trial: Trial, measured: Config, others: dict[str, Config]) -> dict[str
         measured: Its config.
         others: Configs by name.
     """
-    tried = Cost.of(measured).iteration
-
-    def seconds(config: Config) -> float:
+    tried, found = Cost.of(measured).iteration, {}
+    for name, config in others.items():
         cost = Cost.of(config)
         early, late = cost.parts(0, config.train_cfg.max_iters)
         full = trial.times(cost.iteration / tried)
-        return full.seconds(late) + replace(full, step=trial.step * cost.labels_alone / tried).seconds(early)
-
-    return {name: seconds(config) / 3600 for name, config in others.items()}
+        alone = replace(full, step=trial.step * cost.labels_alone / tried)
+        found[name] = (alone.seconds(early) + full.seconds(late)) / 3600
+    return found
