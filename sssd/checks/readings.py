@@ -28,6 +28,15 @@ def _exchanged(box: np.ndarray) -> np.ndarray:
     return np.concatenate([box[:, 1::-1], box[:, 1::-1] + box[:, :1:-1]], axis=1)
 
 
+def _of_middle(box: np.ndarray) -> np.ndarray:
+    """The numbers x, y, width and height of which x - width / 2 and so on were taken."""
+    return np.concatenate([box[:, :2] + box[:, 2:] / 2, box[:, 2:]], axis=1)
+
+
+def _from_middle(box: np.ndarray) -> np.ndarray:
+    return np.concatenate([box[:, :2] + box[:, 2:] / 2, box[:, :2] + box[:, 2:] * 1.5], axis=1)
+
+
 #: What four numbers may be in the place of COCO's x, y, width and height: corners of it, and what to say.
 READINGS: dict[str, tuple[Callable, str]] = {
     'corners': (_corners, 'all were x1, y1, x2, y2, as they seem to be: COCO has x, y, width, height, so write x2 - x1 '
@@ -36,6 +45,10 @@ READINGS: dict[str, tuple[Callable, str]] = {
                 'write x - width / 2 and y - height / 2.'),
     'exchanged': (_exchanged, 'all were y, x, height, width, as they seem to be: COCO has x, y, width, height, so '
                   'exchange them.'),
+    'corners-as-middle': (_of_middle, 'they came of x1, y1, x2, y2 taken for the middle, width and height, as they '
+                          'seem to: a line of YOLO has the middle, so correct the labels that these were made from.'),
+    'corner-as-middle': (_from_middle, 'they came of a box whose upper left corner was taken for its middle, as they '
+                         'seem to: a line of YOLO has the middle, so correct the labels that these were made from.'),
 }  # fmt: skip
 
 

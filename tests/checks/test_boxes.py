@@ -6,6 +6,8 @@ import shutil
 import pytest
 from PIL import Image
 
+from sssd.checks.readings import READINGS
+
 
 def boxes(sets, change, part='train'):
     """Replace each box by what ``change`` makes of it and its image."""
@@ -90,11 +92,17 @@ def test_a_few_strays_among_many_are_no_error(sets):
     assert json.loads(sets.file().read_text())['annotations'][7]['area'] == 0, 'files are left as they are'
 
 
+def middle_to_coco(box):
+    """What an importer of YOLO makes of four numbers."""
+    return [box[0] - box[2] / 2, box[1] - box[3] / 2, *box[2:]]
+
+
 @pytest.mark.parametrize(
     'kind, change',
     [
         ('centred', lambda box: [box[0] + box[2] / 2, box[1] + box[3] / 2, *box[2:]]),
         ('exchanged', lambda box: [box[1], box[0], box[3], box[2]]),
+        ('corners-as-middle', lambda box: middle_to_coco([*box[:2], box[0] + box[2], box[1] + box[3]])),
     ],
 )
 def test_other_readings_of_the_four_numbers(sets, kind, change):
@@ -106,9 +114,22 @@ def test_other_readings_of_the_four_numbers(sets, kind, change):
 
     boxes(sets, lambda place, box, image: change(right(place, image)))
     found = sets.findings()[kind]
-    assert found.level == 'error' and found.count == 12 and 'as they seem to be' in found.text
+    assert found.level == 'error' and found.count == 12 and 'as they seem to' in found.text
     boxes(sets, lambda place, box, image: right(place, image))
-    assert not {'centred', 'exchanged', 'corners', 'outside'} & set(sets.findings())
+    assert not {*READINGS, 'outside'} & set(sets.findings())
+
+
+def test_corners_taken_for_the_middle(sets):
+    """Boxes near the left border then begin outside; those in the middle of the image hide it."""
+
+    def right(place, image):
+        return [place, image['height'] - 24, 20, 22]
+
+    boxes(sets, lambda place, box, image: middle_to_coco(right(place, image)))
+    found = sets.findings()['corner-as-middle']
+    assert found.level == 'error' and 2 <= found.count < 12 and 'a line of YOLO has the middle' in found.text
+    boxes(sets, lambda place, box, image: right(place, image))
+    assert not {*READINGS, 'outside'} & set(sets.findings())
 
 
 def test_some_boxes_are_shares_of_the_image(sets):
