@@ -31,7 +31,7 @@ def decode_all(run: Run, workers: int | None = None, timeout: float = 30.0) -> N
     order = {path: place for place, path in enumerate(paths)}
     done.sort(key=lambda result: order[result.path])
     _tell_troubles(run, done)
-    _tell_alike(run, {result.path: result.fingerprint for result in done if result.fingerprint is not None})
+    _tell_alike(run, {result.path: result.fingerprints for result in done if result.fingerprints})
     run.findings.lines.append(
         f'{number_of(len(done), "image")} decoded, {sum(result.fatal for result in done)} of them failed'
     )
@@ -60,7 +60,7 @@ def _tell_troubles(run: Run, done: list[Decoded]) -> None:
         )
 
 
-def _tell_alike(run: Run, fingerprints: dict[str, int]) -> None:
+def _tell_alike(run: Run, fingerprints: dict[str, tuple[int, ...]]) -> None:
     """Tell of near-duplicates in sources that must not share images, but for those that are the same."""
     for first in run.sources:
         for second in run.sources:
@@ -70,16 +70,19 @@ def _tell_alike(run: Run, fingerprints: dict[str, int]) -> None:
                 {path: fingerprints[path] for path in source.paths if path in fingerprints and path not in run.shared}
                 for source in (first, second)
             )
-            pairs = alike(ours, theirs)
+            pairs = alike({path: all_of_it[0] for path, all_of_it in ours.items()}, theirs)
             if pairs:
-                path, other = pairs[0]
+                path, other, turned = pairs[0]
+                count, others = len(pairs), sum(turned for *_, turned in pairs)
+                of_these = f'; {others} of them {either(others, "does", "do")} mirrored or turned' if others else ''
                 run.findings.add(
-                    'warning' if second.role == 'val' and len(pairs) >= MANY_ALIKE * len(second.paths) else 'note',
+                    'warning' if second.role == 'val' and count >= MANY_ALIKE * len(second.paths) else 'note',
                     'alike',
                     first.name,
-                    f'{number_of(len(pairs), "image")} of {second.name} {either(len(pairs), "looks", "look")} like '
-                    f'images of {first.name}, such as '
-                    f'{other} like {path}: see whether they are of one scene, such as frames of one video.',
-                    len(pairs),
-                    [other for _, other in pairs],
+                    f'{number_of(count, "image")} of {second.name} {either(count, "looks", "look")} like images of '
+                    f'{first.name}{of_these}, such as {other} like {path}'
+                    f'{", mirrored or turned" if turned else ""}: see whether they are of one scene, such as frames of '
+                    'one video, or copies that an export made.',
+                    count,
+                    [other for _, other, _ in pairs],
                 )

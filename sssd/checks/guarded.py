@@ -29,13 +29,14 @@ class Decoded:
         path: The file.
         trouble: What is wrong; empty if nothing is.
         fatal: Whether it cannot be decoded at all.
-        fingerprint: 64 bits that hardly change where an image is scaled or compressed anew; None without an image.
+        fingerprints: 64 bits each, which hardly change where an image is scaled or compressed anew: of it as it is,
+            then mirrored and turned. Empty without an image.
     """
 
     path: str
     trouble: str = ''
     fatal: bool = False
-    fingerprint: int | None = None
+    fingerprints: tuple[int, ...] = ()
 
 
 class Worker:
@@ -170,15 +171,23 @@ def _decoded(path: str, said) -> Decoded:
     damage = next((word for word in DAMAGED if word in words), None)
     line = next((line for line in words.splitlines() if damage and damage in line), '')
     trouble = f'is damaged and decoded in part ({line.strip()[:80]})' if damage else ''
-    return Decoded(path, trouble, False, fingerprint(image))
+    return Decoded(path, trouble, False, fingerprints(image))
 
 
-def fingerprint(image: np.ndarray) -> int:
-    """Of 8 x 9 mean brightnesses, which are larger than their right neighbour: the difference hash, 64 bits.
+def fingerprints(image: np.ndarray) -> tuple[int, ...]:
+    """The fingerprints of an image as it is, and of its seven mirror images and quarter turns.
+
+    Each is the difference hash: of 8 x 9 mean brightnesses, which are larger than their right neighbour, 64 bits.
 
     Args:
         image: (H, W, 3) uint8, BGR.
     """
-    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (9, 8), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), (72, 72), interpolation=cv2.INTER_AREA)
+    turned = [np.rot90(side, quarters) for side in (small, small[:, ::-1]) for quarters in range(4)]
+    return tuple(_difference_hash(np.ascontiguousarray(view)) for view in turned)
+
+
+def _difference_hash(gray: np.ndarray) -> int:
+    small = cv2.resize(gray, (9, 8), interpolation=cv2.INTER_AREA)
     bits = np.packbits(small[:, 1:] > small[:, :-1])
     return int.from_bytes(bits.tobytes(), 'big')

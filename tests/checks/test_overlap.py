@@ -47,11 +47,20 @@ def test_copies_in_one_source_are_a_note(sets):
 
 def test_fingerprints_that_hardly_differ():
     bits = 0x0F0F_3C3C_5555_AAAA
-    assert alike(dict(a=bits), dict(b=bits ^ 0b101, c=~bits & (2**64 - 1))) == [('a', 'b')]
-    assert alike(dict(a=bits), dict(b=bits ^ 0x1001_0010_0100_1000)) == []
-    assert alike(dict(a=0), dict(b=0)) == [], 'of one colour'
-    assert alike(dict(a=bits), dict(b=bits, c=bits)) == [('a', 'b'), ('a', 'c')]
-    assert alike(dict(b=bits, c=bits), dict(a=bits)) == [('b', 'a')]
+    assert alike(dict(a=bits), dict(b=[bits ^ 0b101], c=[~bits & (2**64 - 1)])) == [('a', 'b', False)]
+    assert alike(dict(a=bits), dict(b=[bits ^ 0x1001_0010_0100_1000])) == []
+    assert alike(dict(a=0), dict(b=[0])) == [], 'of one colour'
+    assert alike(dict(a=bits), dict(b=[bits], c=[bits])) == [('a', 'b', False), ('a', 'c', False)]
+    assert alike(dict(b=bits, c=bits), dict(a=[bits])) == [('b', 'a', False)]
+
+
+@pytest.mark.parametrize('several', [1, 9], ids=['few', 'many'])
+def test_fingerprints_of_mirrored_images(several):
+    """As it is goes before mirrored; whichever side is the longer one."""
+    bits, other = 0x0F0F_3C3C_5555_AAAA, 0x1234_5678_9ABC_DEF0
+    first = dict(a=bits, b=other, **{str(number): 0xFFFF << number for number in range(several)})
+    assert alike(first, dict(c=[other, bits])) == [('b', 'c', False)]
+    assert alike(first, dict(c=[0, bits])) == [('a', 'c', True)]
 
 
 def photo(path, seed, size=(96, 72), **options):
@@ -73,3 +82,20 @@ def test_near_duplicates(sets):
     (found,) = [finding for finding in sets.run.findings.found if finding.kind == 'alike']
     # one of three images to evaluate on
     assert (found.level, found.count, found.examples) == ('warning', 1, (str(sets.images('val') / '0000.png'),))
+
+
+@pytest.mark.parametrize(
+    'turn', [Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_90, Image.Transpose.TRANSVERSE]
+)
+def test_mirrored_copies(sets, turn):
+    """As exports with augmentation have them, here compressed anew."""
+    from sssd.checks.decode import decode_all
+
+    photo(sets.images('unlabeled') / 'frame.png', 7)
+    Image.open(sets.images('unlabeled') / 'frame.png').transpose(turn).save(sets.images('val') / '0000.png', 'JPEG')
+    assert 'alike' not in sets.findings(), 'not before images are decoded'
+    decode_all(sets.run, workers=1)
+    (found,) = [finding for finding in sets.run.findings.found if finding.kind == 'alike']
+    assert (
+        found.count == 1 and '1 of them does mirrored or turned' in found.text and 'frame.png, mirrored' in found.text
+    )
