@@ -1,10 +1,13 @@
 """Mixed precision in bfloat16 and in float16, on GPUs and on CPUs."""
 
 from contextlib import contextmanager
+from functools import partial
 
 import torch
+from mmdet.models.dense_heads import DETRHead
 from mmdet.models.dense_heads.base_dense_head import BaseDenseHead
 from mmdet.models.roi_heads.bbox_heads import BBoxHead
+from mmdet.models.roi_heads.mask_heads import FCNMaskHead
 from mmdet.models.roi_heads.roi_extractors import BaseRoIExtractor
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
@@ -82,10 +85,16 @@ def half_precision(model: nn.Module, dtype: torch.dtype):
 
 @contextmanager
 def float32_heads(model: nn.Module):
-    """Within it, the outputs of dense and box heads and the inputs of RoI extractors are float32."""
-    handles = []
+    """Within it, the outputs of dense, box and mask heads and the inputs of RoI extractors are float32.
+
+    DETR's heads, a few layers on some hundred queries, compute in it: what they give out are coordinates, by a sigmoid.
+    """
+    handles, whole = [], []
     for module in model.modules():
-        if isinstance(module, (BaseDenseHead, BBoxHead)):
+        if isinstance(module, DETRHead):
+            module.forward = partial(_in_float32, module.forward)
+            whole.append(module)
+        elif isinstance(module, (BaseDenseHead, BBoxHead, FCNMaskHead)):
             handles.append(module.register_forward_hook(lambda module, args, output: as_float32(output)))
         elif isinstance(module, BaseRoIExtractor):
             handles.append(module.register_forward_pre_hook(lambda module, args: as_float32(args)))
@@ -94,6 +103,15 @@ def float32_heads(model: nn.Module):
     finally:
         for handle in handles:
             handle.remove()
+        for module in whole:
+            del module.forward
+
+
+def _in_float32(forward, *args, **kwargs):
+    """What a forward makes without autocast."""
+    tensors = [value for value in args if isinstance(value, Tensor)]
+    with torch.autocast(tensors[0].device.type if tensors else 'cpu', enabled=False):
+        return forward(*map(as_float32, args), **kwargs)
 
 
 def as_float32(value):

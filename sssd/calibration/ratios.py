@@ -86,8 +86,9 @@ class GradientMeter(Hook):
             setattr(model, name, value if measuring or name == 'lambda_' else 0.0)
         if 'lambda_' in self.weights:
             model.student_grad = float(measuring)
-        model.measure_gradients, model.gradient_norms = measuring, None
+        model.measure_gradients, model.gradient_norms = False, None
         if measuring:
+            model.begin_measuring(runner.optim_wrapper)
             runner.optim_wrapper.update_params = lambda *args, **kwargs: None
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs: dict | None = None) -> None:

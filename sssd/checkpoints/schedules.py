@@ -1,12 +1,14 @@
 """A schedule of the config that differs from the one a run was interrupted under: told, and by an option taken."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from logging import WARNING
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+
+from sssd.hooks.progress import PEAK_LR, learning_rate
 
 #: What a scheduler's state says of its progress; all else is what the config said.
 MOVING = ('last_step', '_global_step', '_last_value', 'verbose')
@@ -27,10 +29,14 @@ class ScheduleHook(Hook):
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Tell of a difference, or replace what the Runner is about to restore."""
-        if not runner._resume or 'param_schedulers' not in checkpoint:
+        if not runner._resume or 'optimizer' not in checkpoint:
             return
-        here, saved = listed(runner.param_schedulers), listed(checkpoint['param_schedulers'])
-        difference = differences([scheduler.state_dict() for scheduler in here], saved)
+        here, saved = listed(runner.param_schedulers), listed(checkpoint.get('param_schedulers'))
+        groups = checkpoint['optimizer'].get('param_groups', ()), runner.optim_wrapper.param_groups
+        if here or saved:
+            difference = differences([scheduler.state_dict() for scheduler in here], saved)
+        else:
+            difference = constant_differences(*groups)
         if not difference:
             return
         if not self.new:
@@ -42,16 +48,17 @@ class ScheduleHook(Hook):
             )
             return
         meta = checkpoint['meta']
-        replay(here, meta['iter'], meta['epoch'])
+        peak = replay(here, meta['iter'], meta['epoch'], lambda: learning_rate(runner.optim_wrapper))
+        checkpoint['message_hub']['runtime_info'][PEAK_LR] = peak
         restored = [scheduler.state_dict() for scheduler in here]
-        if isinstance(checkpoint['param_schedulers'], Mapping):
+        if isinstance(checkpoint.get('param_schedulers'), Mapping):
             (name,) = checkpoint['param_schedulers']
             checkpoint['param_schedulers'] = {name: restored}
         else:
             checkpoint['param_schedulers'] = restored
-        for old, now in zip(checkpoint['optimizer']['param_groups'], runner.optim_wrapper.param_groups):
-            for scheduler in here:
-                old[scheduler.param_name] = now[scheduler.param_name]
+        for old, now in zip(*groups):
+            for name in {scheduler.param_name for scheduler in here} or {'lr'}:
+                old[name] = now[name]
         print_log(f"The config's schedule is taken ({'; '.join(difference)}).", logger='current', level=WARNING)
 
 
@@ -74,6 +81,12 @@ def differences(here: Sequence[Mapping[str, Any]], saved: Sequence[Mapping[str, 
     return found
 
 
+def constant_differences(saved: Sequence[Mapping[str, Any]], here: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What two optimizers' groups of parameters differ in where no schedule moves their learning rates, in words."""
+    rates = [(old['lr'], now['lr']) for old, now in zip(saved, here) if old['lr'] != now['lr']]
+    return [f'learning rate: {told(rates[0][0])} -> {told(rates[0][1])}'] if rates else []
+
+
 def told(value: Any) -> str:
     """A value for a sentence; a milestone Counter by its keys, a long list by its first entries."""
     if isinstance(value, Mapping):
@@ -84,11 +97,14 @@ def told(value: Any) -> str:
     return text if len(text) <= 40 else text[:37] + '...'
 
 
-def replay(schedulers: Sequence, iterations: int, epochs: int) -> None:
-    """Take fresh schedulers to where a run is, by their own steps."""
+def replay(schedulers: Sequence, iterations: int, epochs: int, rate: Callable[[], float]) -> float:
+    """Take fresh schedulers to where a run is, by their own steps; the largest ``rate()`` on the way."""
+    peak = rate()
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')  # no optimizer steps between
         for number in range(max(iterations, epochs)):
             for scheduler in schedulers:
                 if number < (epochs if scheduler.by_epoch else iterations):
                     scheduler.step()
+            peak = max(peak, rate())
+    return peak

@@ -29,6 +29,13 @@ class MeasuresGradients:
     gradient_cosines: dict[str, Tensor] | None = None
     _logged: tuple[str, ...] = ()
 
+    def begin_measuring(self, optim_wrapper) -> None:
+        """Measure in the next forward pass, with the loss scale of a training in float16."""
+        self.measure_gradients = True
+        scaler = getattr(optim_wrapper, 'loss_scaler', None)
+        if scaler is not None:
+            self.gradient_scale = scaler.get_scale()
+
     def gradient_ratios(self, detector: nn.Module, supervised: Tensor, branches: dict[str, Tensor | None]) -> dict:
         """``<branch>_grad_ratio``: the norm of a branch's gradient over that of the supervised loss, for the log.
 
@@ -67,7 +74,7 @@ def shared_parameters(detector: nn.Module, parts: Sequence[str] = ()) -> list[nn
             the backbone that trains. There may be none.
     """
     if parts:
-        return [value for name in parts for value in _trainable(getattr(detector, name, None))]
+        return [value for name in parts for value in _trainable(detector.get_submodule(name))]
     neck = _trainable(getattr(detector, 'neck', None))
     stages = (_trainable(stage) for stage in reversed(list(detector.backbone.children())))
     return neck or next(filter(None, stages), [])

@@ -1,8 +1,9 @@
 """Hard pseudo-labels beside the soft targets of Eq. 3."""
 
 import inspect
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
 import torch
 from mmdet.structures import DetDataSample, SampleList
@@ -183,15 +184,30 @@ def is_factor(size) -> bool:
 
 @contextmanager
 def ignoring(detector: nn.Module) -> Iterator[None]:
-    """Within it, anchors and proposals that lie by half in an ignored box are ignored, for assigners that know how."""
+    """Within it, anchors and proposals that lie by half in an ignored box are no background, for assigners that can.
+
+    mmdet's own ``ignore_iof_thr`` takes them out before any is assigned, and with them those of a sure box that lies in
+    an unsure one; here they are objects first.
+    """
     heads = [getattr(detector, name, None) for name in ('rpn_head', 'bbox_head', 'roi_head')]
     found = [getattr(head, name, None) for head in heads for name in ('assigner', 'bbox_assigner')]
     assigners = [assigner for assigner in found if hasattr(assigner, 'ignore_iof_thr')]
-    before = [assigner.ignore_iof_thr for assigner in assigners]
     for assigner in assigners:
-        assigner.ignore_iof_thr = 0.5
+        assigner.assign = partial(_assign, assigner.assign)
     try:
         yield
     finally:
-        for assigner, value in zip(assigners, before):
-            assigner.ignore_iof_thr = value
+        for assigner in assigners:
+            del assigner.assign
+
+
+def _assign(assign: Callable, *args, **kwargs):
+    """What an assigner assigns, less the background that lies by half in an ignored box."""
+    given = inspect.signature(assign).bind(*args, **kwargs)
+    ignored, given.arguments['gt_instances_ignore'] = given.arguments.get('gt_instances_ignore'), None
+    result = assign(*given.args, **given.kwargs)
+    priors = given.arguments['pred_instances'].priors
+    if ignored is not None and len(ignored) and len(priors):
+        inside = bbox_overlaps(priors, ignored.bboxes, mode='iof').amax(1) > 0.5
+        result.gt_inds[inside & (result.gt_inds == 0)] = -1
+    return result

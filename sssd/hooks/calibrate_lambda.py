@@ -14,6 +14,7 @@ WEIGHTS = dict(scale='lambda_s', distill='lambda_d', pseudo='lambda_p', guide='l
 KEY = 'calibrated_lambdas'
 NOTHING = (0, 0.0, 0.0)
 #: A branch is given up after so many times ``batches`` iterations: where parts are compiled, or nothing shared trains.
+#: One that can be measured, and only pulls at nothing, is from then on looked at once an interval.
 PATIENCE = 3
 
 
@@ -77,6 +78,7 @@ class CalibrateLambdaHook(Hook):
         self.again: dict[str, int] = {}
         self.first: dict[str, float] = {}
         self.tries = dict.fromkeys(ratios, 0)
+        self.measured: set[str] = set()  # branches whose gradient could be measured, be it 0
 
     def before_train(self, runner) -> None:
         """Check that the model has the branches, and find the interval of the log."""
@@ -93,15 +95,13 @@ class CalibrateLambdaHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         """Multiply the weights that are set, and have the model measure if a measurement is due."""
         model = unwrap(runner.model)
-        self.set = {name: getattr(model, WEIGHTS[name]) for name in self.ratios if getattr(model, WEIGHTS[name]) > 0}
+        self.set = {name: getattr(model, WEIGHTS[name]) for name in self.ratios if pulls(model, name)}
         for name, weight in self.set.items():
             self.begin_anew(name, runner.iter)
             setattr(model, WEIGHTS[name], weight * self.found(name))
         if any(self.due(name, runner.iter) for name in self.set):
-            model.measure_gradients, model.gradient_norms = True, None
-            scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
-            if scaler is not None:
-                model.gradient_scale = scaler.get_scale()
+            model.gradient_norms = None
+            model.begin_measuring(runner.optim_wrapper)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """Take in what was measured, and set the weights of before again."""
@@ -111,10 +111,11 @@ class CalibrateLambdaHook(Hook):
             if self.due(name, runner.iter):
                 self.tries[name] += 1
                 if name in norms:
+                    self.measured.add(name)
                     self.take(name, float(norms[name]) / getattr(model, WEIGHTS[name]), float(norms['sup']))
                     if self.means.get(name, NOTHING)[0] == self.batches:
                         self.again.setdefault(name, runner.iter + 1 + self.settle)
-                elif self.tries[name] == PATIENCE * self.batches and name not in {**self.means, **self.first}:
+                elif self.tries[name] == PATIENCE * self.batches and name not in self.measured:
                     print_log(
                         f'CalibrateLambdaHook: the gradients of {name} cannot be measured here, so {WEIGHTS[name]} '
                         f'stays {weight:g}: set it by hand in LambdaScheduleHook.',
@@ -127,9 +128,10 @@ class CalibrateLambdaHook(Hook):
     def due(self, name: str, iteration: int) -> bool:
         """Whether a branch is to be measured in an iteration."""
         count = self.means.get(name, NOTHING)[0]
-        if count < self.batches:
-            return self.tries[name] < PATIENCE * self.batches
-        return self.hold and (iteration + 1) % self.interval == 0
+        if count < self.batches and self.tries[name] < PATIENCE * self.batches:
+            return True
+        goes_on = self.hold if count == self.batches else name in self.measured
+        return goes_on and (iteration + 1) % self.interval == 0
 
     def begin_anew(self, name: str, iteration: int) -> None:
         """Forget the means of a branch once it has settled; its weight stays until there are others."""
@@ -142,6 +144,7 @@ class CalibrateLambdaHook(Hook):
         """Average one measurement in; the first ``batches`` weigh the same. A gradient of 0 tells nothing."""
         if not (norm > 0 and supervised > 0):
             return
+        self.tries[name] = 0
         count, *means = self.means.get(name, NOTHING)
         count = min(count + 1, self.batches)
         self.means[name] = [count, *(old + (new - old) / count for old, new in zip(means, (norm, supervised)))]
@@ -158,6 +161,7 @@ class CalibrateLambdaHook(Hook):
         checkpoint[KEY] = dict(
             means={name: list(values) for name, values in self.means.items()},
             tries=dict(self.tries),
+            measured=sorted(self.measured),
             again=dict(self.again),
             first=dict(self.first),
         )
@@ -168,4 +172,10 @@ class CalibrateLambdaHook(Hook):
             kept = checkpoint.get(KEY) or dict(means={}, tries={})
             self.means = {name: list(values) for name, values in kept['means'].items()}
             self.tries.update(kept['tries'])
+            self.measured = set(kept.get('measured', ()))
             self.again, self.first = dict(kept.get('again', {})), dict(kept.get('first', {}))
+
+
+def pulls(model, name: str) -> bool:
+    """Whether a branch has a weight, and its gradient reaches the student."""
+    return getattr(model, WEIGHTS[name]) > 0 and (name != 'guide' or model.student_grad > 0)

@@ -21,8 +21,8 @@ class GradientRatioHook(Hook):
 
     Args:
         interval: Iterations between two measurements; by default LoggerHook's interval.
-        parts: Parts of the detector with respect to whose parameters, such as ``('backbone', 'neck')``; by default
-            the neck, or without one the last part of the backbone.
+        parts: Parts of the detector with respect to whose parameters, such as ``('backbone', 'neck')`` or
+            ``('backbone.layer4',)``; by default the neck, or without one the last part of the backbone.
 
     Raises:
         UserError: If the interval is no whole number above 0 or, when training starts, the model has not all parts.
@@ -43,11 +43,13 @@ class GradientRatioHook(Hook):
         model = unwrap(runner.model)
         if not hasattr(model, 'measured_parts'):
             return
-        known = {name.split('.')[-1] for name, _ in model.named_modules()}
+        detector = getattr(model, 'student', None) or model.detector
+        known = dict(detector.named_modules())
         for part in self.parts:
             if part not in known:
                 raise UserError(
-                    f'GradientRatioHook: {type(model).__name__} has no part named {part}; name others in parts, or '
+                    f'GradientRatioHook: {type(detector).__name__} has no part named {part}; name others in parts, by '
+                    f'their whole names, such as backbone or {next(name for name in known if "." in name)}, or '
                     'leave it out to measure at the neck.'
                 )
         model.measured_parts = self.parts
@@ -58,10 +60,9 @@ class GradientRatioHook(Hook):
         if not hasattr(model, 'measure_gradients'):
             return
         last = runner.iter + 1 == runner.max_iters < self.interval  # of a training too short for one measurement
-        model.measure_gradients = bool(self.interval) and (last or self.every_n_inner_iters(batch_idx, self.interval))
-        scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
-        if model.measure_gradients and scaler is not None:
-            model.gradient_scale = scaler.get_scale()
+        model.measure_gradients = False
+        if self.interval and (last or self.every_n_inner_iters(batch_idx, self.interval)):
+            model.begin_measuring(runner.optim_wrapper)
 
     def after_train(self, runner) -> None:
         """Measure no longer."""

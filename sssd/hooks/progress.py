@@ -6,14 +6,19 @@ from sssd.schedules import Progress
 PEAK_LR = 'sssd_peak_lr'
 
 
+def learning_rate(optim_wrapper) -> float:
+    """The present learning rate of the first group of parameters, or of the whole if parts have factors on it."""
+    rates = optim_wrapper.get_lr()
+    return float((rates['base_lr'] if 'base_lr' in rates else next(iter(rates.values())))[0])
+
+
 def progress_of(runner) -> Progress:
     """Progress at the present iteration; right also just after a resume.
 
     The largest learning rate so far is kept with the checkpoint, so that warm-up is never taken for decay and a
     resumed run knows that it has decayed.
     """
-    rates = runner.optim_wrapper.get_lr()
-    lr = float((rates['base_lr'] if 'base_lr' in rates else next(iter(rates.values())))[0])
+    lr = learning_rate(runner.optim_wrapper)
     peak = max(lr, runner.message_hub.get_info(PEAK_LR, 0.0))
     runner.message_hub.update_info(PEAK_LR, peak)
     return Progress(iteration=runner.iter, total=runner.max_iters, lr=lr, peak_lr=peak)

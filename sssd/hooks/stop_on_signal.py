@@ -57,7 +57,8 @@ class Stopped(SystemExit):
 class StopOnSignalHook(Hook):
     """Ends training after the step in which SIGTERM or SIGINT came, with a checkpoint; a second signal ends it at once.
 
-    Of several processes, one that gets the signal is enough: they agree on the step, one step later. A validation is
+    Of several processes, one that gets the signal is enough: they agree on the step, one step later. Where gradients
+    accumulate, the optimizer's step is waited for, since no checkpoint holds what has been gathered. A validation is
     left at once in a single process and finished in several; on resume it is run again.
 
     Raises:
@@ -68,7 +69,7 @@ class StopOnSignalHook(Hook):
 
     def __init__(self) -> None:
         self.signal, self.came = 0, 0.0
-        self.before, self.agreed, self.pending = {}, None, None
+        self.before, self.agreed, self.pending = {}, 0, None
 
     def before_run(self, runner) -> None:
         """Take the signals over, where this is the main thread."""
@@ -95,9 +96,10 @@ class StopOnSignalHook(Hook):
 
     def after_train_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """End after this step if all processes know of the signal."""
-        number = self.signal if get_world_size() == 1 else self._agree(runner)
-        if number:
-            self._end(runner, number)
+        if not self.agreed:
+            self.agreed = self.signal if get_world_size() == 1 else self._agree(runner)
+        if self.agreed and has_stepped(runner.optim_wrapper):
+            self._end(runner, self.agreed)
 
     def after_val_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
         """Leave a validation in a single process; what it would have told is told on resume."""
@@ -194,6 +196,11 @@ def save_now(runner, done: int) -> str | None:
     if not there[0]:
         hook._save_checkpoint_with_step(runner, done, meta=dict(epoch=runner.epoch, iter=done))
     return name
+
+
+def has_stepped(optim_wrapper) -> bool:
+    """Whether no gradients wait for an optimizer step."""
+    return optim_wrapper._inner_count % optim_wrapper._accumulative_counts == 0
 
 
 def saved_before(runner) -> str:

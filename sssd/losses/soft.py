@@ -155,17 +155,18 @@ class SoftLoss(nn.Module):
             logits: Those (N, C) whose mean probability weighs classes and rows, where an option asks for it.
             rows: The view that tells mask and activation.
         """
-        distance, weight = self._row_distance(target, pred, logits, rows.activation), rows.valid.to(pred.dtype)
+        distance, weight = self._row_distance(target, pred, logits, rows), rows.valid.to(pred.dtype)
         if self.box_rows == 'foreground':
             weight = weight * objectness(mean_probability(logits, rows.activation), rows.activation)
         total = mean_over_ranks(weight.sum(), self.reweight.sync, floor=1)
         return self.box_weight * (weight * distance).sum() / total
 
-    def _row_distance(self, target: Tensor, pred: Tensor, logits: Sequence[Tensor], activation: str) -> Tensor:
+    def _row_distance(self, target: Tensor, pred: Tensor, logits: Sequence[Tensor], rows) -> Tensor:
         """Boxes (N, G, 4) twice and the logits of :meth:`regression` to (N,)."""
-        if pred.shape[1] == 1 or self.class_boxes == 'all':
+        of_class = rows.class_boxes or pred.shape[1] > 1
+        if not of_class or self.class_boxes == 'all':
             return box_distance(target.flatten(1), pred.flatten(1))
-        classes = foreground(mean_probability(logits, activation), activation)
+        classes = foreground(mean_probability(logits, rows.activation), rows.activation)
         if self.class_boxes == 'argmax':
             classes = torch.zeros_like(classes).scatter(1, classes.argmax(1, keepdim=True), 1.0)
         return (classes * box_distance(target, pred)).sum(1)

@@ -22,6 +22,7 @@ class PredictionView:
         activation: ``'sigmoid'`` (each class a Bernoulli) or ``'softmax'`` (the last class is background).
         levels: Rows of every pyramid level in one image, where rows come image by image and in an image level by
             level; empty where there are no levels.
+        class_boxes: Whether each class has boxes of its own, which one class alone does not show.
     """
 
     logits: Tensor
@@ -29,6 +30,7 @@ class PredictionView:
     valid: Tensor
     activation: str
     levels: tuple[int, ...] = ()
+    class_boxes: bool = False
 
     def by_level(self) -> list['PredictionView']:
         """The rows of every level, image by image, as views of one level each; where there are none, all of them."""

@@ -110,11 +110,12 @@ class RoIView(View):
         valid = logits.new_ones(len(logits), dtype=torch.bool)
         counts = [sum(map(len, proposals)) for proposals in sets]
         return [
-            PredictionView(*parts, SOFTMAX) for parts in zip(*(part.split(counts) for part in (logits, boxes, valid)))
+            PredictionView(*parts, SOFTMAX, class_boxes=not head.bbox_head.reg_class_agnostic)
+            for parts in zip(*(part.split(counts) for part in (logits, boxes, valid)))
         ]
 
 
 def joined(first: PredictionView, second: PredictionView) -> PredictionView:
     """Two sets of rows of one pass as one."""
     parts = [torch.cat((getattr(first, name), getattr(second, name))) for name in ('logits', 'boxes', 'valid')]
-    return PredictionView(*parts, first.activation)
+    return PredictionView(*parts, first.activation, class_boxes=first.class_boxes)

@@ -107,6 +107,24 @@ def test_half_precision_steps_nearly_as_float32_does(kind, detector, half):
     assert updates[0].isfinite().all() and not torch.equal(*updates)
 
 
+@pytest.mark.parametrize('wrapper', [BFloat16OptimWrapper, partial(Float16OptimWrapper, loss_scale=128.0)])
+def test_the_heads_of_detr_are_float32(wrapper):
+    """Coordinates from 0 to 1 would have 8 bits."""
+    expected = tiny.losses_of(tiny.build_sed(tiny.detr()), tiny.make_batch())
+    model, seen = tiny.build_sed(tiny.detr()), []
+    head = model.student.bbox_head
+    head.fc_reg.register_forward_hook(lambda module, args, output: seen.append(output.dtype))
+    head.register_forward_hook(lambda module, args, output: seen.extend(part.dtype for part in output))
+    with wrapper(optimizer=tiny.sgd(model).optimizer).optim_context(model):
+        losses = tiny.losses_of(model, tiny.make_batch())
+    assert seen and set(seen) == {torch.float32} and 'forward' not in vars(head)
+    for name, value in losses.items():
+        if 'loss' in name:
+            assert value.dtype == torch.float32 and value.item() == pytest.approx(
+                expected[name].item(), rel=0.05, abs=1e-2
+            )
+
+
 class Overflow(Hook):
     """Before the second of its iterations sets a loss scale that float16 gradients cannot bear; keeps all weights."""
 

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 import tiny
 import torch
+from mmdet.registry import TASK_UTILS
 from mmengine.structures import InstanceData
 
 from sssd.detectors import PseudoLabels
@@ -165,12 +166,28 @@ def test_anchors_and_proposals_in_an_unsure_box_are_no_background(kind):
     assigners = [getattr(head, 'bbox_assigner', None) or head.assigner for head in heads]
     sure, unsure = (InstanceData(bboxes=torch.tensor([box]), labels=torch.zeros(1).long()) for box in PLACES)
     priors = InstanceData(priors=torch.tensor([PLACES[0], PLACES[1], (70.0, 0, 90, 20)]))
+    around = InstanceData(bboxes=torch.tensor([(0.0, 0, 60, 60)]), labels=torch.zeros(1).long())
     for assigner in assigners:
         before = assigner.ignore_iof_thr
         assert assigner.assign(priors, sure, unsure).gt_inds.tolist() == [1, 0, 0]
         with ignoring(student):
             assert assigner.assign(priors, sure, unsure).gt_inds.tolist() == [1, -1, 0]
+            assert assigner.assign(priors, sure, gt_instances_ignore=around).gt_inds.tolist() == [1, -1, 0], 'inside'
+            assert assigner.assign(priors, sure).gt_inds.tolist() == [1, 0, 0]
+        assert assigner.assign(priors, sure, unsure).gt_inds.tolist() == [1, 0, 0]
         assert assigner.ignore_iof_thr == before
+
+
+def test_assigners_that_are_called_otherwise_ignore_as_well():
+    """That of ATSS takes the anchors of each level in between."""
+    student = torch.nn.Module()
+    student.bbox_head = torch.nn.Module()
+    student.bbox_head.assigner = TASK_UTILS.build(dict(type='ATSSAssigner', topk=1))
+    sure, unsure = (InstanceData(bboxes=torch.tensor([box]), labels=torch.zeros(1).long()) for box in PLACES)
+    priors = InstanceData(priors=torch.tensor([PLACES[0], PLACES[1], (70.0, 0, 90, 20)]))
+    with ignoring(student):
+        assert student.bbox_head.assigner.assign(priors, [3], sure, unsure).gt_inds.tolist() == [1, -1, 0]
+    assert student.bbox_head.assigner.assign(priors, [3], sure, unsure).gt_inds.tolist() == [1, 0, 0]
 
 
 PLACES = ((0.0, 0, 20, 20), (40.0, 40, 60, 60))

@@ -170,6 +170,49 @@ def test_what_cannot_be_measured_is_given_up_and_told(tmp_path, monkeypatch):
     assert len(told) == 1 and 'lambda_d stays 1: set it by hand' in told[0]
 
 
+class Weights(Hook):
+    """A weight by iteration, and which iterations were measured."""
+
+    priority = 'LOW'
+
+    def __init__(self, name):
+        self.name, self.rows, self.measured = name, [], []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.rows.append(getattr(runner.model, self.name))
+        self.measured.append(runner.model.measure_gradients)
+
+
+def test_a_guide_is_measured_once_it_teaches_the_student(tmp_path):
+    """LGD's schedule: the distance trains the adapter alone at first, for longer than the patience of 6."""
+    hook, log = CalibrateLambdaHook(batches=2, settle=0, guide=0.4), Weights('lambda_')
+    schedule = LambdaScheduleHook(lambda_=7.0, student_grad=dict(type='Ramp', begin=8, after=1.0))
+    data = [guided.batch() for _ in range(12)]
+    tiny.make_runner(guided.config(tiny.retinanet()), data, tmp_path, 12, hooks=[schedule, hook, log], lr=0.0).train()
+    assert log.measured == 8 * [False] + 2 * [True] + 2 * [False]
+    assert log.rows[:9] == 9 * [7.0] and log.rows[9] != 7.0 and hook.means['guide'][0] == 2
+
+
+def test_a_branch_that_pulls_at_nothing_yet_is_looked_at_now_and_then(tmp_path, monkeypatch):
+    """A teacher that is sure of nothing for longer than the patience, which is no reason to give its weight up."""
+    told = []
+    monkeypatch.setattr('sssd.hooks.calibrate_lambda.print_log', lambda text, **options: told.append(text))
+
+    class Sure(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            labels = runner.model.pseudo_labels
+            labels.score_thr, labels.ignore_thr = (0.99, 0.005) if runner.iter < 10 else (0.01, 0.005)
+
+    hook, log = CalibrateLambdaHook(batches=2, settle=0, interval=3, pseudo=0.3), Weights('lambda_p')
+    model = tiny.sed_config(tiny.retinanet(), pseudo_labels=dict(score_thr=0.9), lambda_s=0.0, lambda_d=0.0)
+    data = [tiny.make_batch() for _ in range(15)]
+    runner = tiny.make_runner(model, data, tmp_path, 15, hooks=[EMATeacherHook(alpha=0.5), Sure(), hook, log], lr=0.001)
+    tiny.keep_all_scores(runner.model.teacher)
+    runner.train()
+    assert log.measured == 6 * [True] + [False, False, True] + [False, False, True, True] + 2 * [False]
+    assert log.rows[:12] == 12 * [1.0] and log.rows[12] != 1.0 and not told
+
+
 def test_a_guided_detector_has_a_branch_of_its_own(tmp_path):
     hook = CalibrateLambdaHook(guide=0.4)
     runner = tiny.make_runner(

@@ -97,8 +97,17 @@ def test_parts_are_told_to_the_model(tmp_path):
 
 
 def test_a_part_that_is_none_is_told_when_training_starts(tmp_path):
-    with pytest.raises(UserError, match='GradientRatioHook: SED has no part named trunk'):
+    with pytest.raises(UserError, match='GradientRatioHook: RetinaNet has no part named trunk'):
         train(tmp_path, [GradientRatioHook(interval=1, parts=['backbone', 'trunk'])], 1)
+
+
+def test_a_part_within_a_part_goes_by_its_whole_name(tmp_path):
+    name = next(name for name, part in tiny.build_sed(tiny.retinanet()).student.backbone.named_children())
+    with pytest.raises(UserError, match=f'RetinaNet has no part named {name}; name others in parts, by their whole'):
+        train(tmp_path, [GradientRatioHook(interval=1, parts=[name])], 1)
+    inside, _ = train(tmp_path / 'inside', [GradientRatioHook(interval=1, parts=[f'backbone.{name}'])], 1)
+    whole, _ = train(tmp_path / 'whole', [GradientRatioHook(interval=1, parts=['backbone'])], 1)
+    assert inside.kept[0].keys() == whole.kept[0].keys() and inside.kept != whole.kept
 
 
 def test_nothing_is_measured_where_nothing_is_logged(tmp_path):

@@ -1,12 +1,16 @@
-"""What is forked while a training has the signals ends by SIGTERM, however early it comes."""
+"""Signals while training: what is forked meanwhile ends by SIGTERM, however early it comes, and no gradient is lost."""
 
 import os
 import signal
 import time
 
 import pytest
+import tiny
+import torch
+from mmengine.hooks import CheckpointHook, Hook
 
-from sssd.hooks import StopOnSignalHook
+from sssd.hooks import EMATeacherHook, LambdaScheduleHook, StopOnSignalHook
+from sssd.hooks.stop_on_signal import Stopped
 
 
 @pytest.fixture
@@ -42,3 +46,32 @@ def test_sigint_is_left_to_the_parent_which_notes_its_own(taken):
     assert taken.signal == signal.SIGTERM and os.waitpid(child, os.WNOHANG) == (0, 0)
     os.kill(child, signal.SIGTERM)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGTERM
+
+
+def test_gathered_gradients_are_not_left_behind(tmp_path):
+    """A signal within four iterations of one optimizer step: the step comes first."""
+
+    class Signal(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            if runner.iter == 4:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+    def train(name, *hooks, **more):
+        runner = tiny.make_runner(
+            tiny.sed_config(tiny.retinanet()),
+            [tiny.make_batch(seed=seed) for seed in range(12)],
+            tmp_path / name,
+            12,
+            hooks=[LambdaScheduleHook(lambda_s=1.0, lambda_d=1.0), EMATeacherHook(alpha=0.5), *hooks],
+            accumulate=4,
+            default_hooks=dict(checkpoint=CheckpointHook(by_epoch=False, interval=100)),
+            **more,
+        )
+        runner.train()
+        return runner.model.state_dict()
+
+    with pytest.raises(Stopped):
+        train('cut', Signal(), StopOnSignalHook())
+    assert [path.name for path in (tmp_path / 'cut').glob('*.pth')] == ['iter_8.pth']
+    found = train('on', load_from=str(tmp_path / 'cut/iter_8.pth'), resume=True)
+    assert all(torch.equal(value, found[name]) for name, value in train('whole').items())

@@ -102,6 +102,19 @@ def test_boxes_of_every_class(activation, mode):
     close(box, np.mean(rows))
 
 
+@pytest.mark.parametrize('mode', ['probability', 'argmax', 'all'])
+def test_boxes_of_the_only_class(mode):
+    """As with several classes, where the view says that the box is the class's: shapes alone do not show it."""
+    student, teacher = make_views('softmax', classes=1, rows=50)
+    distances = [norm(a, b) for a, b in zip(boxes_of(student), boxes_of(teacher))]
+    valid, p = student.valid.numpy(), chances(teacher)[:, 0]
+    student.class_boxes = teacher.class_boxes = True
+    _, box = SoftLoss(class_boxes=mode).distill(student, teacher)
+    close(box, np.mean((distances * p if mode == 'probability' else np.array(distances))[valid]))
+    student.class_boxes = teacher.class_boxes = False
+    close(SoftLoss(class_boxes=mode).distill(student, teacher)[1], np.mean(np.array(distances)[valid]))
+
+
 def test_class_boxes_of_eq_2_are_weighted_by_the_mean_of_both_targets():
     full, small = make_views('softmax', groups=3)
     _, box = SoftLoss().scale(full, small)
