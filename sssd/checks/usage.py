@@ -24,6 +24,10 @@ REASONS = dict(
 )
 
 
+#: Where more than this part of the images has no label at all, perhaps nobody has labelled them yet.
+MOST_BARE = 0.5
+
+
 @dataclass(frozen=True, eq=False)
 class Usage:
     """What is used.
@@ -203,6 +207,8 @@ def tell_usage(
             f'{key} uses {len(usage.images)} of the {len(table.image_ids)} images of {table.path}; left out: {why}.',
             sum(usage.dropped.values()),
         )
+    if labelled:
+        _tell_bare(findings, table, key, usage, trained)
     if trained and usage.without_box:
         findings.note(
             'images-without-box',
@@ -215,6 +221,28 @@ def tell_usage(
         )
     if labelled:
         _tell_classes(findings, table, key, usage, classes, trained)
+
+
+def _tell_bare(findings: Findings, table: Table, key: str, usage: Usage, trained: bool) -> None:
+    """Tell of images without any label, if they are most: exports of tools have those that are still to be labelled."""
+    labelled = np.zeros(len(table.image_ids) + 1, bool)
+    labelled[table.image] = True
+    count, total = int((~labelled[:-1]).sum()), len(table.image_ids)
+    if count <= MOST_BARE * total:
+        return
+    lost = (
+        'they are left out or background, and could be unlabelled images'
+        if trained
+        else 'what is found there counts as wrong, so the AP is too low'
+    )
+    findings.warning(
+        'bare',
+        table.path,
+        f'{count} of the {total} images of {table.path} of {key} have no label at all: if nobody has labelled them '
+        f'yet, {lost}. Take them out of the file{" and name them among the unlabelled ones" if trained else ""}; if they '
+        'show no object, nothing is wrong.',
+        count,
+    )
 
 
 def _why(table: Table, usage: Usage, classes: Sequence[str]) -> str:

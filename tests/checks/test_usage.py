@@ -1,5 +1,7 @@
 """What is said of the images and boxes that are used is what mmdet's data set has."""
 
+import json
+
 import pytest
 from PIL import Image
 
@@ -68,6 +70,23 @@ def test_images_without_objects(sets):
     assert len(DATASETS.build(sets.train)) == 4
     sets.train.filter_cfg = None
     assert '2 of the 6 images that' in sets.findings()['images-without-box'].text
+
+
+@pytest.mark.parametrize('part, words', [('train', 'and could be unlabelled'), ('val', 'counts as wrong')])
+def test_most_images_without_any_label(sets, part, words):
+    """As exports of labelling tools have it; up to half of them may be without objects."""
+    images = sorted(image['id'] for image in json.loads(sets.file(part).read_text())['images'])
+    for bare, expected in ((images[-(len(images) // 2) :], False), (images[1:], True)):
+        sets.edit(
+            lambda coco, bare=bare: coco.update(
+                annotations=[thing for thing in coco['annotations'] if thing['image_id'] not in bare]
+            ),
+            part,
+        )
+        found = sets.findings().get('bare')
+        assert (found is not None) == expected
+    assert (found.level, found.count) == ('warning', len(images) - 1) and words in found.text
+    assert f'{len(images) - 1} of the {len(images)} images' in found.text
 
 
 @pytest.mark.parametrize('part', ['train', 'val'])

@@ -24,7 +24,7 @@ class Statistics:
     """What the labelled images are like.
 
     Attributes:
-        images: Number of images.
+        images: Number of images with a box: others are not trained on.
         boxes: Number of boxes, crowds left out.
         side: Longer side of the median image, in pixels.
         largest: Longer side of the largest one.
@@ -89,7 +89,7 @@ def statistics_of(coco: dict) -> Statistics:
     )
     small = quantiles(relative, n=10)[0] if len(relative) > 1 else relative[0] if relative else 1.0
     return Statistics(
-        images=len(sides),
+        images=len({thing['image_id'] for thing in coco['annotations'] if not thing.get('iscrowd')} & set(sides)),
         boxes=len(relative),
         side=round(median(longer)),
         largest=max(longer),

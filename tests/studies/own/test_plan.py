@@ -20,6 +20,14 @@ def test_statistics():
     assert found.small == pytest.approx(0.1) and found.middle == pytest.approx(0.1)
 
 
+def test_images_without_a_box_are_not_counted():
+    """They are not trained on: a tool's export of a thousand frames of which ten are labelled is a set of ten."""
+    frames = coco(1000)
+    frames['annotations'] = frames['annotations'][:10] + frames['annotations'][-1:]
+    assert statistics_of(frames).images == 10
+    assert make_plan('small', statistics_of(frames)).iters == make_plan('small', statistics_of(coco(10))).iters
+
+
 @pytest.mark.parametrize('box, side, size', [(64, (640, 480), 320), (24, (640, 480), 512), (4, (640, 480), 640),
                                              (4, (3000, 2000), 800), (8, (100, 100), 320)])  # fmt: skip
 def test_the_smaller_the_objects_the_larger_the_images(box, side, size):
