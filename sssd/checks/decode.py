@@ -5,12 +5,11 @@ import re
 from collections import defaultdict
 
 from sssd.checks.alike import alike
-from sssd.checks.files import LARGE
+from sssd.checks.files import LARGE, read_by_opencv
 from sssd.checks.findings import either, number_of
 from sssd.checks.guarded import Decoded, decode
 from sssd.checks.overlap import PAIRS
 from sssd.checks.run import Run
-from sssd.data.image_folder import EXTENSIONS
 from sssd.progress import tracked
 
 #: So large a part of the images to evaluate on is no accident.
@@ -38,8 +37,8 @@ def decode_all(run: Run, workers: int | None = None, timeout: float = 30.0) -> N
 
 
 def _is_tried(path: str, header) -> bool:
-    """Whether a file is an image to decode; of one too large that is told already."""
-    return not header.trouble and path.lower().endswith(EXTENSIONS) and header.width * header.height < LARGE
+    """Whether a file is an image to decode, whatever its name is; of one too large that is told already."""
+    return read_by_opencv(path, header) and header.width * header.height < LARGE
 
 
 def _tell_troubles(run: Run, done: list[Decoded]) -> None:

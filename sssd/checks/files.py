@@ -5,6 +5,8 @@ import re
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 
+import cv2
+
 from sssd.checks.findings import Findings, either, number_of, part_of, some
 from sssd.checks.folder import is_text
 from sssd.checks.headers import Header, read_header
@@ -18,6 +20,8 @@ SAMPLE = 2000
 TOO_LARGE, LARGE = 2**30, 178_956_970
 #: Sides so short, or so different, that a resize can leave nothing of an image.
 SHORT, LONG = 4, 100
+#: Formats that every OpenCV reads, as Pillow calls them.
+READ = ('JPEG', 'MPO', 'PNG', 'BMP', 'TIFF', 'WEBP', 'PPM')
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Images:
         source: What names them, for sentences: an annotation file or a folder.
         paths: Their files.
         turns: Whether the loader obeys EXIF.
-        decoded: Whether a broken one ends the training.
+        decoded: Whether OpenCV decodes all of them, and a broken one ends the training.
         scales_deep: Whether the loader scales more than 8 bits.
         remedy: What to do about missing ones.
         least: Sides below this are filtered out.
@@ -71,32 +75,54 @@ def look_at(
     _tell_missing(findings, images, headers)
     _tell_troubles(findings, images, headers)
     _tell_names(findings, images)
-    sound = {path: header for path, header in headers.items() if not header.trouble and _is_image(path)}
+    sound = {path: header for path, header in headers.items() if not header.trouble and _is_image(images, path)}
     _tell_sizes(findings, images, sound)
     _tell_modes(findings, images, sound)
     return headers
 
 
-def _is_image(path: str) -> bool:
-    """Whether a file is an image by its name; others are left to their pipeline."""
-    return path.lower().endswith(EXTENSIONS)
+def read_by_opencv(path: str, header: Header) -> bool:
+    """Whether OpenCV has a decoder for a file, by its first bytes and whatever its name is."""
+    # OpenCV ends the process over a name that is no UTF-8.
+    return not header.trouble and (header.kind in READ or not is_text(path) or cv2.haveImageReader(path))
+
+
+def _is_image(images: Images, path: str) -> bool:
+    """Whether a file has to be an image: where another loader than OpenCV's may take other files, by its name."""
+    return images.decoded or path.lower().endswith(EXTENSIONS)
+
+
+def _trouble_of(images: Images, path: str, header: Header) -> str:
+    """Why an image that is there cannot be loaded; empty if nothing is known against it."""
+    if images.decoded and not header.trouble and not read_by_opencv(path, header):
+        return f'is in {header.kind}, which OpenCV does not read: convert it to JPEG or PNG'
+    return header.trouble if _is_image(images, path) else ''
 
 
 def _tell_missing(findings: Findings, images: Images, headers: dict[str, Header]) -> None:
-    missing = [path for path, header in headers.items() if header.trouble.endswith('not exist')]
+    missing = [path for path, header in headers.items() if header.trouble == 'does not exist']
+    dangling = [path for path, header in headers.items() if header.trouble.startswith('is a link')]
+    if dangling:
+        findings.error(
+            'missing',
+            images.source,
+            f'{part_of(len(dangling), len(headers), "image")} looked for of {images.source} '
+            f'{either(len(dangling), "is a link", "are links")} to a file that does not exist, such as {dangling[0]}, '
+            f'which leads to {os.path.realpath(dangling[0])}; put that file there, or take the link out.',
+            len(dangling),
+            dangling,
+        )
     if missing:
         slashes = all('\\' in path for path in missing)
         remedy = images.remedy + (', and write / for \\ in file_name' if slashes else '')
         near = near_file(missing[0])
         if near is not None:
             remedy = f'there is {near!r} beside it, so write the names as those of the files, or {remedy}'
-        dangling = headers[missing[0]].trouble.startswith('is a link')
         findings.error(
             'missing',
             images.source,
             f'{part_of(len(missing), len(headers), "image")} looked for of {images.source} '
-            f'{either(len(missing), "is", "are")} missing, such as {missing[0]}'
-            f'{", a link to a file that does not exist" if dangling else ""}; {remedy}.',
+            f'{either(len(missing), "is", "are")} missing, such as {missing[0]}; {remedy}.',
             len(missing),
             missing,
         )
@@ -106,8 +132,9 @@ def _tell_troubles(findings: Findings, images: Images, headers: dict[str, Header
     """Tell of files that are there and no images, each kind once."""
     by_trouble = defaultdict(list)
     for path, header in headers.items():
-        if header.trouble and not header.trouble.endswith('not exist') and _is_image(path):
-            by_trouble[header.trouble].append(path)
+        trouble = _trouble_of(images, path, header)
+        if trouble and not trouble.endswith('not exist'):
+            by_trouble[trouble].append(path)
     for trouble, paths in by_trouble.items():
         others = f' ({len(paths)} such files)' if len(paths) > 1 else ''
         what = f'put the right file there or take it out of {images.source}'

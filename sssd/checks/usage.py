@@ -239,8 +239,8 @@ def _tell_bare(findings: Findings, table: Table, key: str, usage: Usage, trained
         'bare',
         table.path,
         f'{count} of the {total} images of {table.path} of {key} have no label at all: if nobody has labelled them '
-        f'yet, {lost}. Take them out of the file{" and name them among the unlabelled ones" if trained else ""}; if they '
-        'show no object, nothing is wrong.',
+        f'yet, {lost}. Take them out of the file{" and name them among the unlabelled ones" if trained else ""}; if '
+        'they show no object, nothing is wrong.',
         count,
     )
 

@@ -3,12 +3,14 @@
 import argparse
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sssd.checks.data import check_files
 from sssd.data.image_folder import list_images
+from sssd.datasets.coco import with_option
 from sssd.datasets.forms import saying_where
 from sssd.datasets.json_io import read_coco
 from sssd.datasets.labels import Labels, aligned, own_validation, parts_of, read_labels
@@ -50,18 +52,14 @@ def labels_of(args: argparse.Namespace) -> tuple[Labels, Labels]:
         UserError: Naming the argument that leads nowhere, or what is wrong with the labels.
     """
     share = share_of(args.val)
-    try:
+    with of_argument('--labeled', '--labeled-images'):
         labeled = read_labels(args.labeled, args.labeled_images)
-    except UserError as error:
-        raise UserError(f'--labeled {error}') from error
     check_images('--labeled-images', labeled)
     if args.val is not None and share is None:
-        try:
-            val = read_val(args, labeled)
-        except UserError as error:
-            raise UserError(f'--val {error}') from error
-        return labeled, val
-    val = own_validation(args.labeled, args.labeled_images) if share is None else None
+        with of_argument('--val', '--val-images'):
+            return labeled, read_val(args, labeled)
+    with of_argument('--labeled', '--labeled-images'):
+        val = own_validation(args.labeled, args.labeled_images) if share is None else None
     if val is not None:
         check_images('--labeled-images', val)
         return labeled, val
@@ -80,6 +78,43 @@ def labels_of(args: argparse.Namespace) -> tuple[Labels, Labels]:
         replace(labeled, coco=train, file=None),
         replace(labeled, coco=held_out, file=None, source=f'{labeled.source}{KEPT}', notes=(note,)),
     )
+
+
+def boxed(coco: dict) -> set:
+    """Ids of the images that have an annotation."""
+    return {thing['image_id'] for thing in coco['annotations']} & {image['id'] for image in coco['images']}
+
+
+@contextmanager
+def of_argument(argument: str, option: str) -> Iterator[None]:
+    """Have a mistake in labels told by the argument that names them, and by that of the folder of their images.
+
+    Raises:
+        UserError: For what is read in the meantime.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f'{argument} {with_option(error, option)}') from error
+
+
+def refuse_unused(args: argparse.Namespace) -> None:
+    """Refuse folders of images whose labels are not named.
+
+    Raises:
+        UserError: Naming the argument.
+    """
+    for images, labels in (('--unlabeled-images', '--unlabeled'), ('--all-images', '--all-labels')):
+        given = [getattr(args, name.removeprefix('--').replace('-', '_')) is not None for name in (images, labels)]
+        if given == [True, False]:
+            raise UserError(f'{images} goes with {labels}, which is not given: leave it out, or add {labels}.')
+
+
+def files_read(args: argparse.Namespace, parts: Sequence[Labels]) -> list[str]:
+    """The files that the arguments name, and those that labels were read from."""
+    named = (args.labeled, args.val, args.unlabeled, args.all_labels, args.detector, args.weights)
+    sources = (part.source.removesuffix(KEPT) for part in parts)
+    return [path for path in dict.fromkeys((*named, *sources)) if path is not None and os.path.isfile(path)]
 
 
 def share_of(val: str | None) -> float | None:
@@ -150,9 +185,11 @@ def beside(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unlabeled:
     paths = unlabeled_paths(folder, '')
     names = tuple(name for name, path in zip(relative(folder), paths) if path not in used)
     if not names:
+        bare = sum(len(part.coco['images']) - len(boxed(part.coco)) for part in (labeled, val))
+        few = f', {bare} of them without a box: take those that nobody labelled out of the file, or' if bare else ':'
         raise UserError(
-            f'all {len(paths)} images in {folder} have labels: name the folder of the unlabelled images with '
-            '--unlabeled, or take labels away to see what they are worth (sssd split --percent).'
+            f'all {len(paths)} images in {folder} are named by the labels{few} name the folder of the unlabelled '
+            'images with --unlabeled, or take labels away to see what they are worth (sssd split --percent).'
         )
     note = f'the {len(names)} of the {len(paths)} images in {folder} that have no labels are the unlabelled ones'
     return Unlabeled(folder, names=names, count=len(names), notes=(note,))
@@ -186,10 +223,8 @@ def everything_of(args: argparse.Namespace, labeled: Labels, val: Labels, unlabe
     """
     if args.all_labels is None:
         return labels_in_unlabeled(labeled, unlabeled)
-    try:
+    with of_argument('--all-labels', '--all-images'):
         labels = read_labels(args.all_labels, args.all_images)
-    except UserError as error:
-        raise UserError(f'--all-labels {error}') from error
     check_images('--all-images', labels)
     held_out = set(real_paths(val.coco['images'], val.images))
     paths = real_paths(labels.coco['images'], labels.images)
@@ -207,19 +242,23 @@ def everything_of(args: argparse.Namespace, labeled: Labels, val: Labels, unlabe
 
 
 def labels_in_unlabeled(labeled: Labels, unlabeled: Unlabeled) -> Labels | None:
-    """The labelled images and those of a COCO file of unlabelled ones, if it has boxes and both lie in one folder."""
+    """The labelled images and the others of a COCO file of unlabelled ones, if those have boxes and lie there too."""
     if not unlabeled.images or os.path.realpath(unlabeled.images) != os.path.realpath(labeled.images):
         return None
-    more = read_coco(unlabeled.path)
-    names = {name['id']: name['name'] for name in more.get('categories', [])}
+    more = read_coco(unlabeled.path, annotations=False)
+    names = {name['id']: name['name'] for name in more['categories']}
     ids = {name['name']: name['id'] for name in labeled.coco['categories']}
-    if not more.get('annotations') or not set(names.values()) <= set(ids):
+    known = set(real_paths(labeled.coco['images'], labeled.images))
+    paths = real_paths(more['images'], unlabeled.images)
+    others = {image['id']: image for image, path in zip(more['images'], paths) if path not in known}
+    things = more.get('annotations') or []
+    boxes = [thing for thing in things if thing['image_id'] in others and thing['category_id'] in names]
+    if not boxes or not set(names.values()) <= set(ids):
         return None
-    images = labeled.coco['images'] + [dict(image, id=f'more {image["id"]}') for image in more['images']]
+    images = labeled.coco['images'] + [dict(image, id=f'more {image["id"]}') for image in others.values()]
     things = labeled.coco['annotations'] + [
         dict(thing, image_id=f'more {thing["image_id"]}', category_id=ids[names[thing['category_id']]])
-        for thing in more['annotations']
-        if thing['category_id'] in names
+        for thing in boxes
     ]
     new = {image['id']: number for number, image in enumerate(images, 1)}
     kept = [thing for thing in things if thing['image_id'] in new]  # of others the check of the files tells

@@ -13,8 +13,19 @@ from sssd.checks.data import check_data
 from sssd.checks.weights import missing_weights, named_weights
 from sssd.cli._building import unknown_names_explained
 from sssd.cli._config import config_of
-from sssd.cli._own import Unlabeled, everything_of, file_of, have_masks, labels_of, unlabeled_of
+from sssd.cli._own import (
+    Unlabeled,
+    everything_of,
+    file_of,
+    files_read,
+    have_masks,
+    labels_of,
+    refuse_unused,
+    unlabeled_of,
+)
 from sssd.cli._parser import parse
+from sssd.datasets.coco import images_told
+from sssd.datasets.json_io import read_coco, write_whole, writing
 from sssd.datasets.labels import Labels
 from sssd.errors import UserError, first_line
 from sssd.studies.own.configs import own_configs, runs_of, study_command
@@ -46,6 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if getattr(args, name) is not None and getattr(args, name) < (32 if name == 'image_size' else 1):
             least = 32 if name == 'image_size' else 1
             raise UserError(f'--{name.replace("_", "-")} is {getattr(args, name)}, but must be at least {least}.')
+    refuse_unused(args)
     folder = Path(args.folder)
     refuse_existing([str(folder / 'sed.py')], args.overwrite)  # before weights are fetched
     labeled, val = labels_of(args)
@@ -61,11 +73,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     notes = [*notes, training.reason]
     configs = own_configs(data, tuple(boxes), folder, own, plan, training, notes, args.gpus, pretrained)
     texts.update((str(folder / name), text) for name, text in configs.items())
+    parts = [labeled, val, *([everything] if everything else [])]
+    refuse_read(texts, files_read(args, parts), folder)
     refuse_existing(texts, args.overwrite)
+    refuse_foreign(path for path in texts if path.endswith('.json'))
     print('labelled boxes:', ', '.join(f'{name} {count}' for name, count in boxes.items()))
     for sentence in left_out(names, boxes):
         print(f'note: {sentence}')
-    for labels in (labeled, val, *([everything] if everything else [])):
+    for labels in parts:
         print(f'{labels.source}: {labels.form}, images in {labels.images}')
         for note in labels.notes:
             print(f'note: {note}')
@@ -89,7 +104,46 @@ def refuse_existing(paths: Iterable[str], overwrite: bool) -> None:
     """Refuse to write over files, unless that is wanted."""
     there = [path for path in paths if os.path.exists(path)]
     if there and not overwrite:
-        raise UserError(f'{there[0]} exists: name another folder, or replace it with --overwrite.')
+        exist, them = ('exist', 'them') if len(there) > 1 else ('exists', 'it')
+        raise UserError(f'{", ".join(there)} {exist}: name another folder, or replace {them} with --overwrite.')
+
+
+def refuse_read(paths: Iterable[str], read: Sequence[str], folder: Path) -> None:
+    """Refuse to write over files that were read, whether that is wanted or not: what is made of them is less.
+
+    Args:
+        paths: What is to be written.
+        read: What was read.
+        folder: That of the configs, for the sentence.
+
+    Raises:
+        UserError: Naming the first one.
+    """
+    for path in filter(os.path.exists, paths):
+        for source in read:
+            if os.path.samefile(path, source):
+                which = path if os.path.normpath(path) == os.path.normpath(source) else f'{source}, which is {path},'
+                raise UserError(
+                    f'{which} is read here, and would be replaced by what is made of it: name another folder than '
+                    f'{folder} for the configs.'
+                )
+
+
+def refuse_foreign(paths: Iterable[str]) -> None:
+    """Refuse to write over labels that do not say where their images are, as all do that are written here.
+
+    Raises:
+        UserError: Naming the first one.
+    """
+    for path in filter(os.path.exists, paths):
+        try:
+            ours = images_told(read_coco(path, annotations=False), path) is not None
+        except UserError:
+            ours = False
+        if not ours:
+            raise UserError(
+                f'{path} was not written by `sssd init`, and is not replaced: move it away, or name another folder.'
+            )
 
 
 def files_of(
@@ -234,42 +288,54 @@ def write_checked(
         UserError: For all mistakes in the data.
     """
     paths = {Path(path): text for path, text in texts.items()}
-    before = {path: path.read_bytes() for path in paths if path.exists()}
-    made = [place for place in (folder / DATA, folder) if not place.exists()]
-    try:
-        for path in paths:
-            path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f'{path.parent} cannot be made ({error}): name another folder.') from error
+    made = [place for place in (folder / DATA, folder) if not os.path.lexists(place)]
+    before: dict[Path, bytes | None] = {}
     try:
         for path, text in paths.items():
-            path.write_text(text, 'utf-8')
+            with writing(path):
+                old = path.read_bytes() if path.exists() else None
+            write_whole(path, text)
+            before[path] = old
         told = []
-        lines = check_data(config_of(str(folder / 'sed.py')), tell=told.append)
-        for name in ('supervised.py', 'all.py'):
-            if folder / name in paths:
-                check_data(config_of(str(folder / name)))
-        told += more()
-    except BaseException as error:
-        for path in paths:
-            path.unlink(missing_ok=True)
-            if path in before:
-                path.write_bytes(before[path])
-        for place in made:
-            if place.is_dir() and not any(place.iterdir()):
-                place.rmdir()
-        if isinstance(error, UserError):
-            raise UserError(by_source(str(error), sources)) from error
+        with told_by_source(sources):
+            lines = check_data(config_of(str(folder / 'sed.py')), tell=told.append)
+            for name in ('supervised.py', 'all.py'):
+                if folder / name in paths:
+                    check_data(config_of(str(folder / name)))
+            told += more()
+    except BaseException:
+        put_back(before, made)
         raise
     return [*lines, *told, *(f'wrote {path}' for path in paths)]
 
 
-def by_source(sentence: str, sources: Mapping[str, Labels | None]) -> str:
-    """A sentence in which files that were made of others, and do not stay, have their names."""
-    for path, labels in sources.items():
-        if labels is not None and labels.file is None:
-            sentence = sentence.replace(path, labels.source)
-    return sentence
+def put_back(before: Mapping[Path, bytes | None], made: Sequence[Path]) -> None:
+    """Have files as they were; those that were not there go, and so do the folders that were made for them."""
+    for path, content in before.items():
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            path.write_bytes(content)
+    for place in made:
+        if place.is_dir() and not any(place.iterdir()):
+            place.rmdir()
+
+
+@contextmanager
+def told_by_source(sources: Mapping[str, Labels | None]) -> Iterator[None]:
+    """Have mistakes in files that were made of others, and do not stay, told by the names of those.
+
+    Raises:
+        UserError: For what is checked in the meantime.
+    """
+    try:
+        yield
+    except UserError as error:
+        sentence = str(error)
+        for path, labels in sources.items():
+            if labels is not None and labels.file is None:
+                sentence = sentence.replace(path, labels.source)
+        raise UserError(sentence) from error
 
 
 def next_steps(folder: Path, gpus: int, everything: bool) -> str:

@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import io
 import os
+import re
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,9 @@ from sssd.checkpoints.loading import trusting
 from sssd.cli._config import config_of, require_file
 from sssd.cli._parser import parse
 from sssd.cli._subject import check_numbers, with_device
+from sssd.cli.arguments.predict import PARTS
 from sssd.datasets.forms import several
+from sssd.datasets.json_io import writing
 from sssd.datasets.writers import write_labels
 from sssd.deploy.export import export, refuse_full
 from sssd.deploy.predict import Collected, detect, draw, images_of, load_exported, meta_of, root_of, version_of
@@ -30,11 +33,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_arguments(args)
     paths = images_of(args.images)
     root = root_of(paths)
-    with trusting(args.trust_checkpoint), exported(args) as folder:
+    with trusting(args.trust_checkpoint), config_told(), exported(args) as folder:
         inferencer, version = load_exported(folder, args.device), version_of(folder)
         args.thresholds = thresholds(inferencer, args, meta_of(folder))
+    with writing(args.out):
+        os.makedirs(args.out, exist_ok=True)  # before the work
     coco, broken = collect(inferencer, paths, root, args)
-    files = write_labels(args.to, coco, root, args.out, args.image_url, version)
+    with writing(args.out):
+        files = write_labels(args.to, coco, root, args.out, args.image_url, version)
     report(args, coco, broken, files)
     return 0
 
@@ -48,6 +54,10 @@ def check_arguments(args: argparse.Namespace) -> None:
     check_numbers(argparse.Namespace(batch_size=args.batch_size, device=args.device))  # `images` are files here
     if args.validation and AUTO not in (args.threshold or ()):
         raise UserError('--validation is what --threshold auto chooses on: add that, or leave --validation out.')
+    if args.validation_images and not args.validation:
+        raise UserError('--validation-images goes with --validation, which is not given: leave it out, or add that.')
+    if os.path.isdir(args.model) and args.part != PARTS[0]:
+        raise UserError(f'{args.model} is a folder with one detector: leave --part out, or name a config.')
     if os.path.isdir(args.model) and args.checkpoint:
         raise UserError(f'{args.model} is a folder with weights of its own: leave --checkpoint out, or name a config.')
     if not os.path.isdir(args.model) and not args.checkpoint:
@@ -68,7 +78,7 @@ def thresholds(inferencer: DetInferencer, args: argparse.Namespace, meta: dict) 
     chosen = thresholds_of(by_hand, classes)
     if AUTO not in words:
         return chosen
-    labels = validation_of(meta.get('validation'), args.validation)
+    labels = validation_of(meta.get('validation'), args.validation, args.validation_images)
     suggested, count = suggest(inferencer, labels, args.batch_size)
     left_out = len(labels.coco['images']) - count
     unread = f', {left_out} that cannot be read left out' if left_out else ''
@@ -86,6 +96,19 @@ def thresholds(inferencer: DetInferencer, args: argparse.Namespace, meta: dict) 
 
 
 @contextlib.contextmanager
+def config_told() -> Iterator[None]:
+    """Have a mistake in a config told by the argument that names it here, where `sssd export` has ``--config``.
+
+    Raises:
+        UserError: For what is read in the meantime.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(re.sub(r'(with|by) --config\b', 'as the first argument', str(error))) from error
+
+
+@contextlib.contextmanager
 def exported(args: argparse.Namespace) -> Iterator[str]:
     """The folder of the detector, made for the moment where a config and a checkpoint are given."""
     if not args.checkpoint:
@@ -96,7 +119,7 @@ def exported(args: argparse.Namespace) -> Iterator[str]:
     with tempfile.TemporaryDirectory() as place:
         folder = os.path.join(place, Path(args.checkpoint).stem)
         with contextlib.redirect_stdout(io.StringIO()):
-            choice = export(args.checkpoint, folder, cfg)
+            choice = export(args.checkpoint, folder, cfg, args.part)
         print(f'took {choice.why}')
         yield folder
 
@@ -114,7 +137,8 @@ def collect(
             continue
         collected.add(found.path, found.sample)
         if args.draw:
-            draw(inferencer, found, Path(args.out, 'drawn', os.path.relpath(found.path, root)), args.thresholds)
+            with writing(drawn := Path(args.out, 'drawn', os.path.relpath(found.path, root))):
+                draw(inferencer, found, drawn, args.thresholds)
     if len(broken) == len(paths):
         raise UserError(f'none of the {several(len(paths), "image")} could be read: check the files.')
     return collected.coco(), broken

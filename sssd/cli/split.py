@@ -1,14 +1,16 @@
 """Command: split labels of any form into labelled and unlabelled parts, or into training and validation."""
 
 import argparse
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from sssd.cli._parser import parse
+from sssd.datasets.coco import images_told
 from sssd.datasets.forms import saying_where
-from sssd.datasets.json_io import read_coco, write_json
+from sssd.datasets.json_io import read_coco, write_new_json
 from sssd.datasets.labels import Labels, read_labels
 from sssd.datasets.splits import make_splits
 from sssd.datasets.stratified import split_validation
@@ -18,6 +20,10 @@ from sssd.errors import UserError
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the splits and print their names."""
     args = parse('split', argv)
+    if args.val is None and not (args.percent or args.count):
+        raise UserError(
+            'no amount of labelled images was given: name one with --percent or --count, or a validation part by --val.'
+        )
     labels, stem = labels_of(args), stem_of(Path(args.ann_file))
     out = args.out_dir
     if args.val is not None:
@@ -35,6 +41,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         folds=args.folds,
         seed=args.seed,
         keep_annotations=args.keep_annotations,
+        images=None if labels is None else labels.images,
     )
     for labeled, unlabeled in parts:
         print(labeled)
@@ -45,14 +52,16 @@ def labels_of(args: argparse.Namespace) -> Labels | None:
     """What is to be split; None for a COCO file that is split as it is, which needs no images.
 
     Raises:
-        UserError: If it is of no known form, or is not COCO and there is no folder to write to.
+        UserError: If it is of no known form, or is not COCO and there is no folder to write to, or none of images.
     """
     path = Path(args.ann_file)
+    if args.images is not None and not os.path.isdir(args.images):
+        raise UserError(f'--images {args.images} is no folder: name the folder of the images.')
     if path.suffix.lower() == '.json' or not path.exists():
         if args.val is None and args.images is None:
             return None
         coco = read_coco(path)
-        return Labels(coco, args.images or '', 'COCO', str(path), str(path))
+        return Labels(coco, args.images or images_told(coco, path) or '', 'COCO', str(path), str(path))
     labels = read_labels(path, args.images)
     if args.out_dir is None and labels.file is None:
         raise UserError(f'{path} is to be written as COCO files: say where with --out-dir.')
@@ -70,14 +79,28 @@ def stem_of(path: Path) -> str:
 def hold_out(labels: Labels, out: Path, stem: str, share: float, seed: int) -> Labels:
     """Write a validation part and the rest, and print their names; returns the rest."""
     train, val = split_validation(labels.coco, share, seed)
-    for part, coco in (('train', train), ('val', val)):
-        path = out / f'{stem}-{part}.json'
-        write_json(path, saying_where(coco, labels.images, path) if labels.images else coco)
-        print(path)
-    return replace(labels, coco=train, file=str(out / f'{stem}-train.json'))
+    paths = out / f'{stem}-train.json', out / f'{stem}-val.json'
+    write({path: replace(labels, coco=coco) for path, coco in zip(paths, (train, val))})
+    return replace(labels, coco=train, file=str(paths[0]))
 
 
 def written(labels: Labels, path: Path) -> Labels:
-    """Write labels as a COCO file."""
-    write_json(path, saying_where(labels.coco, labels.images, path))
+    """Write labels as a COCO file, and print its name."""
+    write({path: labels})
     return replace(labels, file=str(path))
+
+
+def write(files: Mapping[Path, Labels]) -> None:
+    """Write labels as COCO files that say where their images are, if that is known, and print their names.
+
+    Raises:
+        UserError: If one is there with another content; then none is written.
+    """
+    write_new_json(
+        {
+            path: saying_where(labels.coco, labels.images, path) if labels.images else labels.coco
+            for path, labels in files.items()
+        }
+    )
+    for path in files:
+        print(path)

@@ -16,13 +16,18 @@ from sssd.cli import _page
 from sssd.cli._parser import parse
 from sssd.cli._runner import NOT_WRITTEN
 from sssd.cli._slots import flags_of, slots_of, tell
+from sssd.datasets.json_io import writing
 from sssd.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from sssd.report.final_tables import TEST, tables_of
 from sssd.report.tables import Grid
 from sssd.studies.results import RESULTS, ResultsFile
 from sssd.studies.runner import RunsFailed, StudyRunner
 from sssd.studies.spec import StudySpec, load_config, load_spec
+from sssd.studies.sweep import expanded
 from sssd.studies.watch import Reporter
+
+#: Seeds and runs that are asked for; None for all.
+Asked = tuple[Sequence[int] | None, Sequence[str] | None]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = ResultsFile(args.results or work_dir / RESULTS, spec.name)
     console = Console()
     if args.table or args.markdown:
-        show(console, spec, results, markdown=args.markdown)
+        show(console, spec, results, markdown=args.markdown, only=(args.seeds, args.runs))
         return 0
     runner = StudyRunner(
         spec, results, work_dir, reporter=Reporter(console), slots=slots_of(args), flags=flags_of(args)
@@ -86,6 +91,7 @@ def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence
     console = runner.reporter.console
     require_all_weights(runner, seeds, runs)
     require_all_data(runner, seeds, runs)
+    require_folders(runner)
     try:
         with _interrupted_by_sigterm(), unwritable_explained():
             jobs = runner.run(seeds, runs)
@@ -125,6 +131,17 @@ def require_all_data(runner: StudyRunner, seeds: Sequence[int] | None, runs: Seq
                 check_data(cfg)
             except UserError as error:
                 raise UserError(f'the run {job.run.name!r}, {job.run.config}: {error}') from error
+
+
+def require_folders(runner: StudyRunner) -> None:
+    """Make the folders of the runs and of the results file, before the first run is trained.
+
+    Raises:
+        UserError: Naming the one that cannot be made.
+    """
+    for folder in (runner.work_dir, runner.results.path.parent):
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
@@ -171,25 +188,67 @@ def show(
     results: ResultsFile,
     markdown: bool = False,
     names: Mapping[str, str] | None = None,
+    only: Asked = (None, None),
 ) -> None:
-    """Print the tables of a results file.
+    """Print the tables of a results file, or of the seeds and runs of it that are asked for.
 
     Raises:
-        UserError: If it holds no results yet.
+        UserError: If it holds no results of them yet.
     """
-    entries = results.entries()
-    if not entries:
+    if not results.entries():
         raise UserError(
             f'{results.path} holds no results yet: run the study first, or name another file with --results '
             '(those of this repository are in benchmarks/results/)'
         )
-    for table in final_tables(spec, results, names):
+    for table in final_tables(spec, results, names, only):
         if markdown:
             print(table.to_markdown())
         else:
             console.print(table.to_rich())
 
 
-def final_tables(spec: StudySpec, results: ResultsFile, names: Mapping[str, str] | None = None) -> list[Grid]:
-    """The tables of a results file."""
-    return tables_of(results.entries(), spec.name, spec.compare, names, results.described(TEST))
+def final_tables(
+    spec: StudySpec, results: ResultsFile, names: Mapping[str, str] | None = None, only: Asked = (None, None)
+) -> list[Grid]:
+    """The tables of a results file, or of the seeds and runs of it that are asked for."""
+    entries = entries_of(spec, results, *only)
+    summary = summary_of(results.described(TEST), entries, results.entries())
+    return tables_of(entries, spec.name, spec.compare, names, summary)
+
+
+def entries_of(
+    spec: StudySpec, results: ResultsFile, seeds: Sequence[int] | None = None, runs: Sequence[str] | None = None
+) -> list[dict]:
+    """The entries of these seeds and runs, None for all; a swept run's name stands for all its values.
+
+    Raises:
+        UserError: If there is no such run, or there are no results of them yet.
+    """
+    entries = results.entries()
+    known = list(dict.fromkeys([*spec.runs, *(entry['run'] for entry in entries)]))
+    names = known if runs is None else expanded(runs, known)
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise UserError(f'--runs names {unknown[0]!r}, but the study {spec.name} has {", ".join(known)}: name these')
+    found = [entry for entry in entries if entry['run'] in names and (seeds is None or entry['seed'] in seeds)]
+    if entries and not found:
+        raise UserError(
+            f'{results.path} holds no results yet of the runs and seeds that are asked for: leave --runs and --seeds '
+            'out to see all that it holds'
+        )
+    return found
+
+
+def summary_of(summary: Mapping | None, entries: Sequence[dict], whole: Sequence[dict]) -> dict | None:
+    """What a results file says of its test part, for the runs of some entries; None if that is of more seeds.
+
+    Args:
+        summary: What it says of all.
+        entries: Some of its entries.
+        whole: All of them.
+    """
+    runs = {entry['run'] for entry in entries}
+    if summary is None or len(entries) < sum(entry['run'] in runs for entry in whole):
+        return None
+    gains = {run: found for run, found in summary['gains'].items() if run in runs}
+    return dict(summary, gains=gains) if gains else None

@@ -196,19 +196,35 @@ def pick_listed(paths: Sequence[str], folder: str, list_file: str) -> list[str]:
 
 
 def _rows_listed(names: Iterable[str], folder: str, list_file: str) -> list[int]:
-    """Which of ``names``, relative to ``folder``, a text file names, with or without extension."""
+    """Which of ``names``, relative to ``folder``, a text file names.
+
+    A line that is no name as it stands may be one with blanks around it, or one without its extension.
+    """
     if not os.path.isfile(list_file):
         raise UserError(f'list of images {list_file} does not exist; check data_root and ann_file of the ImageFolder.')
-    wanted = {line.strip() for line in Path(list_file).read_text().splitlines()} - {''}
-    rows, absent = [], set(wanted)
-    for row, name in enumerate(names):
-        pair = {name, os.path.splitext(name)[0]} & wanted
-        if pair:
-            rows.append(row)
-            absent -= pair
+    names = list(names)
+    known = set(names)
+    wanted = {line if line in known else line.strip() for line in _lines_of(list_file)}
+    stems, without = [os.path.splitext(name)[0] for name in names], wanted - known
+    absent = without.difference(stems)
     if absent or not wanted:
         raise UserError(
             f'{list_file} names {len(wanted)} images, of which {len(absent)} are not in {folder}'
             f'{", such as " + min(absent) if absent else ""}; check data_prefix and ann_file.'
         )
-    return rows
+    return [row for row, name in enumerate(names) if name in wanted or stems[row] in without]
+
+
+def _lines_of(list_file: str) -> list[str]:
+    """The lines of a text file that are not blank, ended by line feeds alone: names may hold any other character.
+
+    Raises:
+        UserError: If it is no text in UTF-8.
+    """
+    try:
+        text = Path(list_file).read_bytes().decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f'{list_file} is no text in UTF-8 ({error.reason} at byte {error.start}): save it as UTF-8.'
+        ) from error
+    return [line.rstrip('\r') for line in text.split('\n') if line.strip()]

@@ -10,6 +10,8 @@ from sssd.errors import UserError, shorten
 from sssd.listing import near_file
 
 ROBOFLOW = '_annotations.coco.json'
+#: By which option a reader of labels has the folder of their images named, as `sssd split` does; see `with_option`.
+OPTION = '--images'
 _PART = re.compile(rf'(?:^|[^a-z])({"|".join(PARTS)})(?=[^a-z]|$)')
 #: COCO's own files that hold no boxes to train with.
 _OTHER = ('captions_', 'person_keypoints_', 'image_info_', 'panoptic_', 'stuff_')
@@ -78,8 +80,7 @@ def read(path: Path, images: str | None = None, annotations: bool = True) -> Lab
     """
     coco, notes = read_coco(path, annotations), []
     names = [image['file_name'] for image in coco['images']]
-    info = coco.get('info') if isinstance(coco.get('info'), dict) else {}
-    folder = images or _folder_of(path, names, info.get(IMAGES))
+    folder = images or _folder_of(path, names, images_told(coco, path))
     unused = _supercategories(coco)
     if unused:
         told = shorten([category['name'] for category in unused])
@@ -105,7 +106,18 @@ def _supercategories(coco: dict) -> list[dict]:
     ]
 
 
-def _folder_of(path: Path, names: list, told: object = None) -> str:
+def images_told(coco: dict, path: str | Path) -> str | None:
+    """The folder in which the file ``path`` itself says that its images are; None if it does not say."""
+    told = coco['info'].get(IMAGES) if isinstance(coco.get('info'), dict) else None
+    return os.path.normpath(os.path.join(os.path.dirname(path), told)) if isinstance(told, str) else None
+
+
+def with_option(error: UserError, option: str) -> str:
+    """What a reader of labels says, with the option by which a command has the folder of their images named."""
+    return str(error).replace(f'({OPTION})', f'({option})')
+
+
+def _folder_of(path: Path, names: list, told: str | None = None) -> str:
     """The folder below which the images of a file are: where most of some that are looked for are found.
 
     Looked for in the folder that the file itself has ``told``, then in those that are usual.
@@ -116,8 +128,8 @@ def _folder_of(path: Path, names: list, told: object = None) -> str:
     here, stem = path.parent, path.stem.removeprefix('instances_')
     ends = ('', path.stem, stem, re.split('[.@-]', stem)[0], 'images', f'images/{stem}', 'JPEGImages', 'data')
     places = [Path(os.path.normpath(above / end)) for above in (here, here / '..') for end in ends]
-    if isinstance(told, str):
-        places.insert(0, Path(os.path.normpath(here / told)))
+    if told is not None:
+        places.insert(0, Path(told))
     counts = {str(place): _count(place, names) for place in places if place.is_dir()}
     best = max(counts, key=counts.get, default='')
     if not counts or (names and not counts[best]):
@@ -128,7 +140,7 @@ def _folder_of(path: Path, names: list, told: object = None) -> str:
 def _nowhere(path: Path, names: list, places: list[str], here: Path) -> str:
     """That the images of a file are in no folder, and what is there in the place of the first."""
     first = f', such as {names[0]!r},' if names else ''
-    remedy = 'name their folder (--labeled-images, --val-images)'
+    remedy = f'name their folder ({OPTION})'
     for place in places if names else ():
         for wanted in (names[0].replace('\\', '/'), re.split(r'[/\\]', names[0])[-1]):
             near = near_file(os.path.join(place, wanted.lstrip('/')))

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -129,6 +129,58 @@ def read_text(path: Path) -> str:
         ) from error
     except OSError as error:
         raise UserError(f'{path} cannot be read ({error.strerror}): check its permissions.') from error
+
+
+def names_in(path: Path) -> list[tuple[int, str]]:
+    """The lines of a list of names that are not blank, with their numbers.
+
+    A name may begin or end with blanks and hold any character but a line feed, so nothing is taken off it.
+
+    Raises:
+        UserError: If there is no such file, or it is no text.
+    """
+    return [(number, line) for number, line in enumerate(read_text(path).split('\n'), 1) if line.strip()]
+
+
+def find_files(folder: Path, suffix: str, deep: bool = True) -> Iterator[Path]:
+    """The files of a folder by their suffix, whatever its case, and those of its sub-folders.
+
+    Links are followed, and a folder that several ways lead to counts once; hidden folders are passed over.
+
+    Args:
+        folder: The folder; of one that is not there nothing comes.
+        suffix: Such as ``'.xml'``.
+        deep: Whether to look into sub-folders.
+
+    Raises:
+        UserError: Naming a folder that may not be read.
+    """
+    seen = set()
+    for place, inner, names in os.walk(folder, onerror=_unreadable, followlinks=True) if folder.is_dir() else ():
+        real = os.path.realpath(place)
+        inner[:] = sorted(name for name in inner if deep and real not in seen and not name.startswith('.'))
+        if real not in seen:
+            yield from (Path(place, name) for name in sorted(names) if name.lower().endswith(suffix))
+        seen.add(real)
+
+
+def _unreadable(error: OSError) -> None:
+    raise UserError(f'{error.filename} cannot be read ({error.strerror}): check its permissions.') from error
+
+
+def files_by_stem(folder: Path, suffix: str, deep: bool = True) -> dict[str, Path]:
+    """The files that :func:`find_files` gives, by their paths from the folder without the suffix, with ``/``.
+
+    Raises:
+        UserError: Naming two that differ in the case of the suffix alone, or a folder that may not be read.
+    """
+    found: dict[str, Path] = {}
+    for path in find_files(folder, suffix, deep):
+        stem = path.relative_to(folder).as_posix()[: -len(suffix)]
+        if stem in found:
+            raise UserError(f'{found[stem]} and {path} would be labels of the same image: take one of them out.')
+        found[stem] = path
+    return found
 
 
 def number_of(text: str | None, where: str, what: str) -> float:

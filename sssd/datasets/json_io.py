@@ -3,23 +3,93 @@
 import gc
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from sssd.datasets.coco_form import faults_of
 from sssd.errors import UserError, refuse_all
 
 
-def write_json(path: str | Path, content: dict) -> None:
-    """Write ``content`` whole or not at all: a reader never sees half a file."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+@contextmanager
+def writing(path: str | Path) -> Iterator[None]:
+    """Turn what the system says of a file that it does not write into a sentence.
+
+    Raises:
+        UserError: Naming the file.
+    """
     try:
-        partial.write_text(json.dumps(content))
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        said = 'Not a directory' if isinstance(error, FileExistsError) else error.strerror or error
+        raise UserError(
+            f'{path} cannot be written ({said}): make room or permit it, or name another folder.'
+        ) from error
+
+
+def write_whole(path: str | Path, text: str) -> None:
+    """Write a text whole or not at all: a reader never sees half a file.
+
+    Args:
+        path: The file; one that is there is replaced, its folder is made if missing.
+        text: What is in it.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    path = Path(path)
+    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path):
+        try:
+            partial.write_text(text, 'utf-8')
+            os.replace(partial, path)
+        except BaseException:
+            partial.unlink(missing_ok=True)
+            raise
+
+
+def write_json(path: str | Path, content: dict) -> None:
+    """Write ``content`` as :func:`write_whole` does."""
+    write_whole(path, json.dumps(content))
+
+
+def write_new_json(contents: Mapping[Path, dict]) -> None:
+    """Write files of which none replaces another one; those that are there already, with the same content, are left.
+
+    Raises:
+        UserError: As :func:`refuse_others` does, and then none is written.
+    """
+    refuse_others(contents.items())
+    for path, content in contents.items():
+        if not os.path.lexists(path):
+            write_json(path, content)
+
+
+def refuse_others(files: Iterable[tuple[Path, dict]]) -> None:
+    """Refuse to write where other files are.
+
+    Args:
+        files: Each file, with what is to be in it.
+
+    Raises:
+        UserError: Naming the first that is there with another content, and how many more are.
+    """
+    others = [path for path, content in files if os.path.lexists(path) and not _holds(path, content)]
+    if others:
+        more = f' (and {len(others) - 1} more of these files)' if len(others) > 1 else ''
+        raise UserError(
+            f'{others[0]}{more} is there with another content than is to be written, and is not replaced: move it '
+            'away, or name another folder to write to.'
+        )
+
+
+def _holds(path: Path, content: dict) -> bool:
+    try:
+        return path.read_bytes() == json.dumps(content).encode()
+    except OSError:
+        return False
 
 
 def read_coco(

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from sssd.datasets.cameras import CAMERAS
-from sssd.datasets.json_io import read_coco, write_json
+from sssd.datasets.json_io import read_coco, refuse_others, write_json, write_new_json
 from sssd.errors import UserError
 
 VERSION = 1
@@ -45,7 +45,8 @@ def recapture(
 
     Raises:
         UserError: If the file is not COCO, an image is missing, lies outside ``img_dir`` or cannot be read or written,
-            the camera is unknown, or ``out_dir`` holds other files, or images of another folder, camera or seed.
+            the camera is unknown, or ``out_dir`` holds other files, images of another folder, camera or seed, or an
+            annotation file of this name with another content.
     """
     ann_file, img_dir, out_dir = Path(ann_file), Path(img_dir), Path(out_dir)
     if camera not in CAMERAS:
@@ -55,18 +56,24 @@ def recapture(
     _check_names(names, ann_file, img_dir)
     how = dict(version=VERSION, camera=camera, seed=seed, img_dir=os.path.relpath(img_dir, out_dir))
     _claim(out_dir, how)
+    stamp, content = out_dir / ann_file.name, _content(coco, ann_file, camera, seed)
+    refuse_others([(stamp, content)])
     for name in _track(names, progress):
         target = out_dir / 'images' / name
         if not target.is_file():
             _write(target, CAMERAS[camera](_read(img_dir / name, ann_file), camera_of(name, seed)))
+    write_new_json({stamp: content})
+    return stamp
+
+
+def _content(coco: dict, ann_file: Path, camera: str, seed: int) -> dict:
+    """The new annotation file: the same, and what it was made from."""
     info = coco.get('info') if isinstance(coco.get('info'), dict) else {}
     source = dict(file=ann_file.name, sha256=hashlib.sha256(ann_file.read_bytes()).hexdigest())
     made = dict(version=VERSION, camera=camera, seed=seed, source=source)
     if 'recapture' in info:
         source['recapture'] = info['recapture']
-    stamp = out_dir / ann_file.name
-    write_json(stamp, dict(coco, info=dict(info, recapture=made)))
-    return stamp
+    return dict(coco, info=dict(info, recapture=made))
 
 
 def camera_of(name: str, seed: int) -> np.random.Generator:

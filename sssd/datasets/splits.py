@@ -8,12 +8,18 @@ mmdet's semi-supervised configs: ``instances_train2017.1@10.json`` and
 """
 
 import hashlib
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from sssd.datasets.json_io import read_coco, write_json
+from sssd.datasets.coco import images_told
+from sssd.datasets.forms import saying_where
+from sssd.datasets.json_io import read_coco, refuse_others, write_new_json
 from sssd.errors import UserError
+
+_ORDER = 'sha256("<seed>:<fold>:<image id>")'
+_Pair = tuple[Path, Path]
 
 
 def hash_order(image_ids: Sequence, seed: int, fold: int) -> list:
@@ -31,8 +37,11 @@ def make_splits(
     seed: int = 0,
     keep_annotations: bool = False,
     progress: bool = True,
+    images: str | None = None,
 ) -> list[tuple[Path, Path]]:
     """Write a labelled and an unlabelled JSON for every amount and fold.
+
+    No other file is replaced: those that hold the very parts already are left as they are.
 
     Args:
         ann_file: COCO annotation file to split.
@@ -44,13 +53,15 @@ def make_splits(
         keep_annotations: Leave the annotations in the unlabelled files (to measure the quality
             of pseudo-labels, say). Training must not use them.
         progress: Show a progress bar.
+        images: Folder of the images, for the parts to tell it; None leaves that to what ``ann_file`` tells.
 
     Returns:
         (labelled file, unlabelled file) for every amount and fold.
 
     Raises:
-        UserError: If the file is not COCO, an amount is out of range, a part would be empty, or
-            a labelled part would have no box.
+        UserError: If the file is not COCO, an amount is out of range, a part would be empty, a
+            labelled part would have no box, or a file of a part is there with another content;
+            then none is written.
     """
     if not percents and not counts:
         raise UserError('no amount of labelled images was given; give percents or counts.')
@@ -62,24 +73,44 @@ def make_splits(
     total = len(coco['images'])
     amounts = [(f'{p:g}', _from_percent(p, total, ann_file)) for p in percents]
     amounts += [(f'{c}images', _check_count(c, total, ann_file)) for c in counts]
-    source = dict(file=ann_file.name, sha256=hashlib.sha256(ann_file.read_bytes()).hexdigest())
     out_dir = ann_file.parent if out_dir is None else Path(out_dir)
+    images = images or images_told(coco, ann_file)
+    if images is not None:
+        coco = saying_where(coco, images, out_dir / ann_file.name)
+    source = dict(file=ann_file.name, sha256=hashlib.sha256(ann_file.read_bytes()).hexdigest())
+    splits = {
+        _paths(out_dir, ann_file, fold, name): dict(source=source, seed=seed, fold=fold, num_labeled=count)
+        for name, count in amounts
+        for fold in range(1, folds + 1)
+    }
+    _write(splits, lambda paths: _parts(coco, splits[paths], ann_file, keep_annotations), progress)
+    return list(splits)
 
-    written = []
-    for name, count, fold in _track(amounts, folds, progress):
-        split = dict(source=source, seed=seed, fold=fold, num_labeled=count, order='sha256("<seed>:<fold>:<image id>")')
-        labeled, unlabeled = split_coco(coco, count, split, keep_annotations)
-        if not any(_is_box(thing) for thing in labeled['annotations']):
-            raise UserError(
-                f'the {count} labelled image(s) of fold {fold} of {ann_file} hold no '
-                'box; label more images or use another seed.'
-            )
-        stem = out_dir / f'{ann_file.stem}.{fold}@{name}'
-        paths = Path(f'{stem}.json'), Path(f'{stem}-unlabeled.json')
-        write_json(paths[0], labeled)
-        write_json(paths[1], unlabeled)
-        written.append(paths)
-    return written
+
+def _write(splits: Iterable[_Pair], parts_of: Callable[[_Pair], Sequence[dict]], progress: bool) -> None:
+    """Write what is not there, once it is seen that what is there is the same."""
+    there = [paths for paths in splits if any(map(os.path.lexists, paths))]
+    compared = _track(there, 'comparing splits', progress)
+    refuse_others(file for paths in compared for file in zip(paths, parts_of(paths)))
+    missing = [paths for paths in splits if not all(map(os.path.lexists, paths))]
+    for paths in _track(missing, 'writing splits', progress):
+        write_new_json(dict(zip(paths, parts_of(paths))))
+
+
+def _paths(out_dir: Path, ann_file: Path, fold: int, name: str) -> _Pair:
+    stem = out_dir / f'{ann_file.stem}.{fold}@{name}'
+    return Path(f'{stem}.json'), Path(f'{stem}-unlabeled.json')
+
+
+def _parts(coco: dict, split: dict, ann_file: Path, keep_annotations: bool) -> tuple[dict, dict]:
+    """The labelled and the unlabelled part; UserError if the labelled one has no box."""
+    parts = split_coco(coco, split['num_labeled'], dict(split, order=_ORDER), keep_annotations)
+    if not any(_is_box(thing) for thing in parts[0]['annotations']):
+        raise UserError(
+            f'the {split["num_labeled"]} labelled image(s) of fold {split["fold"]} of {ann_file} hold no '
+            'box; label more images or use another seed.'
+        )
+    return parts
 
 
 def split_coco(coco: dict, count: int, split: dict, keep_annotations: bool = False):
@@ -137,10 +168,9 @@ def _is_box(annotation: dict) -> bool:
     return width >= 1 and height >= 1 and not annotation.get('iscrowd', 0)
 
 
-def _track(amounts: list, folds: int, progress: bool):
-    jobs = [(name, count, fold) for name, count in amounts for fold in range(1, folds + 1)]
-    if not progress:
+def _track(jobs: Sequence, description: str, progress: bool) -> Iterable:
+    if not progress or not jobs:
         return jobs
     from rich.progress import track
 
-    return track(jobs, description='writing splits')
+    return track(jobs, description=description)

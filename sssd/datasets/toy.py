@@ -25,7 +25,7 @@ import cv2
 import numpy as np
 
 from sssd.datasets.cameras import CAMERAS
-from sssd.datasets.json_io import write_json
+from sssd.datasets.json_io import write_json, writing
 from sssd.datasets.toy_scene import MAX_SIZE, MIN_SIZE, MIN_VISIBLE, draw_scene
 from sssd.datasets.toy_shapes import CLASSES
 from sssd.errors import UserError
@@ -144,8 +144,9 @@ def _claim(root: Path) -> None:
     """Mark ``root`` as ours; UserError if it holds files that are not."""
     if root.is_file() or (root.is_dir() and any(root.iterdir()) and not (root / _MARK).exists()):
         raise UserError(f'{root} holds other files, which the toy data set would overwrite; give a new folder.')
-    root.mkdir(parents=True, exist_ok=True)
-    (root / _MARK).touch()
+    with writing(root):
+        root.mkdir(parents=True, exist_ok=True)
+        (root / _MARK).touch()
 
 
 def _read_info(path: Path) -> dict | None:

@@ -5,22 +5,40 @@ XMLDataset of mmdet ends it one pixel earlier.
 """
 
 import os
+import posixpath
 import re
+from collections.abc import Collection
 from pathlib import Path
 
-from sssd.datasets.forms import PARTS, WHOLE, Builder, Labels, Mistakes, Readers, number_of, read_text, several
+from sssd.datasets.forms import (
+    PARTS,
+    WHOLE,
+    Builder,
+    Labels,
+    Mistakes,
+    Readers,
+    files_by_stem,
+    find_files,
+    names_in,
+    number_of,
+    several,
+)
 from sssd.datasets.xml_safe import line_of, parse_xml
 from sssd.errors import UserError
 from sssd.images import EXTENSIONS, image_size, natural_key
+from sssd.listing import list_folder
 
 _IMAGES = ('JPEGImages', 'images', 'Images', 'imgs', 'img')
 _ANNOTATIONS = ('Annotations', 'annotations', 'xml', 'xmls')
 _LISTS = Path('ImageSets', 'Main')
+_SUFFIX = '.xml'
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
 
 
 def find_voc(path: Path, images: str | None) -> Readers:
     """The parts of a VOC data set; none if ``path`` is no such.
+
+    Lists in ``ImageSets/Main`` tell its parts; without them, sub-folders of the XML files that are called like parts.
 
     Args:
         path: Its folder, one with XML files, or one of the lists below ``ImageSets/Main``.
@@ -39,9 +57,18 @@ def find_voc(path: Path, images: str | None) -> Readers:
     parts = {part: lists / f'{part}.txt' for part in ('train', 'val', 'test') if (lists / f'{part}.txt').is_file()}
     if 'train' not in parts and (lists / 'trainval.txt').is_file():
         parts['train'] = lists / 'trainval.txt'
-    if not parts:
+    if parts:
+        return {part: lambda names=names: _read(names, folder, images, names) for part, names in parts.items()}
+    told = sorted({_part_of(name) for name in files_by_stem(folder, _SUFFIX)})
+    if told == ['train']:
         return {WHOLE: lambda: _read(path, folder, images)}
-    return {part: lambda names=names: _read(names, folder, images, names) for part, names in parts.items()}
+    return {part: lambda part=part: _read(path, folder, images, part=part) for part in told}
+
+
+def _part_of(name: str) -> str:
+    """The part that an XML file belongs to: that which the sub-folder it lies in is called like, else ``train``."""
+    place, slash, _ = name.partition('/')
+    return PARTS.get(place, 'train') if slash else 'train'
 
 
 def _annotations(path: Path) -> Path | None:
@@ -51,21 +78,22 @@ def _annotations(path: Path) -> Path | None:
 
 
 def _holds_xml(folder: Path) -> bool:
-    if not folder.is_dir():
-        return False
-    with os.scandir(folder) as entries:
-        return any(entry.name.lower().endswith('.xml') and entry.is_file() for entry in entries)
+    """Whether a folder has XML files; one that is called like a folder of them, or a folder in it."""
+    return any(path.is_file() for path in find_files(folder, _SUFFIX, deep=folder.name in _ANNOTATIONS))
 
 
-def _read(source: Path, folder: Path, images: str | None, listed: Path | None = None) -> Labels:
-    """Read the XML files of ``folder``, those that ``listed`` names or all.
+def _read(
+    source: Path, folder: Path, images: str | None, listed: Path | None = None, part: str | None = None
+) -> Labels:
+    """Read the XML files below ``folder``: those that ``listed`` names, those of a part, or all.
 
     Raises:
         UserError: Naming file and line of what is wrong.
     """
-    found = {os.path.splitext(name)[0]: folder / name for name in os.listdir(folder) if name.lower().endswith('.xml')}
-    names = sorted(found, key=natural_key) if listed is None else _names_of(listed, folder)
-    paths = {name: found.get(name, folder / f'{name}.xml') for name in names}
+    found = files_by_stem(folder, _SUFFIX)
+    chosen = [name for name in sorted(found, key=natural_key) if part in (None, _part_of(name))]
+    names = chosen if listed is None else _names_of(listed, folder, found)
+    paths = {name: found[name] for name in names}
     mistakes = Mistakes(source)
     roots = {name: mistakes.kept(_root, path) for name, path in paths.items()}
     things = {
@@ -75,25 +103,24 @@ def _read(source: Path, folder: Path, images: str | None, listed: Path | None = 
     }
     sizes = {name: mistakes.kept(_size, root, paths[name]) for name, root in roots.items() if root is not None}
     mistakes.refuse()
-    place = _images_of(folder, images)
-    files = _Images(place)
+    files = _images_of(folder, found, images)
     shift = int(_counts_from_one(things))
     built, measured = Builder(sorted({kind for each in things.values() for kind, _, _ in each})), 0
     others = [name for name, root in roots.items() if files.names_another(name, root)]
     for name, root in roots.items():
         image, size = files.of(name, root, paths[name]), sizes[name]
         measured += size is None
-        built.add_image(image, *(size or image_size(os.path.join(place, image))))
+        built.add_image(image, *(size or image_size(os.path.join(files.folder, image))))
         for kind, (x1, y1, x2, y2), difficult in things[name]:
             built.add_box(kind, (x1 - shift, y1 - shift, x2 - x1 + shift, y2 - y1 + shift), iscrowd=int(difficult))
-    left = len(files) - len(roots) if listed is None else 0
+    left = len(files.names) - len(found) if listed is None else 0
     notes = _notes(built, measured, shift, left)
     if others:
         told = f'{several(len(others), "XML file")} whose <filename> is another image that is there, such as'
         notes += (
             f'{told} {paths[others[0]]}: each was taken for the image of its own name, so see whether it is that',
         )
-    return Labels(built.coco(), place, 'VOC', str(source), notes=notes)
+    return Labels(built.coco(), files.folder, 'VOC', str(source), notes=notes)
 
 
 def _notes(built: Builder, measured: int, shift: int, left: int) -> tuple[str, ...]:
@@ -108,18 +135,23 @@ def _notes(built: Builder, measured: int, shift: int, left: int) -> tuple[str, .
     return tuple(note for note, holds in notes.items() if holds)
 
 
-def _names_of(listed: Path, folder: Path) -> list[str]:
-    """The names in a list; in those of one class a flag follows, which is 1, 0 or -1."""
-    names = [line.strip() for line in read_text(listed).splitlines()]
-    names = [name if os.path.isfile(folder / f'{name}.xml') else re.sub(r'\s+(-1|0|1)$', '', name) for name in names]
-    names = list(dict.fromkeys(filter(None, names)))
-    absent = [name for name in names if not os.path.isfile(folder / f'{name}.xml')]
+def _names_of(listed: Path, folder: Path, found: dict[str, Path]) -> list[str]:
+    """The names in a list, all of them keys of ``found``."""
+    names = list(dict.fromkeys(_name_of(line, found) for _, line in names_in(listed)))
+    absent = [name for name in names if name not in found]
     if absent or not names:
         told = f'of which {len(absent)} have no XML file in {folder}, such as {absent[0]}' if absent else 'none'
         raise UserError(
             f'{listed} names {several(len(names), "image")}, {told}: correct the list, or name another one.'
         )
     return names
+
+
+def _name_of(line: str, found: dict[str, Path]) -> str:
+    """The name in a line: as it stands, without blanks around it, or without the flag of the lists of one class."""
+    bare = line.strip()
+    tried = [posixpath.normpath(name) for name in (line, bare, re.sub(r'\s+(-1|0|1)$', '', bare))]
+    return next((name for name in tried if name in found), tried[-1])
 
 
 def _root(path: Path):
@@ -131,49 +163,53 @@ def _root(path: Path):
     return root
 
 
-def _images_of(folder: Path, images: str | None) -> str:
-    """The folder of the images: as given, else by its name beside the XML files, else theirs."""
+def _images_of(folder: Path, stems: Collection[str], images: str | None) -> '_Images':
+    """The images: those of the folder that is given, else of that with most images of the XML files' names.
+
+    Of equal ones the XML files' own folder comes first, then what is called like a folder of images beside or in it.
+    """
     if images is not None:
-        return images
-    named = [place / name for place in (folder.parent, folder) for name in _IMAGES]
-    return str(next((place for place in named if place.is_dir()), folder))
+        return _Images(images)
+    named = [place / name for place in (folder.parent, folder) for name in _IMAGES if (place / name).is_dir()]
+    tried = [_Images(str(place)) for place in (folder, *named)]
+    best = max(tried, key=lambda each: sum(stem in each.names for stem in stems))
+    return best if best.names.keys() & set(stems) or not named else tried[1]
 
 
 class _Images:
-    """The images of a folder by the names of their XML files."""
+    """The images of a folder and its sub-folders by the names of their XML files, which lie in the same sub-folders."""
 
     def __init__(self, folder: str) -> None:
         self.folder, self.names = folder, {}
-        try:
-            names = sorted(os.listdir(folder))
-        except OSError as error:
-            raise UserError(f'image folder {folder} cannot be read ({error.strerror}): check the path.') from error
-        for name in names:
-            if name.lower().endswith(EXTENSIONS) and not name.startswith('.'):
-                self.names.setdefault(os.path.splitext(name)[0], []).append(name)
-
-    def __len__(self) -> int:
-        return len(self.names)
+        for name in list_folder(folder).names():
+            self.names.setdefault(os.path.splitext(name)[0], []).append(name)
 
     def names_another(self, name: str, root) -> bool:
-        """Whether an XML file's <filename> is another image of the folder than the one of the XML file's name."""
-        told, own = os.path.basename((root.findtext('filename') or '').strip()), self.names.get(name, [])
+        """Whether an XML file's <filename> is another image beside the one of the XML file's name."""
+        own, told = self.names.get(name, []), _told_beside(name, root)
         return bool(own) and told not in own and told in self.names.get(os.path.splitext(told)[0], ())
 
     def of(self, name: str, root, path: Path) -> str:
         """The image of an XML file: of the same name, as mmdet has it, else what its <filename> says."""
-        told = (root.findtext('filename') or '').strip()
-        own = self.names.get(name, [])
+        own, beside = self.names.get(name, []), _told_beside(name, root)
         if own:
-            return told if told in own else own[0]
-        for wanted in (told, os.path.basename(told)):
-            for file in (wanted, *(f'{name}{ending}' for name in (name, wanted) for ending in EXTENSIONS)):
-                if wanted and os.path.isfile(os.path.join(self.folder, file)):
+            return beside if beside in own else own[0]
+        told = (root.findtext('filename') or '').strip()
+        stem = os.path.basename(name)
+        for wanted in filter(None, (told, beside, os.path.basename(told), stem)):
+            for file in (wanted, *(f'{wanted}{ending}' for ending in EXTENSIONS)):
+                if os.path.isfile(os.path.join(self.folder, file)):
                     return file
         raise UserError(
-            f'{path}: its image is not in {self.folder}, neither {os.path.basename(name)}.jpg or the like nor the '
-            f'{told!r} of its <filename>: put it there, or name its folder (--labeled-images, --val-images).'
+            f'{path}: its image is not in {self.folder}, neither {stem}.jpg or the like nor the '
+            f'{told!r} of its <filename>: put it there, or name its folder (--images).'
         )
+
+
+def _told_beside(name: str, root) -> str:
+    """The image that an XML file's <filename> names, in the sub-folder of the XML file."""
+    told = os.path.basename((root.findtext('filename') or '').strip())
+    return os.path.join(os.path.dirname(name), told)
 
 
 def _size(root, path: Path) -> tuple[int, int] | None:

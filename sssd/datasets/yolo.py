@@ -3,12 +3,25 @@
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 import yaml
 
-from sssd.datasets.forms import PARTS, WHOLE, Builder, Labels, Mistakes, Readers, number_of, read_text, several
+from sssd.datasets.forms import (
+    PARTS,
+    WHOLE,
+    Builder,
+    Labels,
+    Mistakes,
+    Readers,
+    files_by_stem,
+    names_in,
+    number_of,
+    read_text,
+    several,
+)
 from sssd.errors import UserError
 from sssd.images import image_size
 from sssd.listing import list_folder
@@ -174,11 +187,11 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
     built, missing, twice, outlines = Builder(list(names)), 0, 0, 0
     used: Counter[Path] = Counter()
-    mistakes = Mistakes(source)
+    mistakes, texts = Mistakes(source), cache(_texts)
     for path in paths:
         width, height = mistakes.kept(image_size, path) or (0, 0)
         built.add_image(Path(os.path.relpath(path, root)).as_posix(), width, height)
-        file = next((file for file in (label_path(path), Path(path).with_suffix('.txt')) if file.is_file()), None)
+        file = _label_of(path, texts)
         if file is None:
             missing += 1
             continue
@@ -194,7 +207,9 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
             f'{source}: none of the {several(missing, "image")} of {root} has a label file; {label_path(paths[0])} was '
             'looked for, for one: put the labels there.'
         )
-    orphans = sorted(path for folder in {file.parent for file in used} for path in _texts(folder) if path not in used)
+    orphans = sorted(
+        path for folder in {file.parent for file in used} for path in texts(folder).values() if path not in used
+    )
     several_images = [file for file, count in used.items() if count > 1]
     notes = {
         f'{several(len(orphans), "label file")} of no image, such as {orphans[0] if orphans else ""}: '
@@ -211,9 +226,17 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
     return Labels(built.coco(), root if near.startswith('..') else near, 'YOLO', name, notes=told)
 
 
-def _texts(folder: Path) -> Iterator[Path]:
-    """The label files of a folder."""
-    return (path for path in folder.glob('*.txt') if path.name != _CLASSES)
+def _texts(folder: Path) -> dict[str, Path]:
+    """The label files of a folder by their names without suffix, which may be ``.TXT`` too."""
+    found = files_by_stem(folder, '.txt', deep=False)
+    return {stem: path for stem, path in found.items() if path.name != _CLASSES}
+
+
+def _label_of(image: str, texts: Callable[[Path], dict[str, Path]]) -> Path | None:
+    """The label file of an image, in the folder of labels or beside the image; None if it has none."""
+    path = label_path(image)
+    found = (texts(folder).get(path.stem) for folder in (path.parent, Path(image).parent))
+    return next((file for file in found if file is not None), None)
 
 
 def _images_of(place: Path) -> Iterator[str]:
@@ -221,14 +244,12 @@ def _images_of(place: Path) -> Iterator[str]:
     if place.is_dir():
         yield from list_folder(str(place))
         return
-    for number, line in enumerate(read_text(place).splitlines(), 1):
-        name = line.strip()
-        if name:
-            tried = [place.parent / name, Path(name)]
-            found = next((path for path in tried if os.path.isfile(path)), None)
-            if found is None:
-                raise UserError(f'{place}, line {number}: the image {name} is not there: correct the list.')
-            yield str(found)
+    for number, line in names_in(place):
+        tried = [path for name in (line, line.strip()) for path in (place.parent / name, Path(name))]
+        found = next((path for path in tried if os.path.isfile(path)), None)
+        if found is None:
+            raise UserError(f'{place}, line {number}: the image {line.strip()} is not there: correct the list.')
+        yield str(found)
 
 
 def label_path(image: str) -> Path:

@@ -12,6 +12,7 @@ from mmdet.apis import DetInferencer
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
+from sssd.datasets.coco import with_option
 from sssd.datasets.forms import Labels
 from sssd.datasets.labels import read_labels
 from sssd.deploy.predict import Collected, detect
@@ -64,18 +65,22 @@ def thresholds_of(words: Sequence[str], classes: Sequence[str], default: float =
     return [own.get(name, common) for name in classes]
 
 
-def validation_of(told: Mapping[str, Any] | None, path: str | None) -> Labels:
+def validation_of(told: Mapping[str, Any] | None, path: str | None, images: str | None = None) -> Labels:
     """The labelled images on which thresholds are chosen: those named, else those of the training's validation.
 
     Args:
         told: What the exported weights say of it: ``labels`` and ``images``.
         path: Labels in any form, if the user names some.
+        images: The folder of their images, where the form does not tell it.
 
     Raises:
         UserError: If there are none.
     """
     if path:
-        return read_labels(path, part='val')
+        try:
+            return read_labels(path, images, 'val')
+        except UserError as error:
+            raise UserError(f'--validation {with_option(error, "--validation-images")}') from error
     if not told:
         raise UserError(
             '--threshold auto needs labelled images, and the detector does not tell those of its validation: name some '

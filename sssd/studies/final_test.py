@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from mmengine.config import Config
 
 from sssd.checkpoints.files import checkpoint_files, number_of
+from sssd.checks.data import check_data
 from sssd.data.image_folder import list_images
 from sssd.datasets.json_io import read_coco
 from sssd.errors import UserError
@@ -58,7 +59,7 @@ class FinalTest:
         """Refuse, before it trains, a config that trains or validates with images of the test part or cannot test.
 
         Raises:
-            UserError: Naming one of the images, or a file that is missing, or what the config lacks.
+            UserError: Naming one of the images, or what the config lacks, or all mistakes in the data of the test part.
         """
         held_out = set(_listed(self.ann_file, self.img_prefix))
         for part in ('train', 'val'):
@@ -70,7 +71,10 @@ class FinalTest:
                         f'{len(shared)} of the test images are in the {part}_dataloader of {config.filename} too, such '
                         f'as {shared[0]}: keep the test part of a study out of what is trained with and chosen by.'
                     )
-        self.config_of(config, SINGLE_MODEL, Path(FOLDER))
+        try:
+            check_data(self.config_of(config, SINGLE_MODEL, Path(FOLDER)), ('test',))
+        except UserError as error:
+            raise UserError(f'the test part of the study, as {config.filename} would test on it: {error}') from error
 
     def config_of(self, config: Config, role: str, prefix: Path) -> Config:
         """A run's config that tests one of its models and writes the detections to ``prefix.bbox.json``.

@@ -214,6 +214,9 @@ def test_files_that_are_no_images_by_name_are_left_to_the_pipeline(cfg, tiny_coc
     (tiny_coco.img_dir / '0000.npy').write_bytes(b'an array')
     for name in ('annotations.json', 'unlabeled.json'):
         rewrite(tiny_coco.root / name, images=coco['images'])
+    fails(cfg, r'0000\.npy cannot be decoded')
+    for dataset in (labelled(cfg), unlabelled(cfg), cfg.val_dataloader.dataset):
+        dataset.pipeline = [dict(type='LoadOurArrays')]
     assert len(check_data(cfg)) == 3
 
 

@@ -36,6 +36,15 @@ def test_files_that_are_damaged_after_their_header(sets):
     assert found['0002.png'].level == 'warning' and 'is damaged and decoded in part (' in found['0002.png'].text
 
 
+def test_a_damaged_file_whose_name_is_not_that_of_an_image(sets):
+    path = sets.images() / '0001.png'
+    path.write_bytes(path.read_bytes()[:60])
+    path.rename(sets.images() / 'photo')
+    sets.edit(lambda coco: coco['images'][1].update(file_name='photo'))
+    found, line = decoded(sets)
+    assert list(found) == ['photo'] and line == '13 images decoded, 1 of them failed'
+
+
 @pytest.mark.parametrize(
     'spoil, words',
     [

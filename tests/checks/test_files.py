@@ -120,10 +120,70 @@ def test_files_that_are_not_there(sets, part):
     path.unlink()
     assert f'such as {path}; check data_prefix' in sets.findings()['missing'].text
     path.symlink_to('nowhere.png')
-    assert f'such as {path}, a link to a file that does not exist' in sets.findings()['missing'].text
+    found = sets.findings()['missing']
+    assert f'is a link to a file that does not exist, such as {path}, which leads to' in found.text
+    assert (
+        found.text.endswith('/nowhere.png; put that file there, or take the link out.') and 'beside' not in found.text
+    )
     path.unlink()
     path.mkdir()
     assert f'image {path} is a folder' in sets.findings()['unreadable-image'].text
+
+
+def test_links_to_nowhere_and_files_that_are_not_there_are_told_apart(sets):
+    for name, target in (('0001.png', None), ('0002.png', 'nowhere.png'), ('0003.png', 'nowhere.png')):
+        path = sets.images() / name
+        path.unlink()
+        if target:
+            path.symlink_to(target)
+    sets.findings()
+    told = [finding for finding in sets.run.findings.found if finding.kind == 'missing']
+    assert sorted(finding.count for finding in told) == [1, 2]
+    assert all(('0001.png' in finding.text) == (finding.count == 1) for finding in told)
+
+
+@pytest.mark.parametrize('name', ['photo.HEIC', 'photo', 'photo.jpg.part'])
+@pytest.mark.parametrize(
+    'content, words',
+    [
+        (b'\0\0\0\x18ftypheic' + bytes(40), 'is in HEIC, which OpenCV does not read: convert it'),
+        (b'garbage', 'cannot be decoded, the file is broken'),
+    ],
+    ids=['HEIC', 'broken'],
+)
+def test_a_broken_image_whose_name_is_not_that_of_an_image(sets, name, content, words):
+    path = sets.images() / name
+    path.write_bytes(content)
+    sets.edit(lambda coco: coco['images'][0].update(file_name=name))
+    for thorough in (False, True):
+        found = sets.findings(thorough)['unreadable-image']
+        assert (found.level, found.where) == ('error', str(path)) and words in found.text
+    sets.train.pipeline[0].type = 'LoadOurOwn'
+    assert 'unreadable-image' not in sets.findings(), 'the loader of the config may read it'
+
+
+def test_a_format_that_only_pillow_reads(sets):
+    path = sets.images() / '0000.png'
+    Image.open(path).save(path, 'TGA')
+    found = sets.findings()['unreadable-image']
+    assert found.level == 'error' and 'is in TGA, which OpenCV does not read: convert it to JPEG or PNG' in found.text
+    sets.train.pipeline[0].imdecode_backend = 'pillow'
+    assert 'unreadable-image' not in sets.findings()
+
+
+def test_a_rare_format_in_a_file_whose_name_is_no_utf8(sets):
+    path = os.fsdecode(os.fsencode(sets.images('unlabeled')) + b'/\xff.png')
+    Image.new('RGB', (96, 72)).save(sets.images() / 'a.gif')
+    (sets.images() / 'a.gif').rename(path)
+    sets.edit(lambda coco: coco['images'][0].update(file_name=path))
+    assert 'file-name' in sets.findings()
+
+
+def test_an_image_without_an_extension_is_looked_at_like_any_other(sets):
+    Image.new('RGBA', (96, 72)).save(sets.images() / 'photo', 'PNG')
+    sets.edit(lambda coco: coco['images'][0].update(file_name='photo'))
+    found = sets.findings()
+    assert 'transparency' in found['mode'].text and 'unreadable-image' not in found
 
 
 def test_names_with_backslashes(sets):

@@ -320,6 +320,6 @@ def test_split_of_a_coco_file_and_of_what_is_left(data, capsys):
 def test_split_of_other_forms_in_labelled_and_unlabelled(yolo, capsys):
     assert main(['split', 'export', '--count', '4', '--folds', '1', '--out-dir', 'out']) in (0, None)
     names = [line for line in capsys.readouterr().out.splitlines() if 'writing' not in line]
-    assert names == ['out/export.1@4images.json', 'out/export.1@4images-unlabeled.json']
+    assert names == ['out/export.json', 'out/export.1@4images.json', 'out/export.1@4images-unlabeled.json']
     assert main(['split', 'export', '--count', '4']) == 2
     assert 'export is to be written as COCO files: say where with --out-dir' in capsys.readouterr().err

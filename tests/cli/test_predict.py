@@ -83,6 +83,43 @@ def test_a_config_with_a_checkpoint_finds_the_same(detector, shipped_job, images
     assert one == other and one['annotations']
 
 
+def test_the_part_that_is_asked_for_is_taken(detector, shipped_job, images, capsys):
+    """As the sentence on the one that was taken says, where the two could not be compared."""
+    checkpoint = shutil.copy(shipped_job.work_dir / f'iter_{shipped.ITERATIONS}.pth', 'alone.pth')
+    words = [str(shipped_job.config), str(images), '--checkpoint', checkpoint, '--device', 'cpu', '--threshold', '0.05']
+    assert predict.main([*words, '--out', 'a']) == 0
+    assert 'took the teacher: no validation of both' in (said := capsys.readouterr().out)
+    option = said.partition('(')[2].partition(' takes the other)')[0].split()
+    assert predict.main([*words, '--out', 'b', *option]) == 0
+    assert 'took the student, as was asked for' in capsys.readouterr().out
+    assert predict.main([str(detector), str(images), '--out', 'c', '--device', 'cpu', '--threshold', '0.05']) == 0
+    one, student, other = (json.loads(open(f'{name}/labels.json').read()) for name in 'abc')
+    assert student == other != one
+
+
+def test_remedies_are_options_of_this_command(detector, shipped_job, images):
+    other = images.parent / 'other.py'
+    other.write_text(shipped_job.config.read_text().replace('num_classes=2', 'num_classes=3'))
+    checkpoint = str(shipped_job.work_dir / f'iter_{shipped.ITERATIONS}.pth')
+    with pytest.raises(UserError, match='is not the detector of the config') as caught:
+        predict.main([str(other), str(images), '--checkpoint', checkpoint, '--device', 'cpu'])
+    assert '--config' not in str(caught.value) and 'as the first argument' in str(caught.value)
+    lost = shutil.copy(images.parent / 'annotations.json', 'lost.json')
+    words = [str(detector), str(images), '--device', 'cpu', '--threshold', 'auto', '--validation', lost]
+    with pytest.raises(UserError, match=r'--validation the images of lost.json.*: name their folder') as caught:
+        predict.main(words)
+    assert str(caught.value).endswith('(--validation-images).')
+    for image in ('0003.png',):  # the labels name it where it was
+        shutil.copy(images / 'deep' / image, images / image)
+    assert predict.main([*words, '--validation-images', str(images)]) == 0
+
+
+def test_where_nothing_can_be_written(detector, images):
+    with pytest.raises(UserError, match=r'^lost.json/out cannot be written \(Not a directory\)'):
+        shutil.copy(images.parent / 'annotations.json', 'lost.json')
+        predict.main([str(detector), str(images), '--device', 'cpu', '--out', 'lost.json/out'])
+
+
 def test_mistakes_are_told(detector, images, tmp_path):
     for words, said in (
         ([str(detector), 'nowhere'], 'nowhere is no file and no folder'),
@@ -91,6 +128,8 @@ def test_mistakes_are_told(detector, images, tmp_path):
         ([str(detector), str(images), '--out', str(images / 'out')], 'lies in the folder of images'),
         ([str(detector), str(images), '--threshold', '30'], '--threshold is 30'),
         ([str(detector), str(images), '--checkpoint', 'x.pth'], 'leave --checkpoint out'),
+        ([str(detector), str(images), '--part', 'student'], 'leave --part out'),
+        ([str(detector), str(images), '--validation-images', 'x'], 'goes with --validation, which is not given'),
         ([str(detector), str(images), '--out', 'new'], 'new is not empty'),
         ([str(detector), str(images / 'empty.jpg')], 'none of the 1 image could be read'),
     ):

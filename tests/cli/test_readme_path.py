@@ -98,7 +98,7 @@ def test_a_new_user_with_photographs_in_one_folder(photographs, capsys):
     for number in range(COUNT):  # all labelled: nothing is left
         Path(f'mine/Annotations/{number:04d}.xml').write_text(text.replace('0000.png', f'{number:04d}.png'))
     assert main(['init', 'configs/three', '--labeled', 'mine', '--no-trial']) == 2
-    assert f'all {COUNT} images in mine/JPEGImages have labels: name the folder' in capsys.readouterr().err
+    assert f'all {COUNT} images in mine/JPEGImages are named by the labels: name the folder' in capsys.readouterr().err
     assert not Path('configs/three').exists()
 
 

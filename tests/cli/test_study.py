@@ -73,6 +73,44 @@ def test_table_reads_the_results_file_only(capsys):
     assert '| few | 1 | 12.0 | 13.0 | 32.0 |' in capsys.readouterr().out
 
 
+def test_a_table_is_of_the_seeds_and_runs_that_are_asked_for(capsys):
+    run_cli(command.main, ['spec.py', '--seeds', '0', '2', '--runs', 'few', 'all'])
+
+    def printed(*words):
+        capsys.readouterr()
+        status = run_cli(command.main, ['spec.py', '--markdown', *words])
+        return status, ''.join(capsys.readouterr())
+
+    _, every = printed()
+    assert '| few | 2 | 13.0 ± 1.4 |' in every and '| all | 2 |' in every
+    status, few = printed('--runs', 'few', '--seeds', '2', '1')
+    assert status == 0 and '| few | 1 | 14.0 |' in few and '| all |' not in few
+    status, said = printed('--runs', 'fwe')
+    assert status == 2 and "--runs names 'fwe', but the study small has few, sed, all" in said
+    for words in (['--runs', 'sed'], ['--seeds', '7']):
+        status, said = printed(*words)
+        assert status == 2 and 'holds no results yet of the runs and seeds that are asked for' in said
+
+
+def test_what_is_said_of_the_test_part_is_of_the_runs_that_are_asked_for():
+    """Gains are of all seeds: where only some of them are asked for, none are told."""
+    whole = [dict(run=run, seed=seed) for run in ('few', 'sed') for seed in (0, 1)]
+    summary = dict(images=3, gains=dict(few={}, sed={}))
+    assert command.summary_of(summary, whole, whole) == summary
+    assert command.summary_of(summary, whole[2:], whole) == dict(summary, gains=dict(sed={}))
+    assert command.summary_of(summary, whole[::2], whole) is None
+    assert command.summary_of(None, whole, whole) is None
+
+
+@pytest.mark.parametrize('option, place', [('--work-dir', '{}'), ('--results', '{}/results.json')])
+@pytest.mark.parametrize('folder', ['spec.py', '/proc/none'])
+def test_a_folder_that_cannot_be_made_is_told_before_anything_is_trained(capsys, option, place, folder):
+    assert run_cli(command.main, ['spec.py', '--runs', 'few', option, place.format(folder)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f'sssd: error: {folder} cannot be written (') and said.count('\n') == 1
+    assert not list(Path('.').glob('**/iter_*.pth'))
+
+
 def test_table_without_results_says_what_to_do(capsys):
     assert run_cli(command.main, ['spec.py', '--table']) == 2
     assert 'no results yet' in capsys.readouterr().err

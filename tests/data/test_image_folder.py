@@ -183,6 +183,32 @@ def test_a_list_names_the_images_to_take(tmp_path, lines):
     assert names(dataset, tmp_path / 'pool') == ['a/x.Jpeg', 'img2.JPG']
 
 
+@pytest.mark.parametrize('name', [' begins.jpg', 'ends .jpg', 'two\u2028lines.jpg', 'form\x0cfeed.jpg', 'ümlaut.jpg'])
+@pytest.mark.parametrize('end, mark', [('\n', ''), ('\r\n', ''), ('\n', '\ufeff')])
+def test_a_list_names_images_as_they_are_called(tmp_path, name, end, mark):
+    for each in (name, 'img1.jpg', 'img2.jpg'):
+        save(tmp_path / 'pool' / each)
+    (tmp_path / 'list.txt').write_bytes(f'{mark}{name}{end}img2.jpg{end}'.encode())
+    dataset = build(tmp_path, data_prefix=dict(img='pool'), ann_file='list.txt')
+    assert set(names(dataset, tmp_path / 'pool')) == {name, 'img2.jpg'}
+
+
+@pytest.mark.parametrize('line', ['p.jpg', ' p.jpg '])
+def test_a_name_without_extension_is_looked_for_only_if_no_file_is_called_so(tmp_path, line):
+    for name in ('p.jpg', 'p.jpg.png', 'q.jpg.png'):
+        save(tmp_path / 'pool' / name)
+    (tmp_path / 'list.txt').write_text(f'{line}\nq.jpg\n')
+    dataset = build(tmp_path, data_prefix=dict(img='pool'), ann_file='list.txt')
+    assert names(dataset, tmp_path / 'pool') == ['p.jpg', 'q.jpg.png']
+
+
+def test_a_list_that_is_no_utf8_is_named(tmp_path):
+    save(tmp_path / 'pool/img1.jpg')
+    (tmp_path / 'list.txt').write_bytes('ü\n'.encode('latin-1'))
+    with pytest.raises(UserError, match=r'list\.txt is no text in UTF-8 .*: save it as UTF-8'):
+        build(tmp_path, data_prefix=dict(img='pool'), ann_file='list.txt')
+
+
 @pytest.mark.parametrize(
     'lines, words',
     [

@@ -110,6 +110,39 @@ def test_mmdet_reads_both_parts(source):
     assert len(CocoDataset(ann_file=str(unlabeled), **options)) == 16
 
 
+def test_a_repeated_split_is_left_as_it_is_and_no_other_file_is_replaced(source, tmp_path):
+    """As a study asks for it each time it goes on."""
+
+    def made(**options):
+        return make_splits(source, tmp_path / 'out', percents=[10, 30], folds=2, progress=False, **options)
+
+    files = [path for pair in made() for path in pair]
+    times = [path.stat().st_mtime_ns for path in files]
+    assert [path for pair in made() for path in pair] == files
+    assert [path.stat().st_mtime_ns for path in files] == times
+    coco = read(source)
+    files[3].write_text('{}')
+    for options in ({}, dict(seed=1), dict(keep_annotations=True)):
+        with pytest.raises(UserError, match='is there with another content .* move it away, or name another folder'):
+            made(**options)
+    files[3].unlink()
+    write(source, dict(coco, images=coco['images'][::-1]))
+    with pytest.raises(UserError, match=r'annotations.1@10.json \(and 6 more of these files\) is there'):
+        made()
+    assert not files[3].exists(), 'nothing is written where not all can be'
+    assert [path.stat().st_mtime_ns for path in files if path is not files[3]] == times[:3] + times[4:]
+
+
+def test_parts_say_where_the_images_are_as_seen_from_their_folder(source, tmp_path):
+    coco = read(source)
+    write(source, dict(coco, info=dict(year=2017, images='images')))
+    for out, told in ((None, 'images'), (tmp_path / 'deep/er', '../../set/images')):
+        for pair in make_splits(source, out, counts=[4], folds=1, progress=False):
+            assert [read(path)['info']['images'] for path in pair] == [told, told]
+    ((labeled, _),) = make_splits(source, tmp_path, counts=[5], folds=1, images=str(tmp_path / 'x'), progress=False)
+    assert read(labeled)['info']['images'] == 'x'
+
+
 def test_the_command(source, tmp_path, capsys):
     split_cli.main([str(source), '--percent', '10', '--folds', '2', '--out-dir', str(tmp_path / 'o')])
     assert f'{tmp_path}/o/annotations.2@10-unlabeled.json' in capsys.readouterr().out

@@ -112,6 +112,22 @@ def test_the_images_as_they_are_give_exactly_pycocotools_precisions(tmp_path, se
     assert average_precision(matches, once)[0] == pytest.approx(ap, abs=1e-10)
 
 
+@pytest.mark.parametrize(
+    'id_of',
+    [lambda number: number - 1, lambda number: f'box {number}', lambda number: 7],
+    ids=['from 0', 'text', 'one for all'],
+)
+def test_ids_of_the_annotations_change_nothing(tmp_path, rng, id_of):
+    """From 0 on, as text, or one for all, of which pycocotools alone makes another AP or none."""
+    truth = make_truth(rng)
+    detections = make_detections(rng, truth)
+    expected, _ = reference(truth, detections)
+    for thing in truth['annotations']:
+        thing['id'] = id_of(thing['id'])
+    matches = Truth(write(tmp_path / 'truth.json', truth)).match(detections)
+    assert np.array_equal(ours(matches, np.ones((1, len(truth['images'])), dtype=int))[0], expected)
+
+
 def test_a_draw_is_the_data_set_with_its_images_repeated(tmp_path, rng):
     truth = make_truth(rng)
     detections = make_detections(rng, truth)

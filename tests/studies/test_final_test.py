@@ -125,6 +125,37 @@ def test_images_that_were_trained_or_validated_with_are_refused(parts):
         FinalTest('nowhere.json', 'test/images').check(config)
 
 
+def no_area(coco):
+    del coco['annotations'][0]['area']
+
+
+def other_order(coco):
+    coco['categories'].reverse()
+
+
+def no_picture(coco):
+    coco['images'][0]['file_name'] = 'nowhere.png'
+
+
+@pytest.mark.parametrize(
+    'spoil, words',
+    [
+        (no_area, "test/annotations.json has annotations without 'area'"),
+        (
+            other_order,
+            r"test/annotations.json .* lists its categories as 'bar', 'disc', but the classes are 'disc', 'b",
+        ),
+        (no_picture, r'1 of 6 images looked for .*is missing, such as test/images/nowhere\.png'),
+    ],
+)
+def test_mistakes_in_the_test_part_are_refused_before_a_run_trains(parts, spoil, words):
+    content = json.loads(Path(TEST.ann_file).read_text())
+    spoil(content)
+    Path(TEST.ann_file).write_text(json.dumps(content))
+    with pytest.raises(UserError, match=f'(?s)the test part of the study, as .*config.py would test on it.*{words}'):
+        TEST.check(Config.fromfile('config.py'))
+
+
 @pytest.mark.parametrize('dataset', [{}, dict(type='VOCDataset')])
 def test_a_config_without_a_coco_data_set_to_test_on(parts, dataset):
     config = Config.fromfile('config.py')

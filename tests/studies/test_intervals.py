@@ -73,6 +73,18 @@ def test_intervals_are_written_beside_the_runs(jobs):
     assert len(tables) == 2 and len(tables[1].rows) == 12
 
 
+@pytest.mark.parametrize('id_of', [lambda number: number - 1, lambda number: f'box {number}'], ids=['from 0', 'text'])
+def test_a_test_part_whose_annotations_are_numbered_otherwise_gives_the_same(jobs, id_of):
+    summarise(TEST, jobs, ResultsFile('results.json'))
+    first = described()['gains']
+    content = json.loads(Path(TEST.ann_file).read_text())
+    for thing in content['annotations']:
+        thing['id'] = id_of(thing['id'])
+    Path(TEST.ann_file).write_text(json.dumps(content))
+    summarise(TEST, jobs, ResultsFile('results.json'))
+    assert described()['gains'] == first
+
+
 def test_they_are_the_same_for_the_same_seed_and_computed_once(jobs, monkeypatch):
     results = ResultsFile('results.json')
     summarise(TEST, jobs, results)

@@ -3,6 +3,7 @@
 import argparse
 
 from sssd.cli.arguments._shared import add_checkpoint_arguments
+from sssd.cli.arguments.predict import PARTS
 
 HELP = 'write the detector of a checkpoint as a folder for plain mmdet'
 DESCRIPTION = (
@@ -23,8 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--part',
-        choices=['auto', 'teacher', 'student', 'detector'],
-        default='auto',
+        choices=PARTS,
+        default=PARTS[0],
         help='default: of a pair the better one by the validation that the run logged, else the one detector',
     )
     parser.add_argument(

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_data(parser)
     _add_detector(parser)
     _add_training(parser)
-    parser.add_argument('--overwrite', action='store_true', help='replace configs that are there')
+    parser.add_argument('--overwrite', action='store_true', help='replace what an earlier `init` wrote there')
 
 
 def _add_data(parser: argparse.ArgumentParser) -> None:

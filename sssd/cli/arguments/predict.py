@@ -10,6 +10,7 @@ DESCRIPTION = (
     'as and where they are.'
 )
 FORMS = ('coco', 'yolo', 'voc', 'labelstudio')
+PARTS = ('auto', 'teacher', 'student', 'detector')
 LOCAL_FILES = '/data/local-files/?d='
 
 
@@ -18,6 +19,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('model', help='folder that `sssd export` wrote, or a config together with --checkpoint')
     parser.add_argument('images', nargs='+', help='image files, or folders of them')
     parser.add_argument('--checkpoint', help='checkpoint, where the model is a config')
+    parser.add_argument(
+        '--part',
+        choices=PARTS,
+        default=PARTS[0],
+        help='of the checkpoint (default: of a pair the better one by the validation that the run logged, else the one '
+        'detector)',
+    )
     parser.add_argument('--to', choices=FORMS, default='coco', help='form of the labels (default: %(default)s)')
     parser.add_argument(
         '--threshold',
@@ -31,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='LABELS',
         help='labelled images for --threshold auto: COCO, YOLO or VOC (default: the validation of the training)',
     )
+    parser.add_argument('--validation-images', metavar='DIR', help='their folder, where the labels do not tell it')
     parser.add_argument('--draw', action='store_true', help='also write the images with their boxes, into OUT/drawn')
     parser.add_argument('--out', default='predictions', help='folder to write, new or empty (default: %(default)s)')
     parser.add_argument('--batch-size', type=int, default=1, help='images at a time (default: %(default)s)')

@@ -1,0 +1,192 @@
+"""Where the files of VOC and YOLO lie and how they are called: sub-folders, suffixes in capitals, several folders."""
+
+import os
+import shutil
+from pathlib import Path
+
+import label_forms
+import pytest
+from label_forms import boxes_of
+
+from sssd.datasets.labels import own_validation, parts_of, read_labels
+from sssd.datasets.writers import write_labels
+from sssd.errors import UserError
+
+NAMES = ['disc', 'bar']
+
+
+@pytest.fixture
+def train(make_tiny_coco, tmp_path, monkeypatch):
+    """Six images; the folder above is the present one."""
+    monkeypatch.chdir(tmp_path)
+    return make_tiny_coco(tmp_path / 'truth', num_images=6)
+
+
+@pytest.fixture
+def yolo(train):
+    """The six images in YOLO's form."""
+    truth = label_forms.write_yolo_part(train, Path('yolo/images/train'), Path('yolo/labels/train'), NAMES)
+    Path('yolo/data.yaml').write_text('train: images/train\nnames: [disc, bar]\n')
+    return truth
+
+
+def names_of(labels):
+    return [image['file_name'] for image in labels.coco['images']]
+
+
+def move(names, place, folders=('voc/JPEGImages', 'voc/Annotations'), suffixes=('.png', '.xml')):
+    """Move images and their XML files into a sub-folder of theirs."""
+    for folder, suffix in zip(folders, suffixes):
+        Path(folder, place).mkdir(parents=True, exist_ok=True)
+        for name in names:
+            shutil.move(f'{folder}/{name}{suffix}', f'{folder}/{place}')
+
+
+@pytest.mark.parametrize('name', ['images', 'JPEGImages', 'img'])
+def test_images_beside_the_xml_files_come_before_those_of_a_folder_beside(train, name):
+    truth = label_forms.write_voc(train, 'data/mine', flat=True)
+    shutil.copytree('data/mine', f'data/{name}', ignore=shutil.ignore_patterns('*.xml'))
+    labels = read_labels('data/mine')
+    assert labels.images == 'data/mine' and boxes_of(labels.coco) == boxes_of(truth)
+
+
+def test_the_folder_with_the_images_is_found_among_others(train):
+    label_forms.write_voc(train, 'voc')
+    Path('voc/Annotations/0000.png').write_bytes(b'a picture of the boxes')
+    Path('voc/images').mkdir()
+    shutil.copy('voc/JPEGImages/0001.png', 'voc/images')
+    assert read_labels('voc').images == 'voc/JPEGImages'
+    shutil.move('voc/JPEGImages', 'voc/img')
+    Path('voc/JPEGImages').mkdir()
+    assert read_labels('voc').images == 'voc/img'
+
+
+def test_xml_files_in_sub_folders(train):
+    truth = label_forms.write_voc(train, 'voc')
+    move(['0001', '0002'], 'a/b')
+    move(['0003'], 'c')
+    labels = read_labels('voc')
+    assert set(names_of(labels)) == {'0000.png', 'a/b/0001.png', 'a/b/0002.png', 'c/0003.png', '0004.png', '0005.png'}
+    assert boxes_of(labels.coco) == boxes_of(truth) and labels.notes == ()
+    Path('voc/ImageSets/Main').mkdir(parents=True)
+    Path('voc/ImageSets/Main/train.txt').write_text('a/b/0001\n./0004\nc/0003 1\n')
+    assert names_of(read_labels('voc')) == ['a/b/0001.png', '0004.png', 'c/0003.png']
+    shutil.rmtree('voc/ImageSets')
+    move(['0000', '0004', '0005'], 'c')
+    assert len(read_labels('voc').coco['images']) == len(read_labels('voc/Annotations').coco['images']) == 6
+
+
+def test_equal_names_in_two_sub_folders_are_two_images(train):
+    truth = label_forms.write_voc(train, 'voc')
+    move(['0001'], 'a')
+    move(['0002'], 'b')
+    for folder, suffix in (('JPEGImages', '.png'), ('Annotations', '.xml')):
+        os.rename(f'voc/{folder}/b/0002{suffix}', f'voc/{folder}/b/0001{suffix}')
+    labels = read_labels('voc')
+    boxes = {image['file_name']: [] for image in labels.coco['images']}
+    names = {image['id']: image['file_name'] for image in labels.coco['images']}
+    for thing in labels.coco['annotations']:
+        boxes[names[thing['image_id']]].append(thing['bbox'])
+    expected = boxes_of(truth)
+    assert sorted(boxes['a/0001.png']) == sorted(list(box[1:]) for box in expected['0001.png'])
+    assert sorted(boxes['b/0001.png']) == sorted(list(box[1:]) for box in expected['0002.png'])
+
+
+def test_xml_files_in_sub_folders_of_images_that_are_in_none(train):
+    truth = label_forms.write_voc(train, 'voc')
+    move(['0001', '0002'], 'a', ['voc/Annotations'], ['.xml'])
+    assert boxes_of(read_labels('voc').coco) == boxes_of(truth)
+
+
+def test_sub_folders_that_are_called_like_parts_are_these_parts(train):
+    label_forms.write_voc(train, 'voc')
+    move(['0001'], 'valid')
+    move(['0002'], 'test')
+    move(['0003', '0004'], 'more')
+    assert set(parts_of('voc')) == {'train', 'val', 'test'}
+    assert names_of(read_labels('voc')) == ['0000.png', '0005.png', 'more/0003.png', 'more/0004.png']
+    assert names_of(own_validation('voc')) == ['valid/0001.png']
+
+
+def test_a_loop_of_links_ends_and_what_may_not_be_read_is_told(train, monkeypatch):
+    label_forms.write_voc(train, 'voc')
+    os.symlink('..', 'voc/Annotations/loop')
+    os.symlink(train.img_dir, 'voc/Annotations/.hidden')
+    assert len(read_labels('voc').coco['images']) == 6
+    Path('voc/Annotations/closed').mkdir()
+    scan = os.scandir
+
+    def refuse(path):
+        if str(path).endswith('closed'):
+            raise PermissionError(13, 'Permission denied', str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, 'scandir', refuse)
+    with pytest.raises(UserError, match='voc/Annotations/closed cannot be read .*: check its permissions'):
+        read_labels('voc')
+
+
+def test_what_is_written_as_voc_with_sub_folders_is_read_again(train):
+    coco = read_labels(train.ann_file, str(train.img_dir)).coco
+    (train.img_dir / 'deep').mkdir()
+    for image in coco['images'][:3]:
+        shutil.move(train.img_dir / image['file_name'], train.img_dir / 'deep')
+        image['file_name'] = f'deep/{image["file_name"]}'
+    write_labels('voc', coco, str(train.img_dir), 'out')
+    assert set(names_of(read_labels('out'))) == {image['file_name'] for image in coco['images']}
+    shutil.rmtree('out/ImageSets')
+    assert set(names_of(read_labels('out'))) == {image['file_name'] for image in coco['images']}
+
+
+def test_xml_files_in_capitals_are_found_by_a_list_too(train):
+    truth = label_forms.write_voc(train, 'voc', lists=dict(train=['0000', '0001']))
+    os.rename('voc/Annotations/0000.xml', 'voc/Annotations/0000.XML')
+    labels = read_labels('voc')
+    assert names_of(labels) == ['0000.png', '0001.png']
+    assert boxes_of(labels.coco)['0000.png'] == boxes_of(truth)['0000.png']
+
+
+@pytest.mark.parametrize('name', [' begins', 'ends ', 'two\u2028lines', 'flag 1'])
+def test_lists_name_files_as_they_are_called(train, yolo, name):
+    label_forms.write_voc(train, 'voc', lists=dict(train=[name, '0001']))
+    for folder, suffix in (('voc/JPEGImages', '.png'), ('voc/Annotations', '.xml')):
+        os.rename(f'{folder}/0000{suffix}', f'{folder}/{name}{suffix}')
+    assert names_of(read_labels('voc')) == [f'{name}.png', '0001.png']
+    for folder, suffix in (('yolo/images/train', '.png'), ('yolo/labels/train', '.txt')):
+        os.rename(f'{folder}/0000{suffix}', f'{folder}/{name}{suffix}')
+    Path('yolo/data.yaml').write_text('train: list.txt\nnames: [disc, bar]\n')
+    Path('yolo/list.txt').write_text(f'images/train/{name}.png\r\n images/train/0001.png \n\n')
+    labels = read_labels('yolo')
+    assert names_of(labels) == [f'{name}.png', '0001.png'] and labels.notes == ()
+
+
+@pytest.mark.parametrize('suffix', ['.TXT', '.Txt'])
+@pytest.mark.parametrize('beside', [False, True])
+def test_label_files_of_yolo_in_capitals(train, yolo, suffix, beside):
+    os.rename('yolo/labels/train/0000.txt', f'yolo/{"images" if beside else "labels"}/train/0000{suffix}')
+    labels = read_labels('yolo')
+    found, expected = boxes_of(labels.coco)['0000.png'], boxes_of(yolo)['0000.png']
+    assert [box[0] for box in found] == [box[0] for box in expected] and labels.notes == ()
+    Path(f'yolo/labels/train/more{suffix}').write_text('')
+    assert (
+        f'1 label file of no image, such as {Path("yolo/labels/train").absolute()}/more{suffix}'
+        in (read_labels('yolo').notes[0])
+    )
+
+
+@pytest.mark.parametrize('path', ['yolo/labels/train/0000.txt', 'voc/Annotations/0000.xml'])
+def test_two_label_files_of_one_image_are_refused(train, yolo, path):
+    label_forms.write_voc(train, 'voc')
+    other = Path(path).with_suffix(Path(path).suffix.upper())
+    shutil.copy(path, other)
+    with pytest.raises(UserError, match='would be labels of the same image: take one of them out') as told:
+        read_labels(path.split('/')[0])
+    assert path in str(told.value) and str(other) in str(told.value)
+
+
+def test_a_label_file_that_is_a_link_to_nowhere_is_told(train, yolo):
+    path = Path('yolo/labels/train/0000.txt')
+    path.unlink()
+    path.symlink_to('nowhere.txt')
+    with pytest.raises(UserError, match=r'labels/train/0000\.txt does not exist, or is no file'):
+        read_labels('yolo')
