@@ -11,7 +11,7 @@ from sssd.places import brought
 from sssd.studies.own.data import OwnData
 from sssd.studies.own.detector import OwnDetector
 from sssd.studies.own.optimizer import Training
-from sssd.studies.own.plan import JITTER, PAPER_LEAST, PAPER_SIZE, Plan
+from sssd.studies.own.plan import BURN_IN, JITTER, PAPER_LEAST, PAPER_SIZE, Plan
 
 BASES = dict(
     paper=(
@@ -45,8 +45,6 @@ PSEUDO_SCORE, LAMBDA_P = 0.7, 1.0
 ROWS = 256
 #: The teacher's alpha, and what it falls to with the learning rate.
 ALPHA, LATE_ALPHA = 0.99, dict(paper=0.9, scratch=0.9)
-#: The part of the small trainings in which labels alone prepare the teacher; the paper has none.
-BURN_IN = 0.25
 #: Iterations below which a training is evaluated four times and logged twenty times, so that its curves show something,
 #: and the teacher averages over a tenth of it, as alpha does over so many: else it would still be what it began as.
 SHORT = 1000
@@ -238,11 +236,11 @@ def schedule_values(kind: str, plan: Plan, training: Training, total: int) -> di
         optim_wrapper=assigned(dict(_delete_=True, **training.wrapper), 'optim_wrapper'),
         supervised_lr=training.supervised_lr,
         start=training.start,
-        milestones=[int(iters * part) for part in training.milestones],
+        milestones=[plan.until(part) for part in training.milestones],
         interval=max(iters // 10, 500) if iters >= SHORT else ceil(iters / 4),
         logger=f', logger=dict(interval={ceil(iters / 20)})' if iters < SHORT else '',
         warmup=max(min(500, iters // 20), 2),
-        burn_in=0 if kind == 'paper' else int(iters * BURN_IN),
+        burn_in=0 if kind == 'paper' else plan.until(BURN_IN),
     )
 
 

@@ -17,6 +17,11 @@ PRESETS = tuple(RULES)
 #: How often the small preset has each unlabelled image seen where that takes longer, and the most iterations that it
 #: may take: with 403 photographs 1500 were too few (benchmarks/results/pilot_photos.json).
 UNLABELED_SEEN, UNLABELED_MOST = 30, 3000
+#: The part of the small preset's iterations in which labels alone prepare the teacher. Where these are fewer than it
+#: takes to show each labelled image so often, as many are added before them, up to so many in all: an unsure teacher
+#: teaches nothing, and on photographs of seven kinds of animals it takes 1500 to 2000 iterations until labels alone
+#: have no more to give (benchmarks/results/pilot_photos.json).
+BURN_IN, ALONE_SEEN, ALONE_MOST = 0.25, 150, 2000
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Plan:
         batch: Labelled images of a GPU in a step.
         iters: Iterations.
         reasons: A sentence on each choice.
+        added: How many of the iterations were added, for labels alone.
     """
 
     preset: str
@@ -59,6 +65,11 @@ class Plan:
     batch: int
     iters: int
     reasons: tuple[str, ...]
+    added: int = 0
+
+    def until(self, part: float) -> int:
+        """The iteration at which this part of the iterations is over, those left out that were added."""
+        return self.added + int((self.iters - self.added) * part)
 
     @property
     def scale(self) -> tuple[int, int]:
@@ -138,13 +149,29 @@ def make_plan(
     wanted = -(-epochs * statistics.images // total)
     seldom = min(-(-UNLABELED_SEEN * unlabeled // total), -(-UNLABELED_MOST // gpus)) if preset == 'small' else 0
     steps = iters or min(max(-(-max(wanted, seldom) // 100) * 100, -(-least // gpus)), most)
-    seen = steps * total / max(statistics.images, 1)
+    added = 0 if iters or preset != 'small' or not unlabeled else added_alone(steps, statistics.images / total, gpus)
+    seen = (steps + added) * total / max(statistics.images, 1)
     bound = '' if iters or least // gpus < steps < most else f', {least} to {most} at any rate'
     often = f', each of the {unlabeled} unlabelled ones {steps * total / max(unlabeled, 1):.0f} times'
     more = often if not iters and seldom > wanted and steps > -(-least // gpus) else ''
     why = given if iters else f'about {epochs} times wanted{bound}{more}'
-    reasons.append(f'iterations: {steps}, each of the {statistics.images} labelled images {seen:.0f} times ({why})')
-    return Plan(preset, sized, images, steps, tuple(reasons))
+    first = f'; the first {added} were added, for labels alone to converge' if added else ''
+    reasons.append(
+        f'iterations: {steps + added}, each of the {statistics.images} labelled images {seen:.0f} times ({why}{first})'
+    )
+    return Plan(preset, sized, images, steps + added, tuple(reasons), added)
+
+
+def added_alone(steps: int, epoch: float, gpus: int = 1) -> int:
+    """Iterations by labels alone that are added before others, of which :data:`BURN_IN` are by labels alone as well.
+
+    Args:
+        steps: The others.
+        epoch: Iterations in which each labelled image is seen once.
+        gpus: Number of GPUs.
+    """
+    alone = min(ALONE_SEEN * epoch, ALONE_MOST / gpus)
+    return max(round((alone - BURN_IN * steps) / 100) * 100, 0)
 
 
 def fitting_size(statistics: Statistics, sizes: Sequence[int] = SIZES) -> int:

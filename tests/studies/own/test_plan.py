@@ -48,14 +48,24 @@ def test_batch_and_length_by_the_number_of_images(preset, images, batch, iters):
 
 
 @pytest.mark.parametrize(
-    'labelled, unlabeled, iters, said',
-    [(45, 403, 3000, 'each of the 403 unlabelled ones 30 times'), (45, 195, 1500, ''), (45, 10**6, 3000, 'times'),
-     (400, 500, 4000, ''), (100, 300, 2300, 'each of the 300 unlabelled ones 31 times')],
+    'labelled, unlabeled, iters, added, said',
+    [(45, 403, 3000, 900, 'each of the 403 unlabelled ones 30 times'), (45, 195, 1500, 1300, ''),
+     (45, 10**6, 3000, 900, 'times'), (400, 500, 4000, 1000, ''), (10, 195, 1500, 0, ''),
+     (100, 300, 2300, 1400, 'each of the 300 unlabelled ones 31 times')],
 )  # fmt: skip
-def test_length_by_the_number_of_unlabelled_images(labelled, unlabeled, iters, said):
-    """30 views of each, as long as that takes no more than 3000 iterations; the paper's preset has its own rule."""
+def test_length_by_the_number_of_unlabelled_images(labelled, unlabeled, iters, added, said):
+    """30 views of each, as long as that takes no more than 3000 iterations; the paper's preset has its own rule.
+
+    Added are those by labels alone until each labelled image was seen 150 times, up to 2000, a quarter of the others
+    counted in.
+    """
     plan = make_plan('small', statistics_of(coco(labelled)), unlabeled=unlabeled)
-    assert plan.iters == iters and said in plan.reasons[2] and ('unlabelled' in plan.reasons[2]) == bool(said)
+    assert (plan.iters, plan.added) == (iters + added, added)
+    assert said in plan.reasons[2] and ('unlabelled' in plan.reasons[2]) == bool(said)
+    assert (f'; the first {added} were added, for labels alone to converge' in plan.reasons[2]) == bool(added)
+    assert plan.until(0.25) == added + iters // 4 and plan.until(2 / 3) == added + int(iters * 2 / 3)
+    assert abs(plan.until(0.25) - min(150 * labelled / 4, 2000)) <= 50 or not added
+    assert make_plan('small', statistics_of(coco(labelled))).added == 0, 'labels alone are all there is'
     assert make_plan('paper', statistics_of(coco(160)), unlabeled=unlabeled).iters == 8000
     assert make_plan('small', statistics_of(coco(labelled)), iters=7, unlabeled=unlabeled).iters == 7
 
