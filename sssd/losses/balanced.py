@@ -73,7 +73,7 @@ class BalancedSoftLoss(SoftLoss):
 
     def regression(self, target: Tensor, pred: Tensor, logits: Sequence[Tensor], rows) -> Tensor:
         """Mean over classes of the mean distance of a class's boxes, a scalar; counts are those of the scores."""
-        distance = self._row_distance(target, pred, logits, rows.activation)
+        distance = self._row_distance(target, pred, logits, rows)
         classes = foreground(mean_probability(logits, rows.activation), rows.activation)
         weight = rows.valid.to(distance.dtype) * (classes / self._divisor()).mean(1)
         return self.box_weight * (weight * distance).sum()

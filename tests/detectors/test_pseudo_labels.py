@@ -182,7 +182,7 @@ def test_assigners_that_are_called_otherwise_ignore_as_well():
     """That of ATSS takes the anchors of each level in between."""
     student = torch.nn.Module()
     student.bbox_head = torch.nn.Module()
-    student.bbox_head.assigner = TASK_UTILS.build(dict(type='ATSSAssigner', topk=1))
+    student.bbox_head.assigner = TASK_UTILS.build(dict(type='ATSSAssigner', topk=3))
     sure, unsure = (InstanceData(bboxes=torch.tensor([box]), labels=torch.zeros(1).long()) for box in PLACES)
     priors = InstanceData(priors=torch.tensor([PLACES[0], PLACES[1], (70.0, 0, 90, 20)]))
     with ignoring(student):
