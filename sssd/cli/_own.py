@@ -17,6 +17,7 @@ from sssd.datasets.labels import Labels, aligned, own_validation, parts_of, read
 from sssd.datasets.stratified import split_validation
 from sssd.errors import UserError
 from sssd.studies.own.data import check_apart, real_paths, unlabeled_paths
+from sssd.studies.own.plan import with_boxes
 
 #: Of the labelled images, for validation, if there is no other.
 DEFAULT_SHARE = 0.2
@@ -78,11 +79,6 @@ def labels_of(args: argparse.Namespace) -> tuple[Labels, Labels]:
         replace(labeled, coco=train, file=None),
         replace(labeled, coco=held_out, file=None, source=f'{labeled.source}{KEPT}', notes=(note,)),
     )
-
-
-def boxed(coco: dict) -> set:
-    """Ids of the images that have an annotation."""
-    return {thing['image_id'] for thing in coco['annotations']} & {image['id'] for image in coco['images']}
 
 
 @contextmanager
@@ -185,7 +181,7 @@ def beside(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unlabeled:
     paths = unlabeled_paths(folder, '')
     names = tuple(name for name, path in zip(relative(folder), paths) if path not in used)
     if not names:
-        bare = sum(len(part.coco['images']) - len(boxed(part.coco)) for part in (labeled, val))
+        bare = sum(len(part.coco['images']) - len(with_boxes(part.coco)) for part in (labeled, val))
         few = f', {bare} of them without a box: take those that nobody labelled out of the file, or' if bare else ':'
         raise UserError(
             f'all {len(paths)} images in {folder} are named by the labels{few} name the folder of the unlabelled '

@@ -16,7 +16,7 @@ from sssd.checkpoints.loading import trusting
 from sssd.cli._config import config_of, require_file
 from sssd.cli._parser import parse
 from sssd.cli._subject import check_numbers, with_device
-from sssd.cli.arguments.predict import PARTS
+from sssd.cli.arguments._shared import EXPORTED
 from sssd.datasets.forms import several
 from sssd.datasets.json_io import writing
 from sssd.datasets.writers import write_labels
@@ -56,7 +56,7 @@ def check_arguments(args: argparse.Namespace) -> None:
         raise UserError('--validation is what --threshold auto chooses on: add that, or leave --validation out.')
     if args.validation_images and not args.validation:
         raise UserError('--validation-images goes with --validation, which is not given: leave it out, or add that.')
-    if os.path.isdir(args.model) and args.part != PARTS[0]:
+    if os.path.isdir(args.model) and args.part != EXPORTED[0]:
         raise UserError(f'{args.model} is a folder with one detector: leave --part out, or name a config.')
     if os.path.isdir(args.model) and args.checkpoint:
         raise UserError(f'{args.model} is a folder with weights of its own: leave --checkpoint out, or name a config.')

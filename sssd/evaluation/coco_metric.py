@@ -4,6 +4,7 @@ import contextlib
 import io
 
 from mmdet.evaluation import CocoMetric as MMDetCocoMetric
+from pycocotools.coco import COCO
 
 from sssd.registry import METRICS
 
@@ -23,10 +24,17 @@ class CocoMetric(MMDetCocoMetric):
 
     def __init__(self, *args, **kwargs) -> None:
         super().__init__(*args, **kwargs)
-        things = self._coco_api.dataset.get('annotations', []) if self._coco_api is not None else []
-        if all(isinstance(thing['id'], int) and thing['id'] > 0 for thing in things):
-            return
-        for number, thing in enumerate(things, 1):
-            thing['id'] = number
-        with contextlib.redirect_stdout(io.StringIO()):  # it says that it indexes
-            self._coco_api.createIndex()
+        if self._coco_api is not None:
+            number_annotations(self._coco_api)
+
+
+def number_annotations(coco: COCO) -> None:
+    """Number the annotations of a file as it was read from 1 on, if its own ids are of no use to pycocotools."""
+    things = coco.dataset.get('annotations', [])
+    sound = all(isinstance(thing['id'], int) and thing['id'] > 0 for thing in things)
+    if sound and len({thing['id'] for thing in things}) == len(things):
+        return
+    for number, thing in enumerate(things, 1):
+        thing['id'] = number
+    with contextlib.redirect_stdout(io.StringIO()):  # it says that it indexes
+        coco.createIndex()

@@ -16,6 +16,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from sssd.errors import UserError, shorten
+from sssd.evaluation.coco_metric import number_annotations
 
 IOUS = np.linspace(0.5, 0.95, 10)
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -56,10 +57,7 @@ class Truth:
     def __init__(self, ann_file: str, classes: Sequence[str] | None = None) -> None:
         with contextlib.redirect_stdout(io.StringIO()):
             self.coco = COCO(str(ann_file))
-            # An id of 0 stands for no match in pycocotools' arrays, and text does not fit into them.
-            for number, thing in enumerate(self.coco.dataset.get('annotations', []), 1):
-                thing['id'] = number
-            self.coco.createIndex()
+        number_annotations(self.coco)
         self.ann_file = ann_file
         self.categories = sorted(self.coco.getCatIds(catNms=list(classes or [])))
         self.images = sorted(self.coco.getImgIds())

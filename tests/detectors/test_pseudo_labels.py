@@ -168,14 +168,12 @@ def test_anchors_and_proposals_in_an_unsure_box_are_no_background(kind):
     priors = InstanceData(priors=torch.tensor([PLACES[0], PLACES[1], (70.0, 0, 90, 20)]))
     around = InstanceData(bboxes=torch.tensor([(0.0, 0, 60, 60)]), labels=torch.zeros(1).long())
     for assigner in assigners:
-        before = assigner.ignore_iof_thr
         assert assigner.assign(priors, sure, unsure).gt_inds.tolist() == [1, 0, 0]
         with ignoring(student):
             assert assigner.assign(priors, sure, unsure).gt_inds.tolist() == [1, -1, 0]
             assert assigner.assign(priors, sure, gt_instances_ignore=around).gt_inds.tolist() == [1, -1, 0], 'inside'
             assert assigner.assign(priors, sure).gt_inds.tolist() == [1, 0, 0]
         assert assigner.assign(priors, sure, unsure).gt_inds.tolist() == [1, 0, 0]
-        assert assigner.ignore_iof_thr == before
 
 
 def test_assigners_that_are_called_otherwise_ignore_as_well():

@@ -9,6 +9,8 @@ CFG_OPTIONS_HELP = (
     '(model.backbone.depth=18), a list is written key="[a,b]" without spaces'
 )
 PARTS = ('teacher', 'student')
+#: What of a checkpoint becomes a plain detector; first the default.
+EXPORTED = ('auto', *PARTS, 'detector')
 #: Where a training can be logged to, beside its own files.
 LOGGERS = ('tensorboard', 'wandb', 'mlflow')
 CAMERAS = ('plain', 'varied')

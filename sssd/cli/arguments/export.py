@@ -2,8 +2,7 @@
 
 import argparse
 
-from sssd.cli.arguments._shared import add_checkpoint_arguments
-from sssd.cli.arguments.predict import PARTS
+from sssd.cli.arguments._shared import EXPORTED, add_checkpoint_arguments
 
 HELP = 'write the detector of a checkpoint as a folder for plain mmdet'
 DESCRIPTION = (
@@ -24,8 +23,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--part',
-        choices=PARTS,
-        default=PARTS[0],
+        choices=EXPORTED,
+        default=EXPORTED[0],
         help='default: of a pair the better one by the validation that the run logged, else the one detector',
     )
     parser.add_argument(

@@ -2,7 +2,7 @@
 
 import argparse
 
-from sssd.cli.arguments._shared import add_checkpoint_arguments, add_device
+from sssd.cli.arguments._shared import EXPORTED, add_checkpoint_arguments, add_device
 
 HELP = 'detect objects in images, as labels that CVAT and Label Studio take'
 DESCRIPTION = (
@@ -10,7 +10,6 @@ DESCRIPTION = (
     'as and where they are.'
 )
 FORMS = ('coco', 'yolo', 'voc', 'labelstudio')
-PARTS = ('auto', 'teacher', 'student', 'detector')
 LOCAL_FILES = '/data/local-files/?d='
 
 
@@ -21,8 +20,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('--checkpoint', help='checkpoint, where the model is a config')
     parser.add_argument(
         '--part',
-        choices=PARTS,
-        default=PARTS[0],
+        choices=EXPORTED,
+        default=EXPORTED[0],
         help='of the checkpoint (default: of a pair the better one by the validation that the run logged, else the one '
         'detector)',
     )

@@ -100,7 +100,7 @@ def statistics_of(coco: dict) -> Statistics:
     )
     small = quantiles(relative, n=10)[0] if len(relative) > 1 else relative[0] if relative else 1.0
     return Statistics(
-        images=len({thing['image_id'] for thing in coco['annotations'] if not thing.get('iscrowd')} & set(sides)),
+        images=len(with_boxes(coco)),
         boxes=len(relative),
         side=round(median(longer)),
         largest=max(longer),
@@ -108,6 +108,12 @@ def statistics_of(coco: dict) -> Statistics:
         small=max(small, 1e-3),
         middle=median(relative) if relative else 1.0,
     )
+
+
+def with_boxes(coco: dict) -> set:
+    """Ids of the images of a COCO dict that have a box; crowds do not count."""
+    ids = {thing['image_id'] for thing in coco['annotations'] if not thing.get('iscrowd')}
+    return ids & {image['id'] for image in coco['images']}
 
 
 def make_plan(
