@@ -150,16 +150,20 @@ def test_the_teacher_of_a_short_training_follows_sooner(kind, iters, alphas):
     assert schedule == alphas
 
 
-def test_the_study_on_photographs_trains_what_init_writes(mine, repo_root, monkeypatch):
-    """configs/photos/bccd_init_study.py, whose figures docs/results.md gives for init's defaults."""
+@pytest.mark.parametrize('name, labelled, unlabeled', [('bccd', 6, 4), ('aquarium', 90, 358)])
+def test_the_studies_on_photographs_train_what_init_writes(
+    mine, make_tiny_coco, repo_root, monkeypatch, name, labelled, unlabeled
+):
+    """The studies whose figures docs/results.md gives for init's defaults, with as many images as they have."""
+    with_images(mine, make_tiny_coco, labelled, unlabeled)
     assert main(arguments(detector='faster_rcnn', preset='small', weights='imagenet')) == 0
-    written = [config_of(f'configs/mine/{name}.py') for name in ('supervised', 'sed')]
+    written = [config_of(f'configs/mine/{part}.py') for part in ('supervised', 'sed')]
     assert written[0].custom_hooks[0].pop('lambda_p') == 0, (
         "the study's labels alone have no pseudo-labels to leave out"
     )
     monkeypatch.chdir(repo_root)
-    runs = load_spec('configs/photos/bccd_init_study.py').runs
-    for mine_, theirs in zip(written, (load_config(runs[name], 1) for name in ('few', 'sed_pseudo'))):
+    runs = load_spec(f'configs/photos/{name}_init_study.py').runs
+    for mine_, theirs in zip(written, (load_config(runs[run], 1) for run in ('few', 'sed_pseudo'))):
         for key in ('custom_hooks', 'train_cfg', 'param_scheduler', 'optim_wrapper'):
             assert mine_[key] == theirs[key]
         for cfg in (mine_, theirs):
@@ -167,6 +171,19 @@ def test_the_study_on_photographs_trains_what_init_writes(mine, repo_root, monke
         assert mine_.model.detector == theirs.model.detector
     for key in ('views', 'scale_loss', 'distill_loss', 'pseudo_labels'):
         assert mine_.model[key] == theirs.model[key]
+
+
+def with_images(mine, make_tiny_coco, labelled, unlabeled):
+    """Gives ``mine`` so many labelled and so many unlabelled images."""
+    data = make_tiny_coco(mine.parent / 'more', num_images=labelled)
+    shutil.copy(data.ann_file, mine / 'train.json')
+    shutil.copytree(data.img_dir, mine / 'train', dirs_exist_ok=True)
+    image = next((mine / 'unlabeled/deep').iterdir())
+    for path in (mine / 'unlabeled/deep').iterdir():
+        if path != image:
+            path.unlink()
+    for index in range(1, unlabeled):
+        shutil.copy(image, image.with_stem(f'copy_{index}'))
 
 
 def put_weights(mine):
