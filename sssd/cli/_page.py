@@ -10,6 +10,7 @@ from sssd.cli._subject import check_numbers, with_device
 from sssd.errors import UserError
 from sssd.report.tables import COMPARE, Grid
 from sssd.studies.missing import missing_runs
+from sssd.studies.present import present
 from sssd.studies.runner import StudyRunner
 
 #: Set to 0, no page is written; to ``later``, as a study does for its runs, what `sssd report` needs is kept.
@@ -100,7 +101,7 @@ def page_of_study(
 def places_of(runner: StudyRunner) -> dict[str, dict[int, Path]]:
     """The work directories of a study's runs that are in its results and still there, by run and seed."""
     places: dict[str, dict[int, Path]] = {name: {} for name in runner.spec.runs}
-    for entry in runner.results.entries():
+    for entry in present(runner.spec, runner.results.entries(), runner.slots[0].processes)[0]:
         place = runner.work_dir / f'seed{entry["seed"]}' / entry['run']
         if entry['run'] in places and any(place.glob('*.py')):
             places[entry['run']][entry['seed']] = place

@@ -20,6 +20,7 @@ from sssd.datasets.json_io import writing
 from sssd.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
 from sssd.report.final_tables import TEST, tables_of
 from sssd.report.tables import Grid
+from sssd.studies.present import present, told_old
 from sssd.studies.results import RESULTS, ResultsFile
 from sssd.studies.runner import RunsFailed, StudyRunner
 from sssd.studies.spec import StudySpec, load_config, load_spec
@@ -38,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     results = ResultsFile(args.results or work_dir / RESULTS, spec.name)
     console = Console()
     if args.table or args.markdown:
-        show(console, spec, results, markdown=args.markdown, only=(args.seeds, args.runs))
+        show(console, final_tables(spec, results, only=(args.seeds, args.runs)), markdown=args.markdown)
         return 0
     runner = StudyRunner(
         spec, results, work_dir, reporter=Reporter(console), slots=slots_of(args), flags=flags_of(args)
@@ -76,9 +77,9 @@ def run(
     except RunsFailed as error:
         trouble, status = error, EXIT_USER_ERROR
     if status != EXIT_INTERRUPTED and (trouble is None or runner.results.entries()):
-        show(runner.reporter.console, runner.spec, runner.results, names=names)
+        tables = final_tables(runner.spec, runner.results, names, processes=runner.slots[0].processes)
+        show(runner.reporter.console, tables)
         if _page.wanted():
-            tables = final_tables(runner.spec, runner.results, names)
             again = 'the same `sssd study`'
             _page.page_of_study(runner, tables, again, (seeds, runs), names=names, trouble=str(trouble or ''))
     if trouble is not None:
@@ -182,25 +183,9 @@ def _interrupt(*_) -> None:
     raise KeyboardInterrupt
 
 
-def show(
-    console: Console,
-    spec: StudySpec,
-    results: ResultsFile,
-    markdown: bool = False,
-    names: Mapping[str, str] | None = None,
-    only: Asked = (None, None),
-) -> None:
-    """Print the tables of a results file, or of the seeds and runs of it that are asked for.
-
-    Raises:
-        UserError: If it holds no results of them yet.
-    """
-    if not results.entries():
-        raise UserError(
-            f'{results.path} holds no results yet: run the study first, or name another file with --results '
-            '(those of this repository are in benchmarks/results/)'
-        )
-    for table in final_tables(spec, results, names, only):
+def show(console: Console, tables: Sequence[Grid], markdown: bool = False) -> None:
+    """Print tables."""
+    for table in tables:
         if markdown:
             print(table.to_markdown())
         else:
@@ -208,12 +193,40 @@ def show(
 
 
 def final_tables(
-    spec: StudySpec, results: ResultsFile, names: Mapping[str, str] | None = None, only: Asked = (None, None)
+    spec: StudySpec,
+    results: ResultsFile,
+    names: Mapping[str, str] | None = None,
+    only: Asked = (None, None),
+    processes: int | None = None,
 ) -> list[Grid]:
-    """The tables of a results file, or of the seeds and runs of it that are asked for."""
-    entries = entries_of(spec, results, *only)
-    summary = summary_of(results.described(TEST), entries, results.entries())
-    return tables_of(entries, spec.name, spec.compare, names, summary)
+    """The tables of a results file, or of the seeds and runs of it that are asked for.
+
+    What is of another specification than the present one is left out, and named below the first table.
+
+    Args:
+        spec: The specification.
+        results: The results file.
+        names: Other names for some runs.
+        only: The seeds and runs.
+        processes: Processes of a run as it would be trained now; default: as it was.
+
+    Raises:
+        UserError: If it holds no results of them yet, or none of the present specification.
+    """
+    if not results.entries():
+        raise UserError(
+            f'{results.path} holds no results yet: run the study first, or name another file with --results '
+            '(those of this repository are in benchmarks/results/)'
+        )
+    whole, old = present(spec, results.entries(), processes)
+    asked = entries_of(spec, results, *only)
+    entries, old = [entry for entry in asked if entry in whole], [entry for entry in old if entry in asked]
+    if not entries:
+        raise UserError(f'{results.path}: {told_old(old)}; call the study, which trains them anew')
+    summary = summary_of(results.described(TEST), entries, whole)
+    tables = tables_of(entries, spec.name, spec.compare, names, summary)
+    tables[0].note = '; '.join(filter(None, (tables[0].note, told_old(old))))
+    return tables
 
 
 def entries_of(
@@ -242,13 +255,18 @@ def entries_of(
 def summary_of(summary: Mapping | None, entries: Sequence[dict], whole: Sequence[dict]) -> dict | None:
     """What a results file says of its test part, for the runs of some entries; None if that is of more seeds.
 
+    Nor is it told of entries that have been trained anew since it was computed.
+
     Args:
         summary: What it says of all.
         entries: Some of its entries.
-        whole: All of them.
+        whole: All of them that count.
     """
     runs = {entry['run'] for entry in entries}
     if summary is None or len(entries) < sum(entry['run'] in runs for entry in whole):
+        return None
+    hashes = {f'{entry["run"]}, seed {entry["seed"]}': entry['hash'] for entry in whole}
+    if any(hashes.get(title) != known for title, known in summary.get('of', {}).items()):
         return None
     gains = {run: found for run, found in summary['gains'].items() if run in runs}
     return dict(summary, gains=gains) if gains else None

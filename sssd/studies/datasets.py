@@ -1,5 +1,7 @@
 """The data sets that a study asks for."""
 
+import inspect
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sssd.errors import UserError
@@ -11,7 +13,7 @@ def make_data(spec: StudySpec) -> None:
     """Make a study's data sets, one or several, if its specification names any.
 
     Raises:
-        UserError: If one is of a kind that cannot be made here.
+        UserError: If one is of a kind that cannot be made here, or has other arguments.
     """
     from sssd.datasets.recapture import recapture
     from sssd.datasets.splits import make_splits
@@ -28,5 +30,19 @@ def make_data(spec: StudySpec) -> None:
                 f'{", ".join(makers)}'
             )
         make, place = makers[kind]
+        if place not in settings:
+            raise UserError(f'the study {spec.name}: data of the type {kind!r} lack the key {place!r}: add it')
+        _require_arguments(make, settings, f'the study {spec.name}: data of the type {kind!r}')
         with directory_lock(Path(settings[place]).parent):
             make(**settings)
+
+
+def _require_arguments(make: Callable, settings: Mapping, where: str) -> None:
+    """Refuse arguments that what makes the data does not take."""
+    try:
+        inspect.signature(make).bind(**settings)
+    except TypeError as error:
+        known = ', '.join(inspect.signature(make).parameters)
+        raise UserError(
+            f'{where} have an argument that is not known or lack one ({error}); known are {known}'
+        ) from None

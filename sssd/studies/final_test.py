@@ -8,7 +8,7 @@ times. :mod:`sssd.studies.intervals` computes from the detections what a study t
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -22,6 +22,7 @@ from sssd.datasets.json_io import read_coco
 from sssd.errors import UserError
 from sssd.report.final_tables import TEST
 from sssd.report.scalars import SINGLE_MODEL
+from sssd.studies.contents import digest, leaves, same
 from sssd.studies.job import Job
 from sssd.studies.spec import load_config
 
@@ -48,12 +49,13 @@ class FinalTest:
 
     @property
     def hash(self) -> str:
-        """Fingerprint of what a run is tested on."""
+        """Fingerprint of where that lies on which a run is tested."""
         return hashlib.sha256(json.dumps([self.ann_file, self.img_prefix]).encode()).hexdigest()[:16]
 
     def is_in(self, entry: Mapping) -> bool:
-        """Whether an entry of a results file has this test."""
-        return entry.get('trials', {}).get(self.name, {}).get('hash') == self.hash
+        """Whether an entry of a results file has this test, by the annotation file as it is now."""
+        found = entry.get('trials', {}).get(self.name, {})
+        return found.get('hash') == self.hash and same(found.get('content'), digest([self.ann_file]))
 
     def check(self, config: Config) -> None:
         """Refuse, before it trains, a config that trains or validates with images of the test part or cannot test.
@@ -64,7 +66,7 @@ class FinalTest:
         held_out = set(_listed(self.ann_file, self.img_prefix))
         for part in ('train', 'val'):
             loader = config.get(f'{part}_dataloader') or {}
-            for dataset in _leaves(loader.get('dataset') or {}):
+            for dataset in leaves(loader.get('dataset') or {}):
                 shared = sorted(held_out.intersection(_images_of(dataset)))
                 if shared:
                     raise UserError(
@@ -82,7 +84,7 @@ class FinalTest:
         Raises:
             UserError: If the config has no COCO data set to test on.
         """
-        dataset = next(_leaves((config.get('test_dataloader') or {}).get('dataset') or {}), {})
+        dataset = next(leaves((config.get('test_dataloader') or {}).get('dataset') or {}), {})
         if not dataset or 'VOC' in str(dataset.get('type')):
             raise UserError(
                 f'{config.filename} has no test_dataloader with a CocoDataset, into which the test part of the study '
@@ -134,7 +136,13 @@ class FinalTest:
         keep = {found['iter'] for by_checkpoint in models.values() for found in by_checkpoint.values()}
         for step in set(checkpoints) - keep:
             checkpoints[step].unlink()
-        return {'hash': self.hash, 'classes': _classes(load_config(job.run, job.seed)), 'models': models}
+        content = digest([self.ann_file])
+        return {
+            'hash': self.hash,
+            'content': content,
+            'classes': _classes(load_config(job.run, job.seed)),
+            'models': models,
+        }
 
 
 def best_of(rows: Sequence[Mapping]) -> int:
@@ -144,19 +152,9 @@ def best_of(rows: Sequence[Mapping]) -> int:
 
 def _classes(config: Config) -> list[str] | None:
     """Names of the classes that a config is tested on; None where it does not name them."""
-    dataset = next(_leaves(config.test_dataloader.dataset))
+    dataset = next(leaves(config.test_dataloader.dataset))
     classes = (dataset.get('metainfo') or {}).get('classes')
     return None if classes is None else list(classes)
-
-
-def _leaves(dataset: dict) -> Iterator[dict]:
-    """The data sets inside wrappers."""
-    inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else None)
-    if inner is None:
-        yield dataset
-        return
-    for one in inner:
-        yield from _leaves(one)
 
 
 def _images_of(dataset: dict) -> list[str]:

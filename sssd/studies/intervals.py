@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,6 @@ from sssd.report.bootstrap import LEVEL, Estimate, Truth, draw
 from sssd.report.final_tables import TEST
 from sssd.report.gains import gains
 from sssd.studies.final_test import FinalTest
-from sssd.studies.job import Job
 from sssd.studies.results import ResultsFile
 
 #: The files of detections by run, seed, role and checkpoint.
@@ -20,13 +19,16 @@ Files = Mapping[tuple[str, int, str, str], Path]
 
 
 def summarise(
-    test: FinalTest, jobs: Iterable[Job], results: ResultsFile, compare: Mapping[str, str] | None = None
+    test: FinalTest,
+    folders: Mapping[tuple[str, int], Path],
+    results: ResultsFile,
+    compare: Mapping[str, str] | None = None,
 ) -> str:
     """Write the intervals of a study into its results file, beside its runs.
 
     Args:
         test: The study's test part.
-        jobs: All jobs of the study, whose work directories have the detections.
+        folders: The work directories, which have the detections, of the runs and seeds that count.
         results: Its results file; what it says of the same detections already is not computed again.
         compare: The names of the runs ``few`` and ``all``.
 
@@ -36,11 +38,12 @@ def summarise(
     Raises:
         UserError: If the runs know different classes.
     """
-    tested = {}
-    for job in jobs:
-        entry = results.find(job.run.name, job.seed)
-        if entry is not None and entry['hash'] == job.hash and test.is_in(entry):
-            tested[job.run.name, job.seed] = job.work_dir, entry['trials'][TEST]
+    entries = {(entry['run'], entry['seed']): entry for entry in results.entries()}
+    tested = {
+        key: (folder, entries[key]['trials'][TEST])
+        for key, folder in folders.items()
+        if key in entries and test.is_in(entries[key])
+    }
     files = {
         (*key, role, which): work_dir / found['predictions']
         for key, (work_dir, models) in tested.items()
@@ -60,6 +63,7 @@ def summarise(
     truth = Truth(test.ann_file, known[0])
     found = gains(_estimates(truth, draw(len(truth.images), test.resamples, test.seed), files), compare)
     about = dict(ann_file=test.ann_file, images=len(truth.images), **settings, inputs=inputs)
+    about['of'] = {f'{run}, seed {seed}': entries[run, seed]['hash'] for run, seed in tested}
     results.describe(TEST, {**about, 'gains': found})
     return ''
 

@@ -14,6 +14,7 @@ from sssd.errors import UserError
 from sssd.locks import LOCK, training_in
 from sssd.report.scalars import history, read_curves
 from sssd.studies.cluster import job_in
+from sssd.studies.contents import digest, read_by, same
 from sssd.studies.cost import Cost, Extent, Work
 from sssd.studies.slots import launched
 from sssd.studies.spec import RunSpec, fingerprint, load_config, option_arguments
@@ -41,6 +42,7 @@ class Job:
         start: The job whose last checkpoint it begins with, if any.
         trials: How it is tested when it is trained.
         processes: Its processes, one a GPU.
+        reads: The annotation files and folders of unlabelled images that it and its start read.
     """
 
     run: RunSpec
@@ -52,6 +54,7 @@ class Job:
     start: 'Job | None' = field(default=None, repr=False)
     trials: Sequence[Trial] = ()
     processes: int = 1
+    reads: Sequence[str] = ()
 
     @property
     def key(self) -> tuple[str, int]:
@@ -100,8 +103,8 @@ class Job:
         return words
 
     def is_held(self, entry: dict | None) -> bool:
-        """Whether an entry of a results file is of this very training."""
-        return entry is not None and entry['hash'] == self.hash
+        """Whether an entry of a results file is of this very training, with its data as they are now."""
+        return entry is not None and entry['hash'] == self.hash and same(entry.get('data'), digest(self.reads))
 
     def untested(self, entry: dict) -> list[Trial]:
         """The trials that an entry of this job lacks."""
@@ -134,7 +137,7 @@ class Job:
     def resume_point(self, say: Callable[[str], None] = lambda sentence: None) -> tuple[int, Path] | None:
         """The iteration (or epoch) and the checkpoint to go on from; from one at the end the last evaluation is made.
 
-        What a differently specified run has left in its place, and is going to be moved away, does not count.
+        What a run that is specified otherwise has left in its place, and is going to be moved away, does not count.
 
         Args:
             say: Called with a sentence about each newer one that cannot be read.
@@ -161,7 +164,7 @@ class Job:
         """
         path = self.work_dir / STATE
         if not path.is_file():
-            return {'hash': self.hash, 'finished': False, 'attempts': []}
+            return {'hash': self.hash, 'data': digest(self.reads), 'finished': False, 'attempts': []}
         try:
             state = json.loads(path.read_text())
             state['hash'], state['attempts']
@@ -202,7 +205,7 @@ class Job:
         self.write_state({**self.read_state(), 'finished': True})
 
     def clear_other(self) -> Path | None:
-        """Move away what a differently specified run left in its place.
+        """Move away what a run that is specified otherwise, or had other data, left in its place.
 
         Returns:
             Where it is now, or None if there was none.
@@ -220,17 +223,17 @@ class Job:
         return old
 
     def has_other(self) -> bool:
-        """Whether a differently specified run has left something in its place."""
+        """Whether a run that is specified otherwise, or had other data, has left something in its place."""
         left = self.work_dir.is_dir() and any(path.name != LOCK for path in self.work_dir.iterdir())
         return left and not self.is_own()
 
     def is_own(self) -> bool:
-        """Whether what is in its place is of this very specification."""
-        return (self.work_dir / STATE).is_file() and self.read_state()['hash'] == self.hash
+        """Whether what is in its place is of this very specification and of the data as they are now."""
+        return (self.work_dir / STATE).is_file() and self.is_held(self.read_state())
 
     def _refuse_to_move(self) -> None:
         """Refuse to move the folder of a training under way, or of one in a queue."""
-        changed = f'{self.title} is specified otherwise than what is in {self.work_dir}'
+        changed = f'{self.title} is specified otherwise, or has other data, than what is in {self.work_dir}'
         found = job_in(self.work_dir)
         if found is not None:
             raise UserError(
@@ -248,6 +251,14 @@ class Job:
     def evaluations(self) -> dict:
         """Its evaluations so far, by role."""
         return history(read_curves(self.work_dir))
+
+
+def hash_in(folder: Path) -> str | None:
+    """The fingerprint of the run that is in a folder; None where there is none that can be read."""
+    try:
+        return json.loads((folder / STATE).read_text())['hash']
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 class Attempt:
@@ -317,6 +328,7 @@ def make_job(
     """A job of a study under the study's work directory ``root``."""
     config = load_config(run, seed)
     start = start if run.from_start else None
+    reads = dict.fromkeys([*read_by(config), *(start.reads if start else ())])
     return Job(
         run=run,
         seed=seed,
@@ -327,4 +339,5 @@ def make_job(
         start=start,
         trials=trials,
         processes=processes,
+        reads=tuple(reads),
     )

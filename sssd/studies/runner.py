@@ -16,11 +16,12 @@ from sssd.studies.datasets import make_data
 from sssd.studies.final_test import FinalTest
 from sssd.studies.follow import Follower, Status
 from sssd.studies.intervals import summarise
-from sssd.studies.job import Job, make_job
+from sssd.studies.job import Job, hash_in, make_job
 from sssd.studies.pool import Failure, begins_with, run_jobs
 from sssd.studies.results import ResultsFile
 from sssd.studies.slots import Slot
-from sssd.studies.spec import START, StudySpec, load_config
+from sssd.studies.spec import START, StudySpec, fingerprint, load_config
+from sssd.studies.sweep import SIGN
 from sssd.studies.testing import run_test
 from sssd.studies.trial import Trial
 from sssd.studies.watch import Reporter
@@ -99,9 +100,11 @@ class StudyRunner:
             self.learn(seeds, runs)
             self._order = [job.key for job in pending]
             failures = self._run_pending(pending)
-        if failures:
-            raise RunsFailed(told_failures(failures, len(pending)))
-        self._summarise()
+        try:
+            self._summarise()  # of those that ran
+        finally:
+            if failures:
+                raise RunsFailed(told_failures(failures, len(pending)))
         return pending
 
     def _run_pending(self, pending: Sequence[Job]) -> list[Failure]:
@@ -129,7 +132,7 @@ class StudyRunner:
             UserError: If no generator of random numbers takes a seed.
         """
         jobs = []
-        for seed in seeds:
+        for seed in dict.fromkeys(seeds):
             if not 0 <= seed < 2**32:
                 raise UserError(
                     f'a run was asked for with the seed {seed}, but a seed is at least 0 and below 2^32: name others'
@@ -197,10 +200,11 @@ class StudyRunner:
             return
         moved = job.clear_other()
         if moved is not None:
-            report.say(f'  an earlier run with another specification is now in {moved}')
+            report.say(f'  an earlier run of another specification, or with other data, is now in {moved}')
         entry = self._trained(job)
         if entry is None:
             if not job.is_finished():
+                self._require_unchanged(job)
                 self._train(job, slot, report)
             entry = entry_of(job)
             self.results.put(entry, self._order)
@@ -244,6 +248,19 @@ class StudyRunner:
         job.finish()
         report.process_ended(follower.look().taken)
 
+    def _require_unchanged(self, job: Job) -> None:
+        """Refuse to run a job whose config is not what it was when the study began: its results would be told of that.
+
+        Raises:
+            UserError: Naming the config.
+        """
+        start = job.start.run if job.start else None
+        if fingerprint(job.run, job.seed, start, self.spec.data, job.processes) != job.hash:
+            raise UserError(
+                f'{job.run.config} (or what it is based on) was changed while the study ran, before {job.title} began: '
+                'call the study again, which takes it as it is now'
+            )
+
     def _await_others(self, job: Job, slot: Slot, report: Reporter | Lane) -> None:
         """Wait for a training of this very job that outlives the study which has started it.
 
@@ -271,6 +288,7 @@ class StudyRunner:
 
     def _test(self, job: Job, trial: Trial | FinalTest, slot: Slot, report: Reporter | Lane) -> dict:
         """Test it, each model in a process of its own; the metrics."""
+        self._require_unchanged(job)
         report.say(f'  test {trial.name}')
         test = partial(run_test, self.test_command, lambda what: report.tick(Status(what)), start=slot.start)
         metrics = trial.run(job, test)
@@ -281,10 +299,20 @@ class StudyRunner:
         """Compute the intervals of the test part over all that was tested, whatever was asked for now."""
         if self.test is None:
             return
-        seeds = sorted({entry['seed'] for entry in self.results.entries()})
-        refused = summarise(self.test, self.all_jobs(seeds), self.results, self.spec.compare)
+        refused = summarise(self.test, self._folders(), self.results, self.spec.compare)
         if refused:
             self.reporter.say(refused)
+
+    def _folders(self) -> dict[tuple[str, int], Path]:
+        """The work directories of all entries that are of the present specification, and of those swept before."""
+        entries = {(entry['run'], entry['seed']): entry for entry in self.results.entries()}
+        jobs = self.all_jobs(sorted({seed for _, seed in entries}))
+        found = {job.key: job.work_dir for job in jobs if job.is_held(entries.get(job.key))}
+        for (run, seed), entry in entries.items():
+            folder = self.work_dir / f'seed{seed}' / run
+            if SIGN in run and run not in self.spec.runs and hash_in(folder) == entry['hash']:
+                found[run, seed] = folder
+        return found
 
 
 def waits_and_says_so(report: Reporter | Lane) -> Callable[[], None]:
@@ -317,6 +345,7 @@ def entry_of(job: Job) -> dict:
         'run': job.run.name,
         'seed': job.seed,
         'hash': job.hash,
+        'data': job.read_state().get('data'),
         'config': job.run.config,
         'command': job.shown_command(),
         'commit': last['commit'],

@@ -37,15 +37,11 @@ from mmengine.config import Config
 from sssd.errors import UserError, first_line
 from sssd.places import read_config
 from sssd.studies.lengths import kept, longer
+from sssd.studies.spec_checks import SEED, START, check_run, check_seed, check_spec
 from sssd.studies.sweep import Sweep, expanded, variants
 
-SPEC_KEYS = {'name', 'seeds', 'data', 'start', 'runs', 'quick', 'compare', 'test'}
-RUN_KEYS = {'config', 'cfg_options', 'env', 'from_start', 'quick', 'iterations_times'}
-TEST_KEYS = {'ann_file', 'img_prefix', 'resamples', 'seed'}
 #: Hooks that measure and warn, and leave the training as it is.
 WATCHING = ('sssd.GradientRatioHook', 'sssd.HealthHook')
-#: The name under which the shared start of a seed is stored.
-START = 'start'
 _ENVIRONMENT = threading.RLock()
 
 
@@ -74,7 +70,7 @@ class RunSpec:
     def options_for(self, seed: int) -> dict[str, Any]:
         """The config options of this run with a seed."""
         options = {key: _with_seed(value, seed) for key, value in self.cfg_options.items()}
-        return {'randomness.seed': seed, **options}
+        return {SEED: seed, **options}
 
 
 @dataclass
@@ -112,16 +108,11 @@ def load_spec(path: str, cfg_options: dict | None = None, quick: bool = False, s
         UserError: If the file is missing or says something unknown.
     """
     spec = read_config(path, 'study specification', 'name an existing file').to_dict()
-    _check_keys(path, spec, SPEC_KEYS, 'name', 'runs')
-    if not spec['runs']:
-        raise UserError(f'{path} names no runs: fill its dict `runs`')
-    if START in spec['runs']:
-        raise UserError(f'{path} calls a run {START!r}, the name of the shared start: rename that run')
-    if spec.get('test'):
-        _check_keys(f'{path}, test,', spec['test'], TEST_KEYS, 'ann_file', 'img_prefix')
+    check_spec(path, spec)
+    check_seed('--cfg-options', cfg_options or {})
     short = dict(spec.get('quick') or {}) if quick else None
     name = spec['name'] + ('_quick' if quick else '')
-    seeds = [int(seed) for seed in spec.get('seeds') or [0]]
+    seeds = list(dict.fromkeys(spec.get('seeds') or [0]))
     start = spec.get('start')
     runs = {key: _run_spec(path, key, run, short, cfg_options, seeds[0]) for key, run in spec['runs'].items()}
     if sweeps:
@@ -148,7 +139,7 @@ def load_spec(path: str, cfg_options: dict | None = None, quick: bool = False, s
 
 def _run_spec(path: str, name: str, run: dict, short: dict | None, given: dict | None, seed: int) -> RunSpec:
     """A run with its options, then the quick ones if asked for, then those given by hand, then its length."""
-    _check_keys(f'{path}, run {name!r},', run, RUN_KEYS, 'config')
+    check_run(f'{path}, run {name!r},', run)
     options = dict(run.get('cfg_options') or {})
     if short is not None:
         options.update({**short, **(run.get('quick') or {})})
@@ -163,20 +154,6 @@ def _run_spec(path: str, name: str, run: dict, short: dict | None, given: dict |
     if 'iterations_times' in run:
         options.update(longer(load_config(found, seed), run['iterations_times']))
     return found
-
-
-def _check_keys(where: str, given: dict, known: set, *needed: str) -> None:
-    unknown = sorted(set(given) - known)
-    if {'model', 'train_cfg'} <= set(given):
-        raise UserError(
-            f'{where} is the config of a training and no study: train it with `python -m sssd train`, or name a file '
-            'that lists runs, such as the study.py that `init` writes beside its configs'
-        )
-    if unknown:
-        raise UserError(f'{where} has an unknown key {unknown[0]!r}; known are {", ".join(sorted(known))}')
-    for key in needed:
-        if key not in given:
-            raise UserError(f'{where} lacks the key {key!r}: add it')
 
 
 def _with_seed(value: Any, seed: int) -> Any:

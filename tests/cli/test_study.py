@@ -92,9 +92,27 @@ def test_a_table_is_of_the_seeds_and_runs_that_are_asked_for(capsys):
         assert status == 2 and 'holds no results yet of the runs and seeds that are asked for' in said
 
 
+def test_what_is_of_another_specification_is_left_out_of_the_tables_and_named(capsys):
+    run_cli(command.main, ['spec.py', '--seeds', '0', '1'])
+    Path('spec.py').write_text(SPEC.replace("'stub.bonus': 15", "'stub.bonus': 40"))
+    capsys.readouterr()
+    assert run_cli(command.main, ['spec.py', '--seeds', '0']) == 0
+    out = ' '.join(capsys.readouterr().out.split())
+    assert 'changed since they were trained: sed, seed 1' in out and '27.0' not in out
+    assert run_cli(command.main, ['spec.py', '--markdown']) == 0
+    out = capsys.readouterr().out
+    assert '| sed | 1 | 42.0 | 43.0 |' in out and '| few | 2 |' in out and 'since they were trained: sed, seed 1' in out
+    assert run_cli(command.main, ['spec.py', '--table', '--runs', 'sed', '--seeds', '1']) == 2
+    assert 'sed, seed 1; call the study' in capsys.readouterr().err
+    Path('config.py').write_text(CONFIG + 'other = 1\n')  # of this, the file has nothing: it is older as a whole
+    assert run_cli(command.main, ['spec.py', '--markdown']) == 0
+    out = capsys.readouterr().out
+    assert '| sed | 2 |' in out and 'since they were trained' not in out
+
+
 def test_what_is_said_of_the_test_part_is_of_the_runs_that_are_asked_for():
     """Gains are of all seeds: where only some of them are asked for, none are told."""
-    whole = [dict(run=run, seed=seed) for run in ('few', 'sed') for seed in (0, 1)]
+    whole = [dict(run=run, seed=seed, hash='0') for run in ('few', 'sed') for seed in (0, 1)]
     summary = dict(images=3, gains=dict(few={}, sed={}))
     assert command.summary_of(summary, whole, whole) == summary
     assert command.summary_of(summary, whole[2:], whole) == dict(summary, gains=dict(sed={}))

@@ -33,12 +33,12 @@ def detections(share, seed):
 
 
 @pytest.fixture
-def jobs(tmp_path, monkeypatch, make_tiny_coco):
+def folders(tmp_path, monkeypatch, make_tiny_coco):
     """Tested runs of two seeds, student and teacher alike, best and last from one file."""
     monkeypatch.chdir(tmp_path)
     make_tiny_coco(tmp_path / 'test', num_images=40)
     Path('config.py').write_text('train_cfg = dict(max_iters=3)\n')
-    found = []
+    found = {}
     for run, share in FOUND.items():
         for seed in (0, 1):
             job = make_job(RunSpec(run, 'config.py'), seed, Path('work'), data=None, start=None)
@@ -50,7 +50,7 @@ def jobs(tmp_path, monkeypatch, make_tiny_coco):
             test = dict(hash=TEST.hash, classes=['disc', 'bar'], models=models)
             entry = dict(run=run, seed=seed, hash=job.hash, seconds=1.0, trials=dict(test=test))
             ResultsFile('results.json', 'stub').put(entry)
-            found.append(job)
+            found[job.key] = job.work_dir
     return found
 
 
@@ -58,9 +58,9 @@ def described():
     return ResultsFile('results.json').described('test')
 
 
-def test_intervals_are_written_beside_the_runs(jobs):
+def test_intervals_are_written_beside_the_runs(folders):
     results = ResultsFile('results.json', 'stub')
-    assert summarise(TEST, jobs, results) == ''
+    assert summarise(TEST, folders, results) == ''
     found = described()
     assert (found['images'], found['resamples'], found['seed']) == (40, 200, 1)
     sed = found['gains']['sed']['teacher best']
@@ -74,63 +74,63 @@ def test_intervals_are_written_beside_the_runs(jobs):
 
 
 @pytest.mark.parametrize('id_of', [lambda number: number - 1, lambda number: f'box {number}'], ids=['from 0', 'text'])
-def test_a_test_part_whose_annotations_are_numbered_otherwise_gives_the_same(jobs, id_of):
-    summarise(TEST, jobs, ResultsFile('results.json'))
+def test_a_test_part_whose_annotations_are_numbered_otherwise_gives_the_same(folders, id_of):
+    summarise(TEST, folders, ResultsFile('results.json'))
     first = described()['gains']
     content = json.loads(Path(TEST.ann_file).read_text())
     for thing in content['annotations']:
         thing['id'] = id_of(thing['id'])
     Path(TEST.ann_file).write_text(json.dumps(content))
-    summarise(TEST, jobs, ResultsFile('results.json'))
+    summarise(TEST, folders, ResultsFile('results.json'))
     assert described()['gains'] == first
 
 
-def test_they_are_the_same_for_the_same_seed_and_computed_once(jobs, monkeypatch):
+def test_they_are_the_same_for_the_same_seed_and_computed_once(folders, monkeypatch):
     results = ResultsFile('results.json')
-    summarise(TEST, jobs, results)
+    summarise(TEST, folders, results)
     first = described()
     results.describe('test', None)
-    summarise(TEST, jobs, results)
+    summarise(TEST, folders, results)
     assert described() == first
     monkeypatch.setattr('sssd.studies.intervals.Truth', None)
-    summarise(TEST, jobs, results)  # nothing is new, so nothing is computed
+    summarise(TEST, folders, results)  # nothing is new, so nothing is computed
     with pytest.raises(TypeError):
-        summarise(FinalTest(TEST.ann_file, TEST.img_prefix, resamples=201), jobs, results)
+        summarise(FinalTest(TEST.ann_file, TEST.img_prefix, resamples=201), folders, results)
 
 
-def test_other_detections_give_other_intervals(jobs):
+def test_other_detections_give_other_intervals(folders):
     results = ResultsFile('results.json')
-    summarise(TEST, jobs, results)
+    summarise(TEST, folders, results)
     first = described()
-    (jobs[2].work_dir / 'final_test' / 'one.bbox.json').write_text(json.dumps(detections(0.8, 5)))
-    summarise(TEST, jobs, results)
+    (folders['sed', 0] / 'final_test' / 'one.bbox.json').write_text(json.dumps(detections(0.8, 5)))
+    summarise(TEST, folders, results)
     assert described()['gains']['sed'] != first['gains']['sed'] and described()['gains']['few'] == first['gains']['few']
 
 
-def test_lost_detections_leave_what_was_computed(jobs):
+def test_lost_detections_leave_what_was_computed(folders):
     results = ResultsFile('results.json')
-    summarise(TEST, jobs, results)
+    summarise(TEST, folders, results)
     first = described()
-    (jobs[0].work_dir / 'final_test' / 'one.bbox.json').unlink()
-    assert 'the detections work/seed0/few/final_test/one.bbox.json are gone' in summarise(TEST, jobs, results)
+    (folders['few', 0] / 'final_test' / 'one.bbox.json').unlink()
+    assert 'the detections work/seed0/few/final_test/one.bbox.json are gone' in summarise(TEST, folders, results)
     assert described() == first
 
 
-def test_runs_that_were_not_tested_or_are_of_another_specification_are_left_out(jobs):
+def test_runs_that_were_not_tested_or_do_not_count_are_left_out(folders):
     results = ResultsFile('results.json')
     results.put({**results.find('sed', 1), 'trials': {}})
-    results.put({**results.find('all', 0), 'hash': 'other'})
-    summarise(TEST, jobs, results)
+    del folders['all', 0]
+    summarise(TEST, folders, results)
     found = described()['gains']
     assert found['sed']['teacher best']['AP']['seeds'] == [0] and 'share' not in found['sed']['teacher best']
     assert found['all']['teacher best']['gain']['seeds'] == [1]
-    assert summarise(FinalTest('other.json', 'images'), jobs, results) == ''
+    assert summarise(FinalTest('other.json', 'images'), folders, results) == ''
 
 
-def test_runs_of_other_classes(jobs):
+def test_runs_of_other_classes(folders):
     results = ResultsFile('results.json', 'stub')
     entry = results.find('sed', 1)
     entry['trials']['test']['classes'] = ['disc']
     results.put(entry)
     with pytest.raises(UserError, match='the runs of stub know different classes'):
-        summarise(TEST, jobs, results)
+        summarise(TEST, folders, results)

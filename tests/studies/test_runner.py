@@ -268,3 +268,62 @@ def test_interruption_ends_the_processes_and_keeps_its_time(study):
         assert ends(int(pid))
     state = json.loads(Path('work/seed0/all/study_run.json').read_text())
     assert 0 < state['attempts'][0]['seconds'] < 30 and not state['finished']
+
+
+def test_a_config_that_is_changed_before_its_run_begins_is_told(study):
+    spec = study.load()
+    for run in (spec.start, *spec.runs.values()):
+        run.cfg_options['stub.sleep'] = 0
+    runner = study.runner(spec)
+    text = Path('config.py').read_text()
+
+    def train_and_edit(job, *args):
+        Path('config.py').write_text(text.replace('bonus=0', 'bonus=50'))
+        return trained(job, *args)
+
+    trained, runner._train = runner._train, train_and_edit
+    with pytest.raises(
+        UserError, match=r'config\.py \(or what it is based on\) was changed .* before few, seed 0 began'
+    ):
+        runner.run(seeds=[0], runs=['few'])
+    assert set(entries()) == {('start', 0)}
+
+
+@pytest.fixture
+def reading(study):
+    """A study whose runs read annotations and a folder of images."""
+    Path('images').mkdir()
+    for name, text in (('train.json', '{}'), ('images/a.jpg', '')):
+        Path(name).write_text(text)
+    with open('config.py', 'a') as handle:
+        handle.write(
+            "train_dataloader = dict(dataset=dict(datasets=[dict(ann_file='train.json'), "
+            "dict(type='sssd.ImageFolder', data_prefix=dict(img='images'))]))\n"
+        )
+    return study
+
+
+@pytest.mark.parametrize('changed', ['train.json', 'images/b.jpg'])
+def test_runs_whose_data_have_changed_are_trained_anew_and_nothing_is_lost(reading, changed):
+    assert len(reading.runner().run(seeds=[0], runs=['few'])) == 2
+    assert reading.runner().run(seeds=[0], runs=['few']) == []
+    Path('train.json').touch()
+    assert reading.runner().run(seeds=[0], runs=['few']) == [], 'the same bytes'
+    Path(changed).write_text('{"images": []}')
+    assert len(reading.runner().run(seeds=[0], runs=['few'])) == 2
+    assert Path('work/seed0/few.old1/iter_3.pth').is_file()
+    assert reading.output.getvalue().count('with other data, is now in work/seed0/') == 2
+
+
+def test_entries_without_a_word_on_their_data_and_data_that_are_not_here_count_as_they_are(reading):
+    runner = reading.runner()
+    runner.run(seeds=[0], runs=['few'])
+    few = runner.results.find('few', 0)
+    assert few['data']
+    runner.results.put({key: value for key, value in few.items() if key != 'data'})
+    Path('train.json').write_text('[]')
+    assert [job.key for job in runner.jobs([0], ['few'])] == []
+    runner.results.put(few)
+    assert [job.key for job in runner.jobs([0], ['few'])] == [('start', 0), ('few', 0)]
+    Path('train.json').unlink()
+    assert [job.key for job in runner.jobs([0], ['few'])] == []

@@ -1,6 +1,7 @@
 """A specification says what it must, and options reach the command line whole."""
 
 import argparse
+import dataclasses
 import os
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from mmengine.config import DictAction
 
 from sssd.errors import UserError
+from sssd.studies.datasets import make_data
 from sssd.studies.job import make_job
 from sssd.studies.spec import RunSpec, fingerprint, load_config, load_spec, option_arguments
 
@@ -99,6 +101,23 @@ def test_fingerprint_changes_with_what_matters_only(study):
         ("runs = dict(few=dict(config='config.py', options={}))", "unknown key 'options'"),
         ("runs = dict(start=dict(config='config.py'))", 'rename that run'),
         ('model = {}\ntrain_cfg = {}', 'is the config of a training and no study'),
+        ('name = 3', 'name is 3: write a word in quotes'),
+        ("runs = [dict(config='config.py')]", r'runs is \[.*write dict\(NAME=dict\('),
+        ("runs = dict(few='config.py')", r"run 'few', is 'config.py': write dict\(config='...'\)"),
+        ("runs = {'..': dict(config='config.py')}", r"calls a run '\.\.', which its folder would be called too"),
+        ("runs = {'a/b': dict(config='config.py')}", "calls a run 'a/b'"),
+        ("runs = dict(few=dict(config='config.py', env=['x']))", r"has env=\['x'\]: write env=dict"),
+        ('runs = dict(few=dict(config=3))', "has config=3: write a config file's path"),
+        ("runs = dict(few=dict(config='config.py', iterations_times='2'))", "iterations_times='2': write a number"),
+        ("runs['few']['cfg_options'] = {'randomness.seed': 5}", 'randomness.seed=5, with which every seed'),
+        ('seeds = 3', 'seeds is 3: write a list of whole numbers'),
+        ("seeds = ['x']", r"seeds is \['x'\]"),
+        ("data = 'toy'", "data has 'toy'"),
+        ("data = dict(root='x')", 'data has .*write dict'),
+        ("compare = ['few', 'all']", r'compare is .*: write compare=dict\(\.\.\.\)'),
+        ("compare = dict(few='fewe')", "few is the run 'fewe', but there are few, sed, all"),
+        ("compare = dict(baseline='few')", "unknown key 'baseline'; known are all, few"),
+        ("test = dict(ann_file='a', img_prefix='b', resamples=0)", 'resamples=0: write a whole number, 1 or more'),
     ],
 )
 def test_mistakes_in_a_specification(study, tmp_path, line, match):
@@ -106,6 +125,38 @@ def test_mistakes_in_a_specification(study, tmp_path, line, match):
     path.write_text((tmp_path / 'spec.py').read_text() + line + '\n')
     with pytest.raises(UserError, match=match):
         load_spec(str(path))
+
+
+def test_a_seed_among_the_options_would_make_all_seeds_one(study):
+    with pytest.raises(UserError, match=r'--cfg-options has randomness\.seed=5.*--seeds'):
+        study.load(cfg_options={'randomness.seed': 5})
+    assert study.load(cfg_options={'randomness.seed': '1{seed}'}).runs['few'].options_for(2) == {
+        'randomness.seed': '12'
+    }
+
+
+def test_a_seed_named_twice_is_one(study, tmp_path):
+    path = tmp_path / 'spec.py'
+    path.write_text(path.read_text() + 'seeds = [1, 1, 0]\n')
+    spec = study.load()
+    assert spec.seeds == [1, 0]
+    assert [job.seed for job in study.runner(spec).jobs([2, 2], ['all'])] == [2]
+
+
+@pytest.mark.parametrize(
+    'data, match',
+    [
+        (dict(type='toys', root='x'), "of the type 'toys': those that can be made here are toy, recapture, splits"),
+        (dict(type='toy'), "data of the type 'toy' lack the key 'root'"),
+        (
+            dict(type='toy', root='x', images=3),
+            "data of the type 'toy' have an argument that is not known or lack one .*'images'",
+        ),
+    ],
+)
+def test_data_that_cannot_be_made(study, data, match):
+    with pytest.raises(UserError, match=match):
+        make_data(dataclasses.replace(study.load(), data=data))
 
 
 def test_missing_specification_and_config(study):

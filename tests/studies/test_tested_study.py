@@ -1,5 +1,6 @@
 """A study with a test part, from its specification to its tables."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from rich.console import Console
 
 from sssd.cli import study as command
 from sssd.errors import UserError
+from sssd.studies.runner import RunsFailed
 
 STUB = [sys.executable, str(Path(__file__).with_name('stub_detections.py'))]
 DATA = """
@@ -30,8 +32,8 @@ def tested(study, tmp_path, make_tiny_coco):
     with open('spec.py', 'a') as handle:
         handle.write(TEST)
 
-    def run(**selected):
-        runner = study.runner()
+    def run(spec=None, **selected):
+        runner = study.runner(spec)
         runner.test_command = STUB
         return runner, runner.run(**selected)
 
@@ -40,7 +42,7 @@ def tested(study, tmp_path, make_tiny_coco):
 
 def printed(runner):
     console = Console(width=200, record=True, file=open('/dev/null', 'w'))
-    command.show(console, runner.spec, runner.results)
+    command.show(console, command.final_tables(runner.spec, runner.results))
     return console.export_text()
 
 
@@ -75,6 +77,45 @@ def test_another_test_part_is_tested_without_training(tested, study, tmp_path, m
     runner, jobs = tested(seeds=[0], runs=['few'])
     assert [job.run.name for job in jobs] == ['few'] and len(study.starts('few')) == 1
     assert runner.results.described('test')['images'] == 9
+
+
+def test_a_test_part_whose_content_has_changed_is_tested_anew(tested, study):
+    runner, _ = tested(seeds=[0], runs=['few'])
+    path = Path('test/annotations.json')
+    content = json.loads(path.read_text())
+    content['annotations'] = content['annotations'][::2]
+    path.write_text(json.dumps(content))
+    before = runner.results.described('test')['gains']
+    runner, jobs = tested(seeds=[0], runs=['few'])
+    assert [job.run.name for job in jobs] == ['few'] and len(study.starts('few')) == 1
+    assert len(Path('tests.txt').read_text().splitlines()) == 4
+    assert runner.results.described('test')['gains'] != before
+
+
+def test_gains_follow_what_was_trained_anew_though_another_run_fails(tested):
+    runner, _ = tested(seeds=[0])
+    before = runner.results.described('test')['gains']['sed']
+    spec = Path('spec.py').read_text()
+    changed = spec.replace("'stub.bonus': 5", "'stub.bonus': 3").replace("'stub.bonus': 12", "'stub.fail_at': 2")
+    Path('spec.py').write_text(changed)
+    with pytest.raises(RunsFailed):
+        tested(seeds=[0])
+    assert runner.results.described('test')['gains']['sed'] != before
+
+
+def test_gains_of_an_earlier_sweep_are_kept(tested, study):
+    for value in (2, 3):
+        spec = study.load(sweeps=[f'sed:train_cfg.max_iters={value}'])
+        runner, _ = tested(spec=spec, seeds=[0])
+    assert set(runner.results.described('test')['gains']) == {'few', 'sed@max_iters=2', 'sed@max_iters=3', 'all'}
+
+
+def test_gains_that_are_of_earlier_entries_are_not_told(tested):
+    runner, _ = tested(seeds=[0])
+    assert 'draws of the 12 test images' in ' '.join(printed(runner).split())
+    runner.results.put({**runner.results.find('sed', 0), 'hash': 'other'})
+    runner.spec.runs.clear()  # so that all entries count
+    assert 'draws of the 12 test images' not in ' '.join(printed(runner).split())
 
 
 def test_a_test_part_that_is_trained_with_is_refused_before_anything_is_trained(tested):
