@@ -33,7 +33,8 @@ class DueValidationHook(Hook):
         elif is_due(runner):
             if missing[0]:
                 runner.logger.info(f'The validation after {done} is run, which had not come to its end.')
-                runner.visualizer.add_scalars(dict(iter=done), step=done)  # its own line may say step 0
+                # The validation's own line may say step 0, or its epoch; this one says to which iteration it belongs.
+                runner.visualizer.add_scalars(dict(iter=runner.iter), step=runner.iter)
                 runner.val_loop.run()
             else:  # an earlier one may have been gone on from: later validations are to come again
                 self._note(runner, done)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import cv2
 from mmengine.config import Config
-from mmengine.dist import all_gather_object
+from mmengine.dist import all_gather_object, master_only
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -31,6 +31,7 @@ def build_runner(
     strict: bool = True,
     resume: bool = False,
     screen: Screen | None = None,
+    tests: bool = False,
 ) -> Runner:
     """The Runner of a config.
 
@@ -40,6 +41,8 @@ def build_runner(
         strict: Whether the checkpoint has to fit the model in every key.
         resume: Whether a training goes on from it.
         screen: The quiet terminal that is told of its progress; None leaves all to MMEngine.
+        tests: Whether it tests: its config is then written beside its logs, and the training's in the work directory
+            stays.
 
     Raises:
         UserError: If the processes found different checkpoints, there is no such type of Runner, or the work directory
@@ -49,6 +52,7 @@ def build_runner(
     if kind is None:
         raise UserError(f'runner_type is {cfg.runner_type!r}, which is not registered: correct it or leave it out.')
     require_writable(cfg.work_dir)
+    kind = _TestRunner.over(kind) if tests else kind
     runner = (kind if screen is None else screen.runner_type(kind)).from_cfg(cfg)
     if screen is not None and screen.is_first:
         runner.register_hook(ProgressHook(screen, checkpoint))
@@ -61,6 +65,21 @@ def build_runner(
     if checkpoint is not None:
         runner.register_hook(CheckpointGuard(checkpoint, strict, resume))
     return runner
+
+
+class _TestRunner(Runner):
+    """A Runner that writes its config beside its logs."""
+
+    @classmethod
+    def over(cls, kind: type[Runner]) -> type[Runner]:
+        """The same over another type of Runner."""
+        return type(kind.__name__, (cls, kind), {})
+
+    @master_only
+    def dump_config(self) -> None:
+        """Write the config into the folder of this start."""
+        name = os.path.basename(self.cfg.filename or f'{self.timestamp}.py')
+        self.cfg.dump(os.path.join(self.log_dir, name))
 
 
 def require_writable(work_dir: str) -> None:

@@ -81,7 +81,7 @@ def check_out(out: str | None) -> None:
 def evaluate(cfg: Config, args: argparse.Namespace, screen: Screen | None) -> None:
     """Check the data, then test the checkpoint, with its predictions in a file if ``--out`` says so."""
     report_data(cfg, ('test',))
-    runner = build_runner(cfg, checkpoint=args.checkpoint, screen=screen)
+    runner = build_runner(cfg, checkpoint=args.checkpoint, screen=screen, tests=True)
     if args.out is not None:
         runner.test_evaluator.metrics.append(DumpDetResults(out_file_path=args.out))
     runner.test()

@@ -75,14 +75,13 @@ def read_curves(work_dir: str | Path) -> Curves:
 
 
 def scalar_files(work_dir: Path) -> list[Path]:
-    """The scalar files of a work directory, one per start, oldest first."""
+    """The scalar files of a work directory, one per start of a training, oldest first.
+
+    (MMEngine writes the metrics of a test, which is no part of the run, beside ``vis_data``.)
+    """
     found = []
     for start in sorted(path for path in work_dir.iterdir() if path.is_dir()):
-        candidates = (
-            start / 'vis_data' / 'scalars.json',
-            start / 'vis_data' / f'{start.name}.json',
-            start / f'{start.name}.json',
-        )
+        candidates = (start / 'vis_data' / 'scalars.json', start / 'vis_data' / f'{start.name}.json')
         found += [path for path in candidates if path.is_file()][:1]
     return found
 
@@ -139,7 +138,8 @@ def history(curves: Curves) -> dict[str, list[dict[str, float]]]:
     """Every evaluation of a run, by role.
 
     Where a model detected nothing at all, mmdet logs an evaluation without
-    any metric; its AP is 0.
+    any metric of it; its AP is 0, as that of a teacher which never detected
+    anything beside its student.
 
     Returns:
         For each role the evaluations in order, each with ``iter`` and the
@@ -156,9 +156,8 @@ def history(curves: Curves) -> dict[str, list[dict[str, float]]]:
             row = rows.setdefault(role, {}).setdefault(step, {'iter': step})
             row[short] = None if value < 0 else round(100 * value, 2)
     evaluated = curves[EVALUATED].steps if EVALUATED in curves else []
-    if evaluated and not rows:
-        rows[SINGLE_MODEL] = {}
-    for by_step in rows.values():
+    for role in (ROLES if rows.keys() & set(ROLES) else (SINGLE_MODEL,)) if evaluated else ():
+        by_step = rows.setdefault(role, {})
         for step in evaluated:
             by_step.setdefault(step, {'iter': step, 'AP': 0.0, 'AP50': 0.0})
     return {role: [by_step[step] for step in sorted(by_step)] for role, by_step in sorted(rows.items())}

@@ -315,6 +315,34 @@ def test_a_kill_inside_the_last_validation(broken, monkeypatch):
     assert [row['iter'] for row in history(curves)['model']] == [2, 4, 6]
 
 
+def test_a_kill_inside_a_validation_of_a_training_that_counts_epochs(whole, tmp_path, monkeypatch):
+    """Its last validation belongs to the last iteration, though the log of MMEngine says an epoch there."""
+    config = tmp_path / 'epochs.py'
+    config.write_text(
+        f"""
+_base_ = {str(whole.config)!r}
+train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=2, val_interval=1)
+train_dataloader = dict(sampler=dict(_delete_=True, type='DefaultSampler', shuffle=True))
+default_hooks = dict(logger=dict(log_metric_by_epoch=True), checkpoint=dict(by_epoch=True, interval=1))
+"""
+    )
+    words = [str(config), '--work-dir', str(tmp_path / 'run')]
+    monkeypatch.setattr(ValLoop, 'run', validated_once(ValLoop.run))
+    killed(train.main, [*words, '--cfg-options', 'experiment_name=epochs_1'])
+    monkeypatch.undo()
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    train.main([*words, '--resume', '--cfg-options', 'experiment_name=epochs_2'])
+    curves = read_curves(tmp_path / 'run')
+    steps = curves['loss'].steps
+    assert [row['iter'] for row in history(curves)['model']] == [len(steps) // 2, len(steps)]
+
+
+def validated_once(run):
+    """A validation that is killed when it comes for the second time."""
+    calls = itertools.count()
+    return lambda loop: run(loop) if next(calls) == 0 else kill()
+
+
 def test_an_earlier_checkpoint_is_gone_on_from_without_its_validation(broken):
     assert run(broken.config, broken.work_dir, '--resume', str(broken.work_dir / 'iter_2.pth')) == ([3, 4], [4])
 

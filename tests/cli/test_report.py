@@ -18,12 +18,14 @@ from pycocotools.cocoeval import COCOeval
 from sssd import progress
 from sssd.checks.data import check_data
 from sssd.cli import compare, report
+from sssd.cli import test as test_command
 from sssd.errors import run_cli
 from sssd.places import read_base
 from sssd.report import run_page
 from sssd.report.config_differences import config_differences, keep_base_differences
 from sssd.report.detected import AREAS, Images, extremes, look
 from sssd.report.page import Page
+from sssd.report.scalars import history, read_curves
 from sssd.report.study_page import Study, is_current, write_study_report
 from sssd.report.tables import Grid
 
@@ -100,6 +102,18 @@ def test_the_page_of_a_run(runs, capsys):
     assert values and f'{100 * values[-1]:.1f}' in page.cells
     for word in ('By class and by size', 'torch', 'The whole config', 'loss terms'):
         assert word in path.read_text()
+
+
+def test_a_test_in_the_folder_of_a_run_leaves_its_config_and_its_evaluations(runs, tmp_path, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    folder = tmp_path / 'one'
+    shutil.copytree(runs / 'one', folder)
+    before = (folder / 'tiny.py').read_text(), history(read_curves(folder))
+    words = [str(folder / 'tiny.py'), str(next(folder.glob('*.pth'))), '--work-dir', str(folder), '--tta']
+    assert test_command.main([*words, '--cfg-options', 'experiment_name=a_test']) == 0
+    assert ((folder / 'tiny.py').read_text(), history(read_curves(folder))) == before
+    (written,) = folder.glob('*/tiny.py')
+    assert 'DetTTAModel' in written.read_text()
 
 
 def test_ap_by_class_and_size_is_that_of_pycocotools(runs):

@@ -77,13 +77,30 @@ def test_evaluation_without_any_detection_counts_as_zero(tmp_path, write_log):
     assert [(row['iter'], row['AP']) for row in found['teacher']] == [(50, 20), (100, 25), (150, 0)]
 
 
+def test_teacher_that_never_detected_anything_beside_its_student_has_an_ap_of_0(tmp_path, write_log):
+    write_log(tmp_path, '20260101_000000', [train(50, 2.0), {'student/coco/bbox_mAP': 0.2, 'step': 50}])
+    assert history(read_curves(tmp_path)) == {
+        'student': [{'iter': 50, 'AP': 20.0}],
+        'teacher': [{'iter': 50, 'AP': 0.0, 'AP50': 0.0}],
+    }
+
+
+def test_a_test_in_the_folder_of_a_run_is_no_evaluation_of_it(tmp_path, write_log):
+    write_log(tmp_path, '20260101_000000', [train(50, 2.0), evaluation(50, 0.1, 0.2)])
+    before = history(read_curves(tmp_path))
+    folder = tmp_path / '20260102_000000'
+    folder.mkdir()
+    (folder / f'{folder.name}.json').write_text('{"coco/bbox_mAP": 0.9, "time": 0.1}\n')  # as MMEngine writes it
+    assert history(read_curves(tmp_path)) == before
+
+
 def test_run_that_never_detected_anything(tmp_path, write_log):
     write_log(tmp_path, '20260101_000000', [train(50, 2.0), {'time': 0.1, 'step': 0}])
     assert history(read_curves(tmp_path)) == {'model': [{'iter': 50, 'AP': 0.0, 'AP50': 0.0}]}
 
 
 def test_files_with_the_start_s_name(tmp_path, write_log):
-    write_log(tmp_path, '20260101_000000', [train(10, 2.0)], name='20260101_000000.json')
+    write_log(tmp_path, '20260101_000000', [train(10, 2.0)], name='vis_data/20260101_000000.json')
     assert read_curves(tmp_path)['loss'] == ([10], [2.0])
 
 
