@@ -11,6 +11,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import BaseModule, BaseTTAModel, is_model_wrapper
+from mmengine.runner import BaseLoop, Runner
 from torch import nn
 
 from sssd.checkpoints.content import check_resumable
@@ -172,13 +173,14 @@ class CheckpointGuard(Hook):
         self.resume = resume
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Compare the loaded file with the Runner's model.
+        """Compare the loaded file with the Runner's model and classes.
 
         Raises:
-            UserError: Naming the file, the first keys and the remedy.
+            UserError: Naming the file, the first keys or classes and the remedy.
         """
         if self.resume:
             check_resumable(checkpoint, self.filename)
+        self._compare_classes(classes_of(runner), checkpoint)
         model = runner.model
         while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
             model = model.module
@@ -193,6 +195,22 @@ class CheckpointGuard(Hook):
             )
         told = f'checkpoint {self.filename} is loaded in part: {mismatch}'
         print_log(told, logger='current', level=logging.WARNING)
+
+    def _compare_classes(self, ours, checkpoint):
+        """Refuse, or tell where weights are a start, the same classes in another order; tell other names of as many."""
+        theirs = list((checkpoint.get('meta') or {}).get('dataset_meta', {}).get('classes') or ())
+        if not ours or len(theirs) != len(ours) or theirs == ours:
+            return
+        if set(theirs) != set(ours):
+            told = f'was trained with the classes {", ".join(theirs)}, and the config has {", ".join(ours)}'
+        else:
+            told = f'has the classes of the config in another order: {", ".join(theirs)}'
+            if self.strict:
+                raise UserError(
+                    f'checkpoint {self.filename} {told}; give metainfo of the data sets its order, or every class '
+                    'would be told as another.'
+                )
+        print_log(f'checkpoint {self.filename} {told}', logger='current', level=logging.WARNING)
 
     def _remedy(self, state_dict, model, mismatch):
         """What to do about a checkpoint that does not fit."""
@@ -216,6 +234,15 @@ class CheckpointGuard(Hook):
         if lacks:
             return f'it lacks the {lacks[0]}, so take the checkpoint that the training wrote, not a part of it'
         return 'use the config it was trained with, or another checkpoint'
+
+
+def classes_of(runner: Runner) -> list[str]:
+    """The classes of the data set that a Runner trains or tests with; none where it does not name them."""
+    loops = (getattr(runner, f'_{part}_loop', None) for part in ('train', 'test'))
+    loop = next((loop for loop in loops if isinstance(loop, BaseLoop)), None)
+    metainfo = getattr(getattr(getattr(loop, 'dataloader', None), 'dataset', None), 'metainfo', None) or {}
+    classes = metainfo.get('classes') or ()
+    return [] if isinstance(classes, str) else list(classes)
 
 
 def _plain(shape):

@@ -1,5 +1,6 @@
 """A checkpoint of another model is refused before it is used."""
 
+import json
 from collections import OrderedDict
 from types import SimpleNamespace
 
@@ -12,7 +13,8 @@ from mmengine.config import ConfigDict
 from torch import nn
 
 from sssd.checks.checkpoint import CheckpointGuard, compare, refuse_weights_of_nothing, weights_of
-from sssd.cli import extract
+from sssd.cli import extract, train
+from sssd.cli import test as test_command
 from sssd.errors import UserError
 from sssd.hooks.ema_teacher import average
 
@@ -328,3 +330,37 @@ def test_modules_that_convert_weights_are_left_to_it(detector_file):
     model = _started_from(detector_file)
     model.backbone.__class__ = type('Converting', (type(model.backbone),), dict(init_weights=lambda self: None))
     refuse_weights_of_nothing(model)
+
+
+def renamed(trained, folder, classes):
+    """The config of a trained run with other class names, in the config and in the annotations, whose labels stay."""
+    root = trained.config.parent / 'coco'
+    coco = json.loads((root / 'annotations.json').read_text())
+    for category, name in zip(coco['categories'], classes):
+        category['name'] = name
+    (folder / 'annotations.json').write_text(json.dumps(coco))
+    text = trained.config.read_text().replace(str(root / 'annotations.json'), str(folder / 'annotations.json'))
+    text = text.replace("ann_file='annotations.json'", f'ann_file={str(folder / "annotations.json")!r}')
+    (folder / 'tiny.py').write_text(
+        text + f'\nfor loader in (train_dataloader, test_dataloader):\n'
+        f"    loader['dataset']['metainfo'] = dict(classes={tuple(classes)!r})\n"
+    )
+    return str(folder / 'tiny.py')
+
+
+def test_the_same_classes_in_another_order_are_refused(trained, tmp_path, monkeypatch):
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    words = ['--work-dir', str(tmp_path / 'work')]
+    first, second = torch.load(trained.checkpoint, weights_only=False)['meta']['dataset_meta']['classes']
+    config = renamed(trained, tmp_path, [second, first])
+    with pytest.raises(UserError, match=rf'has the classes of the config in another order: {first}, {second}; give'):
+        test_command.main([config, str(trained.checkpoint), *words])
+    with pytest.raises(UserError, match='in another order'):
+        train.main([config, *words, '--resume', str(trained.checkpoint)])
+
+
+def test_other_names_of_as_many_classes_are_told(trained, tmp_path, monkeypatch, capfd):
+    monkeypatch.setenv('LOCAL_RANK', '0')
+    config = renamed(trained, tmp_path, ['one', 'two'])
+    assert test_command.main([config, str(trained.checkpoint), '--work-dir', str(tmp_path / 'work')]) == 0
+    assert 'and the config has one, two' in ''.join(capfd.readouterr())
