@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from sssd.cli._report import require_folder
 from sssd.cli._subject import check_numbers, with_device
 from sssd.errors import UserError
 from sssd.report.tables import COMPARE, Grid
@@ -35,6 +36,8 @@ def check_page(args: argparse.Namespace) -> None:
     check_numbers(argparse.Namespace(device=args.device))
     if args.out and Path(args.out).is_dir():
         raise UserError(f'--out: {args.out} is a folder; name the page, as in {Path(args.out) / "report.html"}.')
+    if args.out:
+        require_folder(str(Path(args.out).parent))
 
 
 def keep_base(cfg, config: str) -> None:

@@ -5,6 +5,8 @@ import shlex
 import time
 from pathlib import Path
 
+from matplotlib.backend_bases import FigureCanvasBase
+
 from sssd import provenance
 from sssd.errors import UserError
 
@@ -21,6 +23,18 @@ def require_folder(out: str) -> Path:
     except (FileExistsError, NotADirectoryError) as error:
         raise UserError(f'--out: {out} is no folder: name one, or a new one.') from error
     return folder
+
+
+def check_picture(out: Path) -> None:
+    """Refuse a place where no picture can be written.
+
+    Raises:
+        UserError: Naming it.
+    """
+    kinds = sorted(FigureCanvasBase.get_supported_filetypes())
+    if out.suffix[1:].lower() not in kinds or out.is_dir():
+        raise UserError(f'--out {out} is no name of a picture: let it end in .png, or in one of {", ".join(kinds)}.')
+    require_folder(str(out.parent))
 
 
 class Report:

@@ -23,7 +23,13 @@ from sssd.registry import MODELS
 
 #: Arguments of numbers, with the least and the largest value of each. X^ of s = 8 has one pixel for 65536 of X.
 RANGES = dict(
-    images=(1, None), batch_size=(1, None), bins=(1, None), shift=(1, 8), max_shift=(0, 16), seed=(0, 2**32 - 1)
+    images=(1, None),
+    num_images=(1, None),
+    batch_size=(1, None),
+    bins=(1, None),
+    shift=(1, 8),
+    max_shift=(0, 16),
+    seed=(0, 2**32 - 1),
 )
 
 

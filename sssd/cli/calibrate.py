@@ -21,6 +21,7 @@ from sssd.checks.weights import require_weights
 from sssd.cli._config import load_config, require_file
 from sssd.cli._parser import parse
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
+from sssd.cli._subject import check_numbers
 from sssd.errors import UserError
 from sssd.places import find_config
 
@@ -39,8 +40,8 @@ def place_of(args: argparse.Namespace, work_dir: str) -> Path:
     Raises:
         UserError: If that is no Python file, the config itself, or any file that is not from a calibration.
     """
-    name = Path(args.config).stem
-    out = Path(args.out or os.path.join(work_dir, f'{name}_calibrated.py'))
+    # beside the work directory: in it, there would be two configs
+    out = Path(args.out or f'{os.path.normpath(work_dir)}_calibrated.py')
     if out.suffix != '.py':
         raise UserError(f'--out {out} has to end in .py: a config is written.')
     if out.resolve() == Path(find_config(args.config)).resolve():
@@ -53,6 +54,7 @@ def place_of(args: argparse.Namespace, work_dir: str) -> Path:
 def main(argv: Sequence[str] | None = None) -> int:
     """Calibrate; returns the exit status."""
     args = parse_args(argv)
+    check_numbers(args)
     goal = Goal(Goal.share if args.share is None else args.share, args.tolerance, args.low, args.high)
     cfg = load_config(args)
     plan = plan_of(cfg, args.share is not None, args.ratio, {name: getattr(args, f'{name}_ratio') for name in WEIGHTS})

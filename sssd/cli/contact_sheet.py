@@ -5,7 +5,9 @@ from pathlib import Path
 
 from sssd.checkpoints.files import newest_checkpoint
 from sssd.cli._parser import parse
-from sssd.cli.curves import split_name
+from sssd.cli._report import check_picture
+from sssd.cli._subject import check_numbers
+from sssd.cli.curves import split_names
 from sssd.errors import UserError
 from sssd.report.contact_sheet import contact_sheet
 
@@ -13,7 +15,9 @@ from sssd.report.contact_sheet import contact_sheet
 def main(argv: Sequence[str] | None = None) -> None:
     """Write the contact sheet of the runs in some work directories."""
     args = parse('contact-sheet', argv)
-    models = {name: find_model(Path(path)) for name, path in map(split_name, args.runs)}
+    check_numbers(args)
+    check_picture(Path(args.out))
+    models = {name: find_model(Path(path)) for name, path in split_names(args.runs).items()}
     print(
         contact_sheet(
             models, args.out, num_images=args.num_images, seed=args.seed, score_thr=args.score_thr, device=args.device

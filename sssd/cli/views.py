@@ -7,7 +7,6 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib.backend_bases import FigureCanvasBase
 from mmdet.registry import DATASETS
 from mmengine.config import Config
 from mmengine.logging import MMLogger
@@ -18,7 +17,7 @@ from sssd.checkpoints.loading import trusting
 from sssd.checks.checkpoint import compare
 from sssd.cli._config import load_config
 from sssd.cli._parser import parse
-from sssd.cli._report import require_folder
+from sssd.cli._report import check_picture
 from sssd.cli._runner import missing_files_explained
 from sssd.cli._subject import build_model as build
 from sssd.cli._subject import check_numbers, read_weights, require_model, with_device
@@ -33,18 +32,6 @@ from sssd.figures.training_views_figure import draw_training_views
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``sssd views``."""
     return with_device(parse('views', argv))
-
-
-def check_out(out: Path) -> None:
-    """Refuse a place where no picture can be written.
-
-    Raises:
-        UserError: Naming it.
-    """
-    kinds = sorted(FigureCanvasBase.get_supported_filetypes())
-    if out.suffix[1:].lower() not in kinds or out.is_dir():
-        raise UserError(f'--out {out} is no name of a picture: let it end in .png, or in one of {", ".join(kinds)}.')
-    require_folder(str(out.parent))
 
 
 def build_model(cfg: Config, checkpoint: str | None) -> SED:
@@ -81,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parse_args(argv)
     check_numbers(args)
     out = Path(args.out)
-    check_out(out)
+    check_picture(out)
     MMLogger.get_instance('views', log_level='ERROR')  # or mmengine lists every weight that it initialises
     cfg = load_config(args)
     init_default_scope(cfg.get('default_scope', 'mmdet'))

@@ -84,6 +84,8 @@ def make_recipe(cfg: Config, memory: Memory, gpus: int, gigabytes: float) -> Rec
     if 'batch_size' in cfg.train_dataloader.sampler:
         options['train_dataloader.sampler.batch_size'] = batch
     options['optim_wrapper.optimizer.lr'] = lr
+    if cfg.auto_scale_lr.get('enable'):
+        options['auto_scale_lr.enable'] = False  # it would be scaled a second time
     options['optim_wrapper.accumulative_counts'] = accumulate
     options.update(in_iterations(cfg, longer))
     options.update(moving_average(cfg, total / base))

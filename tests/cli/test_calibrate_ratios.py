@@ -1,6 +1,7 @@
 """Calibration of SED's lambdas by gradients from end to end: real trainings of a few iterations."""
 
 import json
+from pathlib import Path
 
 import elastic
 import pytest
@@ -199,3 +200,11 @@ def test_what_is_calibrated_how():
     assert plan(off).measured_with(None) == dict(lambda_s=0.0, lambda_d=1.0)
     assert plan(off, scale=0.1).wanted == dict(scale=0.1, distill=0.5)
     assert plan(off, scale=0.1).measured_with(None) == dict(lambda_s=1.0, lambda_d=1.0)
+
+
+def test_it_is_written_beside_the_folder_of_the_run_whose_config_stays_the_only_one(make_job):
+    job = make_job(extra=SED)
+    words = [str(job.config), '--work-dir', 'runs/one/', *SHORT, '--ratio', '0.5']
+    assert calibrate.main(words) == 0
+    assert Path('runs/one_calibrated.py').is_file() and Path('runs/one_calibrated.gradients.json').is_file()
+    assert not list(Path('runs/one').glob('*.py'))

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from sssd.cli import contact_sheet, curves
+from sssd.cli import compare, contact_sheet, curves, report
 from sssd.errors import UserError, run_cli
 
 
@@ -43,6 +43,34 @@ def test_work_directory_without_a_checkpoint(work_dir):
         path.unlink()
     with pytest.raises(UserError, match='was trained'):
         contact_sheet.find_model(work_dir)
+
+
+@pytest.mark.parametrize('command', [curves, contact_sheet])
+@pytest.mark.parametrize(
+    'words, said',
+    [
+        (['A={}', 'A={}'], "two runs are called 'A'"),
+        (['A={}', '--out', 'x.zzz'], '--out x.zzz is no name of a picture'),
+        (['A={}', '--out', '.'], '--out . is no name of a picture'),
+        (['A={}', '--out', '{}/some_config.py/x.png'], 'some_config.py is no folder'),
+    ],
+)
+def test_what_cannot_be_drawn_is_told(command, words, said, work_dir, capsys):
+    assert run_cli(command.main, [word.format(work_dir) for word in words]) == 2
+    assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize('words', [['--num-images', '0'], ['--seed', '-1'], ['--device', 'cuda']])
+def test_numbers_and_devices_that_a_sheet_cannot_have(words, work_dir, capsys):
+    assert run_cli(contact_sheet.main, [f'A={work_dir}', *words]) == 2
+    assert capsys.readouterr().err.startswith(f'sssd: error: {words[0]} ')
+
+
+@pytest.mark.parametrize('command', [compare, report])
+def test_a_page_inside_of_a_file(command, work_dir, capsys):
+    words = [str(work_dir)] if command is report else [f'A={work_dir}', f'B={work_dir}']
+    assert run_cli(command.main, [*words, '--out', str(work_dir / 'some_config.py/page.html')]) == 2
+    assert 'some_config.py is no folder' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('command', [curves, contact_sheet])

@@ -48,6 +48,14 @@ def test_fewer_gpus_train_longer_with_a_lower_rate():
     assert cfg.custom_hooks[0] == read(SED).custom_hooks[0], 'lambdas have no iterations in them'
 
 
+def test_a_rate_that_a_training_would_scale_by_itself_is_not_scaled_twice():
+    cfg = Config(copy.deepcopy(read(SED)._cfg_dict))
+    cfg.auto_scale_lr.enable = True
+    recipe = make_recipe(cfg, memory(4.0, 2), 2, 11)
+    assert recipe.options['auto_scale_lr.enable'] == 'False' and recipe.lr == 0.0025
+    assert 'auto_scale_lr.enable' not in make_recipe(read(SED), memory(4.0, 2), 2, 11).options
+
+
 def test_larger_gpus_take_larger_batches_up_to_the_paper_s_total():
     recipe = make_recipe(read(SED), memory(1.0, 2), 2, 80)
     assert (recipe.batch, recipe.total, recipe.lr, recipe.iterations) == (16, 32, 0.01, 180000)

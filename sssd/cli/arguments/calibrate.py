@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--out',
         metavar='FILE.py',
-        help='config to write, its record beside it as FILE.json (default: <work_dir>/<config name>_calibrated.py)',
+        help='config to write, its record beside it as FILE.json (default: <work_dir>_calibrated.py)',
     )
     parser.add_argument('--work-dir', help='default: work_dir of the config, else ./work_dirs/<config name>')
     add_cfg_options(parser)
