@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sssd.checkpoints.files import HINT, checkpoint_files
+from sssd.checkpoints.files import HINT, best_files, checkpoint_files
 from sssd.checkpoints.validation import RECORD
 
 #: What a run leaves beside its checkpoints and the folders of its logs.
@@ -18,6 +18,8 @@ _LOGS = re.compile(r'\d{8}_\d{6}')
 
 def move_aside(work_dir: str | os.PathLike, template: str | None = None, but: str | None = None) -> str | None:
     """Move what a run has left into a folder ``old1`` (``old2`` and so on) in its place, if it has left a checkpoint.
+
+    One that was kept as the best counts: a run may end before its first regular one.
 
     Args:
         work_dir: The work directory, or the folder in which the checkpoints are.
@@ -29,14 +31,19 @@ def move_aside(work_dir: str | os.PathLike, template: str | None = None, but: st
     """
     folder = Path(work_dir)
     checkpoints = [path for path in checkpoint_files(folder, template) if path.parent == folder]
-    if not checkpoints or (but is not None and os.path.realpath(but) in map(os.path.realpath, checkpoints)):
+    best = best_files(folder)
+    if not checkpoints and not best:
+        return None
+    if but is not None and os.path.realpath(but) in map(os.path.realpath, checkpoints):
         return None
     number = 1
     while (aside := folder / f'old{number}').exists():
         number += 1
     aside.mkdir()
-    for path in [*checkpoints, *_others(folder)]:
+    for path in dict.fromkeys([*checkpoints, *best, *_others(folder)]):
         path.rename(aside / path.name)
+    if not checkpoints:  # it ended before its first regular one
+        return f'{folder} had a run with {best[0].name}, which is now in {aside}: this one begins anew.'
     return (
         f'{folder} had a run up to {checkpoints[0].name}, which is now in {aside}: this one begins anew, where '
         '--resume would have gone on.'
@@ -44,8 +51,7 @@ def move_aside(work_dir: str | os.PathLike, template: str | None = None, but: st
 
 
 def _others(folder: Path) -> Iterator[Path]:
-    """Best checkpoints, logs and pages of a run."""
+    """Logs and pages of a run."""
     for path in folder.iterdir():
-        log = _LOGS.fullmatch(path.name) and path.is_dir()
-        if log or path.name in LEFT or (path.name.startswith('best_') and path.suffix == '.pth'):
+        if path.name in LEFT or (_LOGS.fullmatch(path.name) and path.is_dir()):
             yield path

@@ -41,6 +41,13 @@ def checkpoint_files(work_dir: str | os.PathLike, template: str | None = None) -
     return [path for kind, _, path in sorted(found, key=lambda one: (written[one[0]], one[1]), reverse=True)]
 
 
+def best_files(folder: str | os.PathLike) -> list[Path]:
+    """The checkpoints of a folder that a CheckpointHook has kept as the best ones, by their names."""
+    folder = Path(folder)
+    paths = sorted(folder.iterdir()) if folder.is_dir() else []
+    return [path for path in paths if path.name.startswith('best_') and path.suffix == '.pth']
+
+
 def number_of(checkpoint: Path) -> int:
     """The iteration (or epoch) in a checkpoint's name; 0 if there is none."""
     found = re.findall(r'\d+', checkpoint.stem)
@@ -126,6 +133,6 @@ def checkpoint_place(cfg: Mapping) -> tuple[str, str | None]:
     template, out, work_dir = hook.get('filename_tmpl'), hook.get('out_dir'), str(cfg['work_dir'])
     if out and '://' not in str(out):
         folder = os.path.join(out, os.path.basename(work_dir.rstrip(os.sep)))
-        if checkpoint_files(folder, template):
+        if checkpoint_files(folder, template) or (best_files(folder) and not checkpoint_files(work_dir, template)):
             return folder, template
     return work_dir, template

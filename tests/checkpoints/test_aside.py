@@ -27,9 +27,20 @@ def test_all_of_it_and_nothing_else_is_moved(run):
     assert [path.name for path in (run / 'old2').iterdir()] == ['iter_1.pth']
 
 
-def test_without_a_checkpoint_nothing_is(run):
+def test_the_best_one_alone_is_a_checkpoint(run):
+    """Of a run that was killed after a validation, before its first regular checkpoint."""
     for path in run.glob('iter_*.pth'):
         path.unlink()
+    told = move_aside(run)
+    assert told.startswith(f'{run} had a run with best_coco_bbox_mAP_iter_2.pth, which is now in {run / "old1"}')
+    assert '--resume' not in told
+    assert (run / 'old1/best_coco_bbox_mAP_iter_2.pth').is_file() and not list(run.glob('*.pth'))
+
+
+def test_without_a_checkpoint_nothing_is(run):
+    for path in run.glob('*.pth'):
+        path.unlink()
+    assert move_aside(run / 'nowhere') is None
     before = sorted(run.iterdir())
     assert move_aside(run) is None and sorted(run.iterdir()) == before
 

@@ -76,6 +76,9 @@ def test_the_place_is_that_of_the_hook(tmp_path):
     hook = dict(out_dir=str(tmp_path / 'c'), filename_tmpl='s{}.pth')
     config = dict(work_dir='a/b/', default_hooks=dict(checkpoint=hook))
     assert checkpoint_place(config) == ('a/b/', 's{}.pth')  # as long as nothing is there
+    best = write(tmp_path / 'c' / 'b' / 'best_coco_bbox_mAP_iter_1.pth')
+    assert checkpoint_place(config) == (f'{tmp_path}/c/b', 's{}.pth')
+    best.unlink()
     write(tmp_path / 'c' / 'b' / 's2.pth')
     assert checkpoint_place(config) == (f'{tmp_path}/c/b', 's{}.pth')
     assert checkpoint_place(dict(work_dir='a/b')) == ('a/b', None)
