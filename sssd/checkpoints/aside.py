@@ -16,7 +16,16 @@ LEFT = (HINT, RECORD, 'last_detections.npz', 'report.html')
 _LOGS = re.compile(r'\d{8}_\d{6}')
 
 
-def move_aside(work_dir: str | os.PathLike, template: str | None = None, but: str | None = None) -> str | None:
+def is_own(checkpoint: str | None, work_dir: str | os.PathLike, template: str | None = None) -> bool:
+    """Whether a run goes on with itself from a checkpoint: it lies where its own are; so does None, its newest one."""
+    folders = {Path(work_dir), *(path.parent for path in checkpoint_files(work_dir, template))}
+    place = checkpoint and os.path.realpath(os.path.dirname(os.path.expanduser(checkpoint)))
+    return checkpoint is None or place in map(os.path.realpath, folders)
+
+
+def move_aside(
+    work_dir: str | os.PathLike, template: str | None = None, but: str | None = None, start: str | None = None
+) -> str | None:
     """Move what a run has left into a folder ``old1`` (``old2`` and so on) in its place, if it has left a checkpoint.
 
     One that was kept as the best counts: a run may end before its first regular one.
@@ -25,6 +34,7 @@ def move_aside(work_dir: str | os.PathLike, template: str | None = None, but: st
         work_dir: The work directory, or the folder in which the checkpoints are.
         template: As of :func:`~sssd.checkpoints.files.checkpoint_files`.
         but: A checkpoint that the new run starts from: with it among them, all stay where they are.
+        start: The checkpoint of another folder that the new run goes on from, if it does, for the sentence.
 
     Returns:
         A sentence about it; None if there was nothing to move.
@@ -42,12 +52,12 @@ def move_aside(work_dir: str | os.PathLike, template: str | None = None, but: st
     aside.mkdir()
     for path in dict.fromkeys([*checkpoints, *best, *_others(folder)]):
         path.rename(aside / path.name)
-    if not checkpoints:  # it ended before its first regular one
-        return f'{folder} had a run with {best[0].name}, which is now in {aside}: this one begins anew.'
-    return (
-        f'{folder} had a run up to {checkpoints[0].name}, which is now in {aside}: this one begins anew, where '
-        '--resume would have gone on.'
-    )
+    run = f'up to {checkpoints[0].name}' if checkpoints else f'with {best[0].name}'
+    if start is not None:
+        goes = f'goes on from {start}'
+    else:
+        goes = 'begins anew, where --resume would have gone on' if checkpoints else 'begins anew'
+    return f'{folder} had a run {run}, which is now in {aside}: this one {goes}.'
 
 
 def _others(folder: Path) -> Iterator[Path]:

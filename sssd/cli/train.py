@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 
-from sssd.checkpoints.aside import move_aside
+from sssd.checkpoints.aside import is_own, move_aside
 from sssd.checkpoints.exact import keep_seed, make_exact
 from sssd.checkpoints.files import checkpoint_place, newest_checkpoint
 from sssd.checkpoints.loading import trusting
@@ -143,11 +143,16 @@ def held_by_first(work_dir: str, launcher: str):
 
 
 def begin_anew(cfg: Config) -> None:
-    """Move aside what a training that is not gone on with has left in the work directory, and say so."""
-    if not cfg.get('resume'):
-        told = move_aside(*checkpoint_place(cfg), but=cfg.get('load_from'))
-        if told is not None:
-            print(f'note: {told}', flush=True)
+    """Move aside what a training that is not gone on with has left in the work directory, and say so.
+
+    One that goes on from the checkpoint of another folder is not that training.
+    """
+    place, start = checkpoint_place(cfg), cfg.get('load_from')
+    if cfg.get('resume') and is_own(start, *place):
+        return
+    told = move_aside(*place, but=start, start=start if cfg.get('resume') else None)
+    if told is not None:
+        print(f'note: {told}', flush=True)
 
 
 def refuse_newer(cfg: Config, resume: str | None, checkpoint: str | None) -> None:

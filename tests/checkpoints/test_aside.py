@@ -2,7 +2,7 @@
 
 import pytest
 
-from sssd.checkpoints.aside import move_aside
+from sssd.checkpoints.aside import is_own, move_aside
 
 
 @pytest.fixture
@@ -48,3 +48,17 @@ def test_without_a_checkpoint_nothing_is(run):
 def test_what_the_new_run_starts_from_stays_with_all(run):
     before = sorted(run.iterdir())
     assert move_aside(run, but=str(run / 'mine/../iter_2.pth')) is None and sorted(run.iterdir()) == before
+
+
+def test_whose_checkpoint_it_is(run, tmp_path_factory, monkeypatch):
+    other = tmp_path_factory.mktemp('other')
+    (other / 'iter_7.pth').touch()
+    monkeypatch.chdir(run)
+    for path in (None, 'iter_2.pth', f'{run}/mine/../best_coco_bbox_mAP_iter_2.pth'):
+        assert is_own(path, run)
+    for path in (f'{other}/iter_7.pth', 'mine/iter_2.pth', 'https://host/iter_2.pth'):
+        assert not is_own(path, run)
+    for path in run.glob('iter_*.pth'):
+        path.unlink()
+    (run / 'last_checkpoint').write_text(f'{other}/iter_7.pth')  # of a CheckpointHook with an out_dir
+    assert is_own(f'{other}/iter_7.pth', run)

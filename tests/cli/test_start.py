@@ -37,3 +37,20 @@ def test_a_second_training_in_a_folder_loses_nothing_of_the_first(job, capsys):
     assert train.main([*words, '--resume', '--cfg-options', 'randomness.seed=3']) == 0
     assert 'resumed from' in capsys.readouterr().out and not (job.work_dir / 'old2').exists()
     assert job.checkpoint.read_bytes() != first
+
+
+def test_going_on_from_another_folder_loses_nothing_of_this_one(job, trained, capsys):
+    """What is there is of another training, whose later checkpoints would be written over, or taken for the newest."""
+    words = [str(job.config), '--work-dir', str(job.work_dir)]
+    longer = ['--cfg-options', 'train_cfg.max_iters=3', 'default_hooks.checkpoint.interval=1']
+    assert train.main([*words, *longer, 'randomness.seed=3']) == 0
+    before = {path.name: path.read_bytes() for path in job.work_dir.glob('iter_*.pth')}
+    assert sorted(before) == ['iter_1.pth', 'iter_2.pth', 'iter_3.pth']
+    assert train.main([*words, *longer, '--resume', str(trained.checkpoint)]) == 0
+    said = capsys.readouterr().out
+    assert f'iter_3.pth, which is now in {job.work_dir}/old1: this one goes on from {trained.checkpoint}.' in said
+    assert {path.name: path.read_bytes() for path in (job.work_dir / 'old1').glob('iter_*.pth')} == before
+    assert [path.name for path in job.work_dir.glob('iter_*.pth')] == ['iter_3.pth']
+    for own in ([], [str(job.work_dir / '../work/iter_3.pth')]):  # the newest, or one of this folder by its name
+        assert train.main([*words, '--resume', *own, '--cfg-options', 'train_cfg.max_iters=4']) == 0
+        assert not (job.work_dir / 'old2').exists()
