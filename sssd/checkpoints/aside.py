@@ -5,7 +5,7 @@ Left beside the new run's, its checkpoints would be taken for the newest ones, a
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from sssd.checkpoints.files import HINT, best_files, checkpoint_files
@@ -24,7 +24,7 @@ def is_own(checkpoint: str | None, work_dir: str | os.PathLike, template: str | 
 
 
 def move_aside(
-    work_dir: str | os.PathLike, template: str | None = None, but: str | None = None, start: str | None = None
+    work_dir: str | os.PathLike, template: str | None = None, needed: Iterable[str] = (), start: str | None = None
 ) -> str | None:
     """Move what a run has left into a folder ``old1`` (``old2`` and so on) in its place, if it has left a checkpoint.
 
@@ -33,7 +33,7 @@ def move_aside(
     Args:
         work_dir: The work directory, or the folder in which the checkpoints are.
         template: As of :func:`~sssd.checkpoints.files.checkpoint_files`.
-        but: A checkpoint that the new run starts from: with it among them, all stay where they are.
+        needed: Files that the new run reads: with one of them among what would be moved, all stays where it is.
         start: The checkpoint of another folder that the new run goes on from, if it does, for the sentence.
 
     Returns:
@@ -44,15 +44,20 @@ def move_aside(
     best = best_files(folder)
     if not checkpoints and not best:
         return None
-    if but is not None and os.path.realpath(but) in map(os.path.realpath, checkpoints):
-        return None
+    run = f'up to {checkpoints[0].name}' if checkpoints else f'with {best[0].name}'
+    left = list(dict.fromkeys([*checkpoints, *best, *_others(folder)]))
+    read = next((name for name in needed if _is_of(name, left)), None)
+    if read is not None:
+        return (
+            f'{folder} has a run {run}, and {read} of it is read here: all of it stays where it is, but checkpoints of '
+            'the same names are written over; to keep them, give another folder with --work-dir.'
+        )
     number = 1
     while (aside := folder / f'old{number}').exists():
         number += 1
     aside.mkdir()
-    for path in dict.fromkeys([*checkpoints, *best, *_others(folder)]):
+    for path in left:
         path.rename(aside / path.name)
-    run = f'up to {checkpoints[0].name}' if checkpoints else f'with {best[0].name}'
     if start is not None:
         goes = f'goes on from {start}'
     else:
@@ -65,3 +70,9 @@ def _others(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
         if path.name in LEFT or (_LOGS.fullmatch(path.name) and path.is_dir()):
             yield path
+
+
+def _is_of(name: str, paths: Iterable[Path]) -> bool:
+    """Whether a file is one of these, or in a folder of them, by whatever name."""
+    file = Path(os.path.realpath(os.path.expanduser(name)))
+    return any(file.is_relative_to(os.path.realpath(path)) for path in paths)

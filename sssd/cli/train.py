@@ -17,7 +17,7 @@ from sssd.checkpoints.schedules import ScheduleHook
 from sssd.checkpoints.validation import DueValidationHook
 from sssd.checks.checkpoint import refuse_weights_of_nothing
 from sssd.checks.config import check_training
-from sssd.checks.weights import require_weights
+from sssd.checks.weights import named_weights, require_weights
 from sssd.cli import _page
 from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
@@ -150,7 +150,8 @@ def begin_anew(cfg: Config) -> None:
     place, start = checkpoint_place(cfg), cfg.get('load_from')
     if cfg.get('resume') and is_own(start, *place):
         return
-    told = move_aside(*place, but=start, start=start if cfg.get('resume') else None)
+    needed = [weights.name for weights in named_weights(cfg)]
+    told = move_aside(*place, needed, start if cfg.get('resume') else None)
     if told is not None:
         print(f'note: {told}', flush=True)
 

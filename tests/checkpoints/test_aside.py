@@ -45,9 +45,16 @@ def test_without_a_checkpoint_nothing_is(run):
     assert move_aside(run) is None and sorted(run.iterdir()) == before
 
 
-def test_what_the_new_run_starts_from_stays_with_all(run):
+@pytest.mark.parametrize(
+    'name', ['mine/../iter_2.pth', 'best_coco_bbox_mAP_iter_2.pth', '20260101_101010/vis_data/weights.pth']
+)
+def test_what_the_new_run_starts_from_stays_with_all(run, name):
+    """Of whatever would be moved; what is written over is said."""
     before = sorted(run.iterdir())
-    assert move_aside(run, but=str(run / 'mine/../iter_2.pth')) is None and sorted(run.iterdir()) == before
+    told = move_aside(run, needed=['https://host/w.pth', str(run / name)])
+    assert told.startswith(f'{run} has a run up to iter_10.pth, and {run / name} of it is read here: all of it stays')
+    assert 'are written over' in told and sorted(run.iterdir()) == before
+    assert 'is now in' in move_aside(run, needed=[str(run / 'notes.txt'), str(run / 'mine/iter_2.pth')])
 
 
 def test_whose_checkpoint_it_is(run, tmp_path_factory, monkeypatch):

@@ -1,5 +1,7 @@
 """Processes of a training that the command starts: they have all that sssd registers."""
 
+import shutil
+
 import pytest
 
 from sssd.cli import train
@@ -54,3 +56,17 @@ def test_going_on_from_another_folder_loses_nothing_of_this_one(job, trained, ca
     for own in ([], [str(job.work_dir / '../work/iter_3.pth')]):  # the newest, or one of this folder by its name
         assert train.main([*words, '--resume', *own, '--cfg-options', 'train_cfg.max_iters=4']) == 0
         assert not (job.work_dir / 'old2').exists()
+
+
+def test_weights_of_the_same_folder_are_not_moved_away_before_they_are_read(job, trained, capsys):
+    """Be they the start, or those of the backbone alone, and of whatever name."""
+    job.work_dir.mkdir()
+    best = shutil.copy(trained.checkpoint, job.work_dir / 'best_coco_bbox_mAP_iter_2.pth')
+    backbone = 'model.backbone.init_cfg.'
+    for start in (
+        [f'load_from={best}'],
+        [f'{backbone}type=Pretrained', f'{backbone}checkpoint={best}', f'{backbone}prefix=backbone.'],
+    ):
+        assert train.main([str(job.config), '--work-dir', str(job.work_dir), '--cfg-options', *start]) == 0
+        assert f'and {best} of it is read here' in capsys.readouterr().out
+        assert not (job.work_dir / 'old1').exists()
