@@ -13,6 +13,7 @@ from sssd.checkpoints.aside import is_own, move_aside
 from sssd.checkpoints.exact import keep_seed, make_exact
 from sssd.checkpoints.files import checkpoint_place, newest_checkpoint
 from sssd.checkpoints.loading import trusting
+from sssd.checkpoints.optimizers import OptimizerHook
 from sssd.checkpoints.schedules import ScheduleHook
 from sssd.checkpoints.validation import DueValidationHook
 from sssd.checks.checkpoint import refuse_weights_of_nothing
@@ -175,7 +176,7 @@ def train(
     runner = build_runner(cfg, checkpoint=checkpoint, strict=resume, resume=resume, screen=screen)
     attach_logger(runner, logger, resume)
     make_exact(runner)
-    hooks = [ScheduleHook(new_schedule), DueValidationHook(), KeepDetectionsHook(), StopOnSignalHook()]
+    hooks = [OptimizerHook(), ScheduleHook(new_schedule), DueValidationHook(), KeepDetectionsHook(), StopOnSignalHook()]
     for hook in (*hooks, TimeLeftHook(Cost.of(cfg))):
         runner.register_hook(hook)
     refuse_weights_of_nothing(runner.model)

@@ -3,8 +3,10 @@
 import shutil
 
 import pytest
+import torch
 
 from sssd.cli import train
+from sssd.errors import UserError
 
 
 @pytest.mark.slow
@@ -70,3 +72,20 @@ def test_weights_of_the_same_folder_are_not_moved_away_before_they_are_read(job,
         assert train.main([str(job.config), '--work-dir', str(job.work_dir), '--cfg-options', *start]) == 0
         assert f'and {best} of it is read here' in capsys.readouterr().out
         assert not (job.work_dir / 'old1').exists()
+
+
+def test_going_on_with_another_optimizer(job, logs_of):
+    """Of another kind it is refused before its first step; another value is told, and the old one stays."""
+    words = [str(job.config), '--work-dir', str(job.work_dir)]
+    assert train.main(words) == 0
+    longer = [*words, '--resume', '--cfg-options', 'train_cfg.max_iters=3']
+    with pytest.raises(UserError, match='optim_wrapper.optimizer, AdamW, is not the kind') as caught:
+        train.main([*longer, 'optim_wrapper.optimizer.type=AdamW'])
+    assert '\n' not in str(caught.value)
+    assert train.main([*longer, 'optim_wrapper.optimizer.weight_decay=0.5']) == 0
+    told = 'The optimizer in the config is not that of the checkpoint (weight_decay: 0 -> 0.5): the old values stay'
+    assert logs_of(job.work_dir).count(told) == 1
+    state = torch.load(job.work_dir / 'iter_3.pth', map_location='cpu', weights_only=False)
+    assert state['optimizer']['param_groups'][0]['weight_decay'] == 0
+    assert train.main([*longer[:-1], 'train_cfg.max_iters=4']) == 0
+    assert logs_of(job.work_dir).count('The optimizer in the config') == 1
