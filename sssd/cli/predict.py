@@ -32,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = with_device(parse('predict', argv))
     check_arguments(args)
     paths = images_of(args.images)
-    root = root_of(paths)
+    root = root_of(args.images, paths)
     with trusting(args.trust_checkpoint), config_told(), exported(args) as folder:
         inferencer, version = load_exported(folder, args.device), version_of(folder)
         args.thresholds = thresholds(inferencer, args, meta_of(folder))

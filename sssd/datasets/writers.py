@@ -26,6 +26,8 @@ FORMS = ('coco', 'yolo', 'voc', 'labelstudio')
 COCO_FILE, YOLO_FILE, TASKS_FILE, LABELING_FILE = 'labels.json', 'data.yaml', 'tasks.json', 'labeling_config.xml'
 #: Where Label Studio serves files of its own machine, relative to its LOCAL_FILES_DOCUMENT_ROOT.
 LOCAL_FILES = '/data/local-files/?d='
+#: What a folder ``images`` among the images is called in the form of YOLO.
+RENAMED = 'images_'
 _PART = 'train'
 
 
@@ -67,12 +69,17 @@ def write_coco(coco: Mapping, images: str, folder: Path) -> list[Path]:
 
 
 def write_yolo(coco: Mapping, images: str, folder: Path) -> list[Path]:
-    """``data.yaml``, a list of the images, and a text file for each, as Ultralytics has them; scores are left out."""
+    """``data.yaml``, a list of the images, and a text file for each, as Ultralytics has them; scores are left out.
+
+    A folder ``images`` among the images is linked under :data:`RENAMED`: readers look for labels where the last
+    ``images`` of a path is turned into ``labels``.
+    """
     _refuse_same_stems(coco, 'yolo')
     numbers = {category['id']: number for number, category in enumerate(coco['categories'])}
     listed = []
     for image, things in _by_image(coco):
-        link = Path('images', _PART, image['file_name'])
+        *parents, name = Path(image['file_name']).parts
+        link = Path('images', _PART, *[RENAMED if part == 'images' else part for part in parents], name)
         _link(images, image['file_name'], folder / link)
         width, height = image['width'], image['height']
         rows = []

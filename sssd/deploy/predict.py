@@ -162,8 +162,15 @@ class Collected:
         return self.built.coco()
 
 
-def root_of(paths: Sequence[str]) -> str:
-    """The folder that all images are below."""
+def root_of(places: Sequence[str], paths: Sequence[str]) -> str:
+    """The folder that images are named from: the one that was given, else the deepest one that all are below.
+
+    Args:
+        places: What was given to :func:`images_of`.
+        paths: What it has found there.
+    """
+    if len(places) == 1 and os.path.isdir(places[0]):
+        return os.path.abspath(places[0])
     return os.path.commonpath([os.path.dirname(path) for path in paths])
 
 

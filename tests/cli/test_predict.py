@@ -72,6 +72,34 @@ def test_a_folder_is_pre_annotated(detector, images, form, capsys):
             assert drawn.size == (72, 96)
 
 
+@pytest.mark.parametrize(
+    'places, names',
+    [
+        (['new'], ['images/deep/0003.png', 'images/deep/0004.png']),
+        (['new/images'], ['deep/0003.png', 'deep/0004.png']),
+        (['new/../new/images/deep/'], ['0003.png', '0004.png']),
+        (['new/images/deep', 'new/other'], ['images/deep/0003.png', 'images/deep/0004.png', 'other/0000.png']),
+        (['new/images/deep/0003.png'], ['0003.png']),
+    ],
+)
+def test_images_are_named_from_the_folder_that_is_given(detector, images, places, names):
+    """And not from one below it in which they all happen to be: an editor knows them by their names in the former."""
+    (images.parent / 'other').mkdir()
+    for name, other in (('0000.png', 'other/0000.png'), ('0001.png', 'images/deep/0004.png')):
+        (images / name).rename(images.parent / other)
+    for path in [*images.glob('*.*'), *([images.parent / 'other/0000.png'] if len(places) == 1 else [])]:
+        path.unlink()
+    for form in ('coco', 'labelstudio', 'yolo'):
+        words = [str(detector), *places, '--to', form, '--out', form, '--threshold', '0.05', '--device', 'cpu']
+        assert predict.main(words) == 0
+    coco = json.loads(open('coco/labels.json').read())
+    assert [image['file_name'] for image in coco['images']] == names
+    tasks = [task['data']['image'] for task in json.loads(open('labelstudio/tasks.json').read())]
+    assert [url.partition('?d=')[2] for url in tasks] == names
+    for labels in (read_labels('coco'), read_labels('yolo')):
+        assert len(labels.coco['annotations']) == len(coco['annotations']) > 0
+
+
 def test_a_config_with_a_checkpoint_finds_the_same(detector, shipped_job, images, capsys):
     checkpoint = shipped_job.work_dir / f'iter_{shipped.ITERATIONS}.pth'
     config, part = str(shipped_job.config), ['--device', 'cpu', '--threshold', '0.05']

@@ -91,6 +91,19 @@ def test_label_studio_has_percent_scores_and_the_model(truth, tmp_path):
     assert len(set(ids)) == len(coco['annotations'])
 
 
+def test_labels_lie_below_labels_in_yolo(truth, tmp_path):
+    """Also those of a folder ``images`` among the images, whose name a reader would turn into ``labels``."""
+    coco, images = truth
+    write_labels('yolo', coco, images, tmp_path / 'out')
+    texts = sorted(str(path.relative_to(tmp_path / 'out')) for path in (tmp_path / 'out').rglob('*.txt'))
+    names = sorted(f'{image["file_name"][:-4]}.txt'.replace('/images/', '/images_/') for image in coco['images'])
+    assert texts == [*(f'labels/train/{name}' for name in names), 'train.txt']
+    for line in (tmp_path / 'out/train.txt').read_text().splitlines():
+        assert (tmp_path / 'out' / line).is_file()
+        label = '/labels/'.join(f'/{line}'.rsplit('/images/', 1))  # as Ultralytics does
+        assert (tmp_path / 'out' / f'{label[1:-4]}.txt').is_file()
+
+
 @pytest.mark.parametrize('form', ['yolo', 'voc'])
 def test_images_that_would_share_a_file_are_refused(truth, tmp_path, form):
     coco, images = truth
