@@ -91,7 +91,7 @@ def thresholds(inferencer: DetInferencer, args: argparse.Namespace, meta: dict) 
         if any(word.startswith(f'{name}=') for word in by_hand):
             chosen[place] = thresholds_of(by_hand, classes)[place]
             said = 'as was asked for'
-        print(f'  {name} {chosen[place]:.2f} ({said})')
+        print(f'  {name} {chosen[place]} ({said})')
     return chosen
 
 
@@ -150,7 +150,7 @@ def report(args: argparse.Namespace, coco: dict, broken: Sequence[str], files: S
     boxes = f'{count} box{"es" * (count != 1)}'
     with_boxes = len({thing['image_id'] for thing in coco['annotations']})
     same = len(set(args.thresholds)) == 1
-    least = f'a score of {args.thresholds[0]:.2g} or more' if same else 'at least the score of their class'
+    least = f'a score of {args.thresholds[0]} or more' if same else 'at least the score of their class'
     print(
         f'{several(len(coco["images"]), "image")}, {with_boxes} of them with {boxes} of {least}; '
         f'{several(len(broken), "image")} passed over'

@@ -1,12 +1,13 @@
 """What a detector finds in images, by mmdet's DetInferencer, as the content of a COCO file."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import mmcv
+import numpy as np
 import torch
 from mmdet.apis import DetInferencer
 from mmdet.structures import DetDataSample
@@ -132,6 +133,17 @@ def above(found: InstanceData, threshold: float | Sequence[float]) -> InstanceDa
     return found[found.scores >= found.scores.new_tensor(threshold)[found.labels]]
 
 
+def rounded(score: float) -> float:
+    """A score as it is written."""
+    return round(score, 4)
+
+
+def floored(score: float) -> float:
+    """The highest number of four digits with which :func:`above` takes a detection of this score."""
+    number = round(score * 1e4)
+    return (number if np.float32(number / 1e4) <= np.float32(score) else number - 1) / 1e4
+
+
 class Collected:
     """Puts detections together as the content of a COCO file, each with its ``score``.
 
@@ -139,10 +151,17 @@ class Collected:
         classes: Names of the classes.
         root: The folder that the images' names are relative to.
         threshold: The least score, of all classes or of each.
+        shorten: Makes of a score the one that is put down, of four digits.
     """
 
-    def __init__(self, classes: Sequence[str], root: str, threshold: float | Sequence[float]) -> None:
-        self.classes, self.root, self.threshold = list(classes), root, threshold
+    def __init__(
+        self,
+        classes: Sequence[str],
+        root: str,
+        threshold: float | Sequence[float],
+        shorten: Callable[[float], float] = rounded,
+    ) -> None:
+        self.classes, self.root, self.threshold, self.shorten = list(classes), root, threshold, shorten
         self.built = Builder(list(classes))
 
     def add(self, path: str, sample: DetDataSample) -> None:
@@ -155,7 +174,7 @@ class Collected:
             x1, x2 = (min(max(side, 0.0), float(width)) for side in (x1, x2))
             y1, y2 = (min(max(side, 0.0), float(height)) for side in (y1, y2))
             if x2 - x1 >= LEAST and y2 - y1 >= LEAST:
-                self.built.add_box(self.classes[label], (x1, y1, x2 - x1, y2 - y1), score=round(score, 4))
+                self.built.add_box(self.classes[label], (x1, y1, x2 - x1, y2 - y1), score=self.shorten(score))
 
     def coco(self) -> dict:
         """All of it."""

@@ -15,7 +15,7 @@ from pycocotools.cocoeval import COCOeval
 from sssd.datasets.coco import with_option
 from sssd.datasets.forms import Labels
 from sssd.datasets.labels import read_labels
-from sssd.deploy.predict import Collected, detect
+from sssd.deploy.predict import Collected, detect, floored
 from sssd.errors import UserError
 from sssd.progress import tracked
 
@@ -97,6 +97,8 @@ def validation_of(told: Mapping[str, Any] | None, path: str | None, images: str 
 def suggest(inferencer: DetInferencer, labels: Labels, batch_size: int = 1) -> tuple[dict[str, Suggestion], int]:
     """For each class the score from which on the F1 of its detections is highest, and how many images were read.
 
+    The score has four digits, and gives the detections that were counted.
+
     Args:
         inferencer: The detector.
         labels: Labelled images, of which it should not have seen any in its training.
@@ -116,7 +118,7 @@ def suggest(inferencer: DetInferencer, labels: Labels, batch_size: int = 1) -> t
         os.path.abspath(os.path.join(labels.images, each['file_name'])): each['id'] for each in labels.coco['images']
     }
     rows, read = [], set()
-    found = Collected(classes, labels.images, 0.0)
+    found = Collected(classes, labels.images, 0.0, floored)  # or the box that is chosen could be left out
     for each in tracked(detect(inferencer, list(ids), batch_size), 'choosing thresholds', len(ids)):
         if each.sample is not None:
             found.add(each.path, each.sample)

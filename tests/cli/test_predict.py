@@ -11,6 +11,7 @@ from pycocotools.coco import COCO
 
 from sssd.cli import export, predict
 from sssd.datasets.labels import read_labels
+from sssd.deploy.thresholds import Suggestion
 from sssd.errors import UserError
 
 
@@ -181,6 +182,10 @@ def test_thresholds_are_chosen_on_the_validation(detector, images, capsys):
     assert predict.main([*words, 'auto', '--out', 'a', '--draw']) == 0
     said = capsys.readouterr().out
     assert 'thresholds of the highest F1 on' in said and 'precision' in said and 'recall' in said
+    by_hand = [f'{line.split()[0]}={line.split()[1]}' for line in said.splitlines() if ' (precision ' in line]
+    assert predict.main([*words, *' --threshold '.join(by_hand).split(), '--out', 'typed']) == 0
+    assert json.loads(open('a/labels.json').read()) == json.loads(open('typed/labels.json').read())
+    capsys.readouterr()
     assert predict.main([*words, 'auto', '--threshold', 'disc=0.99', '--out', 'b']) == 0
     assert 'disc 0.99 (as was asked for)' in capsys.readouterr().out
     one, other = (json.loads(open(f'{name}/labels.json').read()) for name in 'ab')
@@ -194,6 +199,15 @@ def test_thresholds_are_chosen_on_the_validation(detector, images, capsys):
         shutil.copy(images / 'deep' / image, images / image)
     assert predict.main([*words, 'auto', '--validation', labels, '--out', 'c']) == 0
     assert '4 images of ' in capsys.readouterr().out
+
+
+def test_a_threshold_is_printed_with_all_its_digits(detector, images, capsys, monkeypatch):
+    chosen = dict(disc=Suggestion(0.1234, 1.0, 0.5), bar=Suggestion(0.3))
+    monkeypatch.setattr(predict, 'suggest', lambda *args: (chosen, 3))
+    assert predict.main([str(detector), str(images), '--device', 'cpu', '--threshold', 'auto']) == 0
+    assert '  disc 0.1234 (precision 100 %, recall 50 %)\n  bar 0.3 (no detection' in capsys.readouterr().out
+    words = [str(detector), str(images), '--device', 'cpu', '--threshold', '0.1234', '--out', 'other']
+    assert predict.main(words) == 0 and ' of a score of 0.1234 or more' in capsys.readouterr().out
 
 
 def test_every_kind_of_image_is_taken_as_it_is_seen(detector, images):

@@ -1,8 +1,17 @@
 """Thresholds of predictions: from words, and from labelled images."""
 
-import pytest
+import math
+import os
+from types import SimpleNamespace
 
-from sssd.deploy.thresholds import DEFAULT, Suggestion, _best, thresholds_of, validation_of
+import pytest
+import torch
+from mmdet.structures import DetDataSample
+from mmengine.structures import InstanceData
+
+from sssd.datasets.labels import read_labels
+from sssd.deploy.predict import Found, above, floored
+from sssd.deploy.thresholds import DEFAULT, Suggestion, _best, suggest, thresholds_of, validation_of
 from sssd.errors import UserError
 
 CLASSES = ['cell', 'a=b']
@@ -44,6 +53,43 @@ def test_the_highest_f1_is_found():
     assert _best(truth, same, 3, [7]) == Suggestion(0.5, pytest.approx(0.4), pytest.approx(2 / 3))
     crowd = [dict(thing, iscrowd=int(thing['bbox'][0] == 40)) for thing in truth['annotations']]
     assert _best(dict(truth, annotations=crowd), rows, 3, [7]).recall == 1.0
+
+
+def test_the_box_that_was_chosen_is_taken():
+    """Whatever its score, by the number of four digits; and none that was not counted with it."""
+    scores = torch.rand(2000).sort().values
+    scores = torch.cat([scores, (torch.arange(1, 2000) / 1e4).nextafter(scores.new_zeros(1)), torch.tensor([0.7, 0.0])])
+    found = InstanceData(scores=scores, labels=torch.zeros(len(scores), dtype=torch.long))
+    short = torch.tensor([floored(score) for score in scores.tolist()], dtype=torch.float64)
+    for threshold in short[::29].tolist():
+        assert threshold == round(threshold, 4)
+        assert torch.equal(above(found, [threshold]).scores, scores[short >= threshold])
+        assert torch.equal(above(found, float(f'{threshold}')).scores, scores[short >= threshold])
+    assert (short.float() <= scores).all() and (scores - short < 1.01e-4).all()
+
+
+@pytest.mark.parametrize('least', [0.69996, 0.70004])
+def test_a_suggestion_takes_what_it_counted(tiny_coco, monkeypatch, least):
+    """One box of each image is found, the first of all with the least score, and a wrong one with a lower score."""
+    labels = read_labels(str(tiny_coco.ann_file), str(tiny_coco.img_dir), 'train')
+    found = {}
+    for number, image in enumerate(labels.coco['images']):
+        first = next(thing for thing in labels.coco['annotations'] if thing['image_id'] == image['id'])
+        (x, y, w, h), label = first['bbox'], first['category_id'] - 1
+        boxes = torch.tensor([[x, y, x + w, y + h], [0.0, 0.0, 2.0, 2.0]])
+        sure = torch.tensor([least + 0.01 * number, 0.1])
+        instances = InstanceData(bboxes=boxes, scores=sure, labels=torch.tensor([label, label]))
+        meta = dict(ori_shape=(image['height'], image['width']))
+        found[image['file_name']] = DetDataSample(pred_instances=instances, metainfo=meta)
+    monkeypatch.setattr(
+        'sssd.deploy.thresholds.detect',
+        lambda inferencer, paths, batch_size: (Found(path, found[os.path.basename(path)]) for path in paths),
+    )
+    model = SimpleNamespace(dataset_meta=dict(classes=tiny_coco.classes))
+    suggested, _ = suggest(SimpleNamespace(model=model), labels)
+    thresholds = [suggested[name].threshold for name in tiny_coco.classes]
+    assert min(thresholds) == math.floor(least * 1e4) / 1e4
+    assert [len(above(each.pred_instances, thresholds)) for each in found.values()] == [1] * len(found)
 
 
 def test_labels_that_are_not_there_are_told(tmp_path):
