@@ -2,11 +2,13 @@
 
 import errno
 import os
+import time
 
 import pytest
 import torch
 from mmengine.runner import save_checkpoint
 
+from sssd.checkpoints import saving
 from sssd.checkpoints.loading import read_checkpoint
 from sssd.checkpoints.saving import write_checkpoint, write_file
 from sssd.errors import UserError
@@ -71,10 +73,57 @@ def test_an_interruption_by_hand_leaves_nothing(tmp_path, monkeypatch):
     assert names(tmp_path) == []
 
 
+def left_by(folder, name, machine=None, pid=None, age=0.0):
+    """A file that a process has not finished: one that has ended, if no other is named."""
+    if pid is None:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+    path = folder / f'.{name}.{pid}@{machine or saving._machine()}.part'
+    path.write_bytes(b'half')
+    os.utime(path, (time.time() - age,) * 2)
+    return path.name
+
+
 def test_what_a_killed_process_left_goes_with_the_next_file(tmp_path):
-    (tmp_path / '.iter_2.pth.part').write_bytes(b'half')
+    left_by(tmp_path, 'iter_2.pth')
+    left_by(tmp_path, 'last_checkpoint')
+    left_by(tmp_path, 'iter_2.pth', 'elsewhere', 1, saving.PATIENCE + 60)
     write_checkpoint(STATE, tmp_path / 'iter_4.pth')
     assert names(tmp_path) == ['iter_4.pth']
+
+
+@pytest.mark.parametrize('name', ['iter_4.pth', 'last_validation'])
+def test_what_another_process_is_writing_stays(tmp_path, name):
+    """Of this machine, of another user, and of a machine whose processes are not to be seen; files of others, too."""
+    mine = [left_by(tmp_path, other, pid=os.getppid()) for other in (name, 'iter_2.pth', 'last_checkpoint')]
+    mine += [left_by(tmp_path, 'iter_3.pth', pid=1), left_by(tmp_path, 'iter_2.pth', 'elsewhere', 2**22)]
+    (tmp_path / '.video.part').write_bytes(b'half')
+    write_file(tmp_path / name, b'whole')
+    assert names(tmp_path) == sorted([*mine, '.video.part', name])
+
+
+def test_a_file_that_is_extracted_does_not_harm_a_training_that_is_saving(tmp_path, monkeypatch):
+    """Another process writes into the folder just before the checkpoint gets its name."""
+    replace = os.replace
+
+    def meanwhile(*args):
+        child = os.fork()
+        if child == 0:
+            monkeypatch.setattr(os, 'replace', replace)
+            try:
+                write_checkpoint(STATE, tmp_path / 'student.pth')
+                write_file(tmp_path / 'last_validation', b'2')
+            finally:
+                os._exit(0)
+        os.waitpid(child, 0)
+        replace(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, 'replace', meanwhile)
+        write_checkpoint(STATE, tmp_path / 'iter_2.pth')
+    assert names(tmp_path) == ['iter_2.pth', 'last_validation', 'student.pth']
 
 
 def test_a_folder_that_is_not_to_be_written_in(tmp_path):
