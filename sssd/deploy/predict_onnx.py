@@ -29,12 +29,35 @@ class Detector:
         return boxes / np.array([size[0] / width, size[1] / height] * 2, np.float32), scores, labels
 
 
-if __name__ == '__main__':
-    place, found = Path(sys.argv[1]), {}
+def read(file):
+    """An image as OpenCV has it (blue, green, red), turned as its EXIF says; None if it is no image or broken."""
+    try:
+        return cv2.imdecode(np.fromfile(file, np.uint8), cv2.IMREAD_COLOR)
+    except (OSError, cv2.error):  # it may not be read; it is empty
+        return None
+
+
+def main(place, out='detections.json'):
+    """Write what is found in an image, or in all of a folder; without any, nothing is written."""
+    place, found = Path(place), {}
+    if not place.exists():
+        sys.exit(f'{place} does not exist')
     detector = Detector(Path(__file__).with_name('model.onnx'))
     for file in sorted(place.rglob('*')) if place.is_dir() else [place]:
-        image = cv2.imread(str(file)) if file.is_file() else None  # None is no image
-        if image is not None:
-            boxes, scores, labels = (each.tolist() for each in detector(image))
-            found[str(file)] = dict(boxes=boxes, scores=scores, labels=[detector.classes[label] for label in labels])
-    Path(sys.argv[2] if len(sys.argv) > 2 else 'detections.json').write_text(json.dumps(found, indent=1))
+        if not file.is_file():
+            continue
+        image = read(file)
+        if image is None:
+            print(f'passed over {file}: OpenCV reads no image from it', file=sys.stderr)
+            continue
+        boxes, scores, labels = (each.tolist() for each in detector(image))
+        found[str(file)] = dict(boxes=boxes, scores=scores, labels=[detector.classes[label] for label in labels])
+    if not found:
+        sys.exit(f'no image could be read in {place}: {out} is not written')
+    Path(out).write_text(json.dumps(found, indent=1))
+
+
+if __name__ == '__main__':
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    main(*sys.argv[1:])

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from mmdet.apis import DetInferencer
@@ -22,6 +21,7 @@ from sssd.datasets.forms import several
 from sssd.deploy.export import CARD, CONFIG
 from sssd.deploy.literals import read_literals
 from sssd.deploy.onnx_graph import Graph, refuse_other
+from sssd.deploy.predict_onnx import read
 from sssd.errors import UserError, first_line
 from sssd.images import natural_key
 from sssd.listing import list_folder
@@ -142,7 +142,7 @@ def images_to_compare(dataset: Mapping[str, Any], places: Sequence[str] = ()) ->
             found.append(place)
         elif places:
             raise UserError(f'{place} is no file and no folder: name images that --onnx can compare on with --images.')
-    readable = (path for path in found if cv2.imread(path) is not None)
+    readable = (path for path in found if read(path) is not None)
     found = [path for path, _ in zip(readable, range(COMPARED))]
     if not found:
         raise UserError(
@@ -208,7 +208,7 @@ def compare_detections(inferencer: DetInferencer, graph, paths: Sequence[str]) -
         _, data = inferencer.collate_fn([(path, inferencer.pipeline(path))])
         expected = inferencer.forward(data)[0].pred_instances
         one = tuple(expected[key].cpu().numpy() for key in ('bboxes', 'scores', 'labels'))
-        other = graph(cv2.imread(path))
+        other = graph(read(path))
         detections += len(one[0])
         pairs = list(_pairs(one, other))
         boxes += [box for box, _ in pairs]

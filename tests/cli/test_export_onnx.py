@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import cv2
+import mmcv
 import numpy as np
 import pytest
 import shipped
@@ -15,11 +16,12 @@ from mmdet.registry import MODELS
 from mmdet.structures import DetDataSample
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
+from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
 from sssd.cli import export
-from sssd.deploy import to_onnx
+from sssd.deploy import predict_onnx, to_onnx
 from sssd.deploy.onnx_graph import refuse_other
 from sssd.deploy.to_onnx import Difference, compare_detections, images_to_compare, resize_of, write_graph
 from sssd.errors import UserError
@@ -94,6 +96,44 @@ def test_the_script_alone_has_the_ap_of_pytorch(shipped_job, shipped_folder, tmp
     assert ap(found, truth) == pytest.approx(ap(expected, truth), abs=0.1) and ap(found, truth) > 1
     card = (shipped_folder / 'README.md').read_text()
     assert '## ONNX' in card and 'detections of 5 images: boxes differ by at most' in card
+
+
+def alone(folder, *words):
+    """Run the script of a folder; returns it with its output as text."""
+    command = [sys.executable, '-c', ALONE, str(folder / 'predict_onnx.py'), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_the_script_tells_what_it_does_not_read(shipped_folder, tiny_coco, tmp_path):
+    """And reads all that predict does, as it is seen; where there is nothing, an earlier file stays as it is."""
+    photos, out = tmp_path / 'photos', tmp_path / 'found.json'
+    (photos / 'deep').mkdir(parents=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    with Image.open(tiny_coco.img_dir / '0000.png') as source:
+        for name in ('turned.jpg', 'deep/turned.tif', 'größe.png'):
+            source.save(photos / name, exif=exif)
+    for name, content in (('empty.jpg', b''), ('notes.txt', b'no image')):
+        (photos / name).write_bytes(content)
+    done = alone(shipped_folder, photos, out)
+    assert done.returncode == 0, done.stderr
+    told = [line.split(': ')[0] for line in done.stderr.splitlines() if line.startswith('passed over')]
+    assert told == [f'passed over {photos}/{name}' for name in ('empty.jpg', 'notes.txt')]
+    assert set(json.loads(out.read_text())) == {
+        str(photos / name) for name in ('turned.jpg', 'deep/turned.tif', 'größe.png')
+    }
+    for name in ('turned.jpg', 'deep/turned.tif', 'größe.png'):
+        assert np.array_equal(predict_onnx.read(photos / name), mmcv.imread(str(photos / name))), name
+
+    before = out.read_bytes()
+    for words, said in (
+        ([tmp_path / 'nowhere', out], 'nowhere does not exist'),
+        ([photos / 'empty.jpg', out], 'no image could be read in '),
+        ([], 'python predict_onnx.py IMAGE_OR_FOLDER [OUT.json]'),
+    ):
+        done = alone(shipped_folder, *words)
+        assert done.returncode == 1 and said in done.stderr and 'Traceback' not in done.stderr
+    assert out.read_bytes() == before
 
 
 def built(name):
@@ -177,7 +217,6 @@ def test_a_pipeline_that_the_script_cannot_follow_is_told():
 
 
 def test_a_graph_that_differs_is_not_kept(shipped_job, shipped_folder, tmp_path, monkeypatch):
-    from sssd.deploy import predict_onnx
     from sssd.deploy.predict import load_exported
 
     inferencer, graph = load_exported(shipped_folder), predict_onnx.Detector(shipped_folder / 'model.onnx')
