@@ -19,6 +19,9 @@ from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.errors import UserError
 from sssd.studies.trial import META_KEYS
 
+#: What a config needs for a test, with what makes it one on the validation.
+TESTED = dict(test_dataloader='val_dataloader', test_evaluator='val_evaluator', test_cfg="dict(type='TestLoop')")
+
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """The arguments of ``sssd test``."""
@@ -78,6 +81,21 @@ def check_out(out: str | None) -> None:
         raise UserError(f'--out {out} has to end in .pkl or .pickle: the predictions are written as a pickle.')
 
 
+def check_test(cfg: Config, config: str) -> None:
+    """Refuse a config that does not say on what to test.
+
+    Raises:
+        UserError: Naming the keys that it lacks.
+    """
+    missing = [key for key in TESTED if cfg.get(key) is None]
+    if missing:
+        raise UserError(
+            f'{config} has no {" and no ".join(missing)}, so there is nothing to test on: add '
+            f'{", ".join(f"{key} = {TESTED[key]}" for key in missing)} for a test on the validation, or name another '
+            'config.'
+        )
+
+
 def evaluate(cfg: Config, args: argparse.Namespace, screen: Screen | None) -> None:
     """Check the data, then test the checkpoint, with its predictions in a file if ``--out`` says so."""
     report_data(cfg, ('test',))
@@ -93,6 +111,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_out(args.out)
     cfg = load_config(args)
     require_file(args.checkpoint, 'checkpoint')
+    check_test(cfg, args.config)
     check_role(cfg, args.config)
     cfg.load_from, cfg.resume = args.checkpoint, False
     if args.show or args.show_dir:

@@ -142,6 +142,15 @@ def test_an_output_that_is_no_pickle(job):
         test_command.main([str(job.config), 'any.pth', '--out', 'results.json'])
 
 
+@pytest.mark.parametrize('tta', [[], ['--tta']])
+def test_a_config_without_test_data(make_job, trained, tta):
+    for number, keys in enumerate((['test_evaluator'], ['test_dataloader', 'test_evaluator', 'test_cfg'])):
+        job = make_job(f'without{number}', extra=''.join(f'{key} = None\n' for key in keys))
+        with pytest.raises(UserError, match=f'tiny.py has no {" and no ".join(keys)}, so') as caught:
+            test_command.main([str(job.config), str(trained.checkpoint), *tta])
+        assert f'add {keys[0]} = val_' in str(caught.value) and '\n' not in str(caught.value)
+
+
 def test_drawing_without_the_hook(job, trained):
     job.config.write_text(job.config.read_text().replace("visualization=dict(type='DetVisualizationHook')", ''))
     with pytest.raises(UserError, match='need the visualization hook, which .*tiny.py does not have'):
