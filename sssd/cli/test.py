@@ -1,6 +1,8 @@
 """Evaluate a checkpoint: mmdet's arguments over MMEngine's Runner."""
 
 import argparse
+import os
+import tempfile
 from collections.abc import Sequence
 from copy import deepcopy
 from importlib import import_module
@@ -16,6 +18,7 @@ from sssd.cli._dist import process_group
 from sssd.cli._parser import parse
 from sssd.cli._quiet import Screen, quiet
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
+from sssd.datasets.json_io import writing
 from sssd.errors import UserError
 from sssd.studies.trial import META_KEYS
 
@@ -76,9 +79,23 @@ def use_tta(cfg: Config) -> None:
 
 
 def check_out(out: str | None) -> None:
-    """Refuse an ``--out`` that is no pickle file."""
-    if out is not None and not out.endswith(('.pkl', '.pickle')):
+    """Refuse an ``--out`` that is no pickle file, or cannot be written; its folder is made.
+
+    Raises:
+        UserError: Naming it and the reason.
+    """
+    if out is None:
+        return
+    if not out.endswith(('.pkl', '.pickle')):
         raise UserError(f'--out {out} has to end in .pkl or .pickle: the predictions are written as a pickle.')
+    folder = os.path.dirname(out) or '.'
+    with writing(f'--out {out}'):
+        os.makedirs(folder, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=folder, prefix='.probe'):
+            pass
+        if os.path.exists(out):
+            with open(out, 'ab'):
+                pass
 
 
 def check_test(cfg: Config, config: str) -> None:

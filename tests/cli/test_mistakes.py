@@ -142,6 +142,27 @@ def test_an_output_that_is_no_pickle(job):
         test_command.main([str(job.config), 'any.pth', '--out', 'results.json'])
 
 
+@pytest.mark.parametrize(
+    'out, said',
+    [('file/found.pkl', 'Not a directory'), ('/proc/none/found.pkl', 'No such file'), ('folder.pkl', 'Is a directory')],
+)
+def test_an_output_that_cannot_be_written_is_told_before_the_test(job, trained, tmp_path, monkeypatch, out, said):
+    (tmp_path / 'file').write_text('mine')
+    (tmp_path / 'folder.pkl').mkdir()
+    monkeypatch.setattr(test_command, 'evaluate', lambda *args: pytest.fail('the test has begun'))
+    with pytest.raises(UserError, match=rf'^--out {out} cannot be written \({said}') as caught:
+        test_command.main([str(job.config), str(trained.checkpoint), '--out', out])
+    assert 'name another' in str(caught.value) and (tmp_path / 'file').read_text() == 'mine'
+
+
+def test_the_folder_of_an_output_is_made_and_an_earlier_one_stays_until_the_end(job, trained, tmp_path, monkeypatch):
+    monkeypatch.setattr(test_command, 'evaluate', lambda *args: None)
+    for _ in range(2):
+        assert test_command.main([str(job.config), str(trained.checkpoint), '--out', 'new/deep/found.pkl']) == 0
+        assert list((tmp_path / 'new/deep').iterdir()) == [] or (tmp_path / 'new/deep/found.pkl').read_bytes() == b'old'
+        (tmp_path / 'new/deep/found.pkl').write_bytes(b'old')
+
+
 @pytest.mark.parametrize('tta', [[], ['--tta']])
 def test_a_config_without_test_data(make_job, trained, tta):
     for number, keys in enumerate((['test_evaluator'], ['test_dataloader', 'test_evaluator', 'test_cfg'])):
