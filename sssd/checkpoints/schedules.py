@@ -32,7 +32,10 @@ class ScheduleHook(Hook):
         if not runner._resume or 'optimizer' not in checkpoint:
             return
         here, saved = listed(runner.param_schedulers), listed(checkpoint.get('param_schedulers'))
-        groups = checkpoint['optimizer'].get('param_groups', ()), runner.optim_wrapper.param_groups
+        optimizer = checkpoint['optimizer']
+        base = optimizer.get('base_param_settings')  # where parameters have factors on the rate, the rate itself
+        saved_groups = [*optimizer.get('param_groups', ()), *([base] if base else [])]
+        groups = saved_groups, runner.optim_wrapper.param_groups
         if here or saved:
             difference = differences([scheduler.state_dict() for scheduler in here], saved)
         else:

@@ -37,14 +37,15 @@ def trained(folder, iterations, lr, schedule, new=False, **options):
     return log.rows
 
 
-@pytest.mark.parametrize('lr', [0.01, 0.04])
+@pytest.mark.parametrize('lr, factors', [(0.01, None), (0.04, None), (0.04, dict(bias_lr_mult=2.0))])
 @pytest.mark.parametrize('schedule', [STAYS, FALLS])
-def test_another_rate_is_no_fall_of_it(tmp_path, lr, schedule):
+def test_another_rate_is_no_fall_of_it(tmp_path, lr, factors, schedule):
     """What steps where the learning rate falls (alpha, weights) does so where the new schedule has it fall."""
-    trained(tmp_path, 2, 0.02, STAYS)
+    wrapper = dict(precision=dict(paramwise_cfg=factors))
+    trained(tmp_path, 2, 0.02, STAYS, **wrapper)
     options = dict(load_from=str(tmp_path / 'iter_2.pth'), resume=True)
-    found = trained(tmp_path / 'on', 6, lr, schedule, new=True, **options)
-    whole = trained(tmp_path / 'whole', 6, lr, schedule)
+    found = trained(tmp_path / 'on', 6, lr, schedule, new=True, **options, **wrapper)
+    whole = trained(tmp_path / 'whole', 6, lr, schedule, **wrapper)
     assert list(found) == [2, 3, 4, 5]
     for place, row in found.items():
         assert row == pytest.approx(whole[place])
