@@ -29,7 +29,8 @@ def leaves(dataset: Mapping) -> Iterator[dict]:
         yield dataset
         return
     for one in inner:
-        yield from leaves(one)
+        if isinstance(one, Mapping):  # or what an option that does not fit has made of them
+            yield from leaves(one)
 
 
 def places_of(dataset: Mapping) -> list[str]:
