@@ -69,7 +69,7 @@ def test_labels_alone_are_trained_longer_too(spec):
 def test_guided_runs_differ_from_the_plain_one_by_their_guide_alone():
     spec = load_spec('configs/photos/bccd_guided_study.py')
     plain, *guided = configs(spec).values()
-    assert len(guided) == 5 and 'guidance' not in plain.model
+    assert len(guided) == 6 and 'guidance' not in plain.model
     for cfg in guided:
         assert cfg.model.detector == plain.model.detector and cfg.train_dataloader == plain.train_dataloader
         assert [cfg[key] for key in SETTINGS] == [plain[key] for key in SETTINGS]
@@ -77,7 +77,7 @@ def test_guided_runs_differ_from_the_plain_one_by_their_guide_alone():
         assert cfg.custom_hooks[0].lambda_s == cfg.custom_hooks[0].lambda_d == 0
 
 
-@pytest.mark.parametrize('name', ['lgd', 'sssd'])
+@pytest.mark.parametrize('name', ['lgd', 'sssd', 'stepwise'])
 def test_runs_with_parts_of_cells_differ_by_these_alone(name):
     found = configs(load_spec('configs/photos/bccd_guided_study.py'))
     whole, parts = found[name], found[f'{name}_share']
