@@ -155,7 +155,9 @@ def test_the_folder_of_a_job_that_runs_is_not_moved(study, slurm):
         with pytest.raises(UserError) as caught:
             runner.run(seeds=[0], runs=['all'])
         said = str(caught.value)
-        assert said.startswith('all, seed 0 is specified otherwise, or has other data, than what is in work/seed0/all, where job ')
+        assert said.startswith(
+            'all, seed 0 is specified otherwise, or has other data, than what is in work/seed0/all, where job '
+        )
         assert f'end it with `scancel {number}`' in said and '\n' not in said
     assert list(Path('work/seed0').glob('all*')) == [job.work_dir] and not (slurm / 'cancelled').exists()
     copy = Path(shutil.copytree('work', 'copy')) / 'seed0/all'
