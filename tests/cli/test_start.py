@@ -55,7 +55,10 @@ def test_going_on_from_another_folder_loses_nothing_of_this_one(job, trained, ca
     assert f'iter_3.pth, which is now in {job.work_dir}/old1: this one goes on from {trained.checkpoint}.' in said
     assert {path.name: path.read_bytes() for path in (job.work_dir / 'old1').glob('iter_*.pth')} == before
     assert [path.name for path in job.work_dir.glob('iter_*.pth')] == ['iter_3.pth']
-    for own in ([], [str(job.work_dir / '../work/iter_3.pth')]):  # the newest, or one of this folder by its name
+    for own in (
+        [],
+        [str(job.work_dir / '..' / job.work_dir.name / 'iter_3.pth')],
+    ):  # the newest, or one of this folder by its name
         assert train.main([*words, '--resume', *own, '--cfg-options', 'train_cfg.max_iters=4']) == 0
         assert not (job.work_dir / 'old2').exists()
 

@@ -271,10 +271,7 @@ def test_interruption_ends_the_processes_and_keeps_its_time(study):
 
 
 def test_a_config_that_is_changed_before_its_run_begins_is_told(study):
-    spec = study.load()
-    for run in (spec.start, *spec.runs.values()):
-        run.cfg_options['stub.sleep'] = 0
-    runner = study.runner(spec)
+    runner = study.runner()
     text = Path('config.py').read_text()
 
     def train_and_edit(job, *args):
