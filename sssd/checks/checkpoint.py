@@ -198,7 +198,8 @@ class CheckpointGuard(Hook):
 
     def _compare_classes(self, ours, checkpoint):
         """Refuse, or tell where weights are a start, the same classes in another order; tell other names of as many."""
-        theirs = list((checkpoint.get('meta') or {}).get('dataset_meta', {}).get('classes') or ())
+        meta = (checkpoint.get('meta') or {}).get('dataset_meta') or {}
+        theirs = list(meta.get('classes') or ())
         if not ours or len(theirs) != len(ours) or theirs == ours:
             return
         if set(theirs) != set(ours):
