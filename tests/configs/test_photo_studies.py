@@ -95,3 +95,30 @@ def test_the_weight_of_the_distance_of_guided_runs(name, lambdas):
     at = ((0, 1.0), (200, 1.0), (700, 0.1))
     assert tuple(schedules['lambda_'](Progress(iteration, 800, lr, 1.0)) for iteration, lr in at) == lambdas
     assert [schedules['student_grad'](Progress(iteration, 800)) for iteration in (134, 135)] == [0, 1]
+
+
+def test_rows_of_the_tables_differ_from_sed_in_what_they_are_named_for():
+    spec = load_spec('configs/photos/bccd_tables_study.py')
+    found = configs(spec)
+    sed, few = found.pop('sed'), found.pop('few')
+    assert found.pop('all').train_dataloader.dataset.ann_file == 'data/bccd/train.json'
+    assert sed.model.scale_loss.reweight == sed.model.distill_loss.reweight == dict(type='Histogram')
+    assert few.train_dataloader.dataset.ann_file == 'data/bccd_photo_splits/train.2@3.json' and len(found) == 11
+    for name, cfg in found.items():
+        losses = [cfg.model[loss].reweight.type for loss in ('scale_loss', 'distill_loss')]
+        weights, average, ratios = cfg.custom_hooks[0], cfg.custom_hooks[2], cfg.custom_hooks[3]
+        assert losses == [of_name(name, mean='Mean', ohem='OHEM', focal='Focal') or 'Histogram'] * 2
+        assert (weights.lambda_s, weights.lambda_d) == (
+            of_name(name, distill=0, scr=1) != 0,
+            not name.startswith('scr'),
+        )
+        assert (average == sed.custom_hooks[2]) != name.startswith('alpha')
+        assert (cfg.model.distill_loss.get('target') == 'hard') == (name == 'hard_targets')
+        assert (cfg.train_dataloader == sed.train_dataloader) != (name == 'distill_wide_jitter')
+        assert (ratios.scale, ratios.distill) == (0.25, 0.6) and cfg.model.detector == few.model.detector
+        assert [cfg[key] for key in SETTINGS] == [few[key] for key in SETTINGS]
+
+
+def of_name(name, **values):
+    """The value of the part that is in the name; None if none is."""
+    return next((value for part, value in values.items() if part in name.split('_')), None)
