@@ -1,7 +1,7 @@
 """The data sets of a dataloader: where they lie, how they are loaded, and which of them have labels that are used."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from mmdet.registry import DATASETS
 
@@ -14,9 +14,11 @@ from sssd.errors import UserError
 UNLABELLED = ('unsup_teacher', 'unsup_student')
 
 
-def leaves(key: str, dataset: dict) -> Iterator[tuple[str, dict]]:
-    """The data sets inside wrappers, each with its key in the config."""
-    if 'datasets' in dataset:
+def leaves(key: str, dataset) -> Iterator[tuple[str, dict]]:
+    """The data sets inside wrappers, each with its key in the config; what is no dict is passed over."""
+    if not isinstance(dataset, Mapping):  # None, or what an option that does not fit has made of one
+        return
+    if dataset.get('datasets'):
         for number, inner in enumerate(dataset['datasets']):
             yield from leaves(f'{key}.datasets[{number}]', inner)
     elif 'dataset' in dataset:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from sssd.checks.sources import leaves
 from sssd.provenance import commit, now, versions
 
 COLUMNS = ('AP', 'AP50', 'AP75', 'APs', 'APm', 'APl')
@@ -85,21 +86,13 @@ def _data(training: Mapping) -> list[str]:
     """A row for each data set of the training and its validation."""
     rows = ['| used for | data set | annotations | images |', '|---|---|---|---|']
     for use, key in (('training', 'train_dataloader'), ('validation', 'val_dataloader'), ('test', 'test_dataloader')):
-        for leaf in _leaves((training.get(key) or {}).get('dataset')):
+        for _, leaf in leaves(key, (training.get(key) or {}).get('dataset')):
             root, prefix = leaf.get('data_root') or '', leaf.get('data_prefix') or {}
             file, images = leaf.get('ann_file') or '', next(iter(prefix.values()), '')
             told = [f'`{os.path.join(root, place)}`' if place else 'none' for place in (file, images or root)]
             rows.append(f'| {use} | {leaf.get("type", "unknown")} | {told[0]} | {told[1]} |')
     rows = list(dict.fromkeys(rows))
     return rows if len(rows) > 2 else ['The config of the training does not tell.']
-
-
-def _leaves(dataset: Any) -> list[Mapping]:
-    """The data sets inside wrappers and concatenations."""
-    if not isinstance(dataset, Mapping):
-        return []
-    inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else None)
-    return [dataset] if inner is None else [leaf for each in inner for leaf in _leaves(each)]
 
 
 def _table(evaluations: Mapping[str, Sequence[dict]], iteration: int | None, part: str) -> list[str]:

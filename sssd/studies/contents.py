@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from sssd.checks import sources
 from sssd.data.image_folder import list_images
 
 
@@ -24,13 +25,7 @@ def read_by(config: Config) -> list[str]:
 
 def leaves(dataset: Mapping) -> Iterator[dict]:
     """The data sets inside wrappers."""
-    inner = dataset.get('datasets') or ([dataset['dataset']] if 'dataset' in dataset else None)
-    if inner is None:
-        yield dataset
-        return
-    for one in inner:
-        if isinstance(one, Mapping):  # or what an option that does not fit has made of them
-            yield from leaves(one)
+    return (inner for _, inner in sources.leaves('', dataset))
 
 
 def places_of(dataset: Mapping) -> list[str]:
