@@ -98,22 +98,22 @@ def detector_config(cfg: Config, classes: Sequence[str]) -> dict[str, Any]:
             'the config has no test_dataloader over one data set, whose pipeline tells how images are loaded: name '
             'one that has with --config.'
         )
-    dataset = dict(_plain(loader.dataset), test_mode=True)
+    dataset = dict(typed(loader.dataset), test_mode=True)
     dataset['metainfo'] = dict(dataset.get('metainfo') or {}, classes=tuple(classes))
     dataset['pipeline'] = [_plain_step(step) for step in _plain_types(dataset['pipeline'])]
     sampler = loader.get('sampler') or {}
     if str(sampler.get('type', OURS)).startswith(OURS):
         sampler = dict(type='DefaultSampler', shuffle=False)
     values: dict[str, Any] = dict(default_scope='mmdet')
-    imports = _foreign_imports(cfg)
+    imports = foreign_imports(cfg)
     if imports:
         values['custom_imports'] = dict(imports=imports, allow_failed_imports=False)
-    values['model'] = _without(_plain(plain_config(cfg.model)), _STARTS)
+    values['model'] = _without(typed(plain_config(cfg.model)), _STARTS)
     values['test_dataloader'] = dict(
-        {key: loader[key] for key in _LOADER if key in loader}, sampler=_plain(sampler), dataset=dataset
+        {key: loader[key] for key in _LOADER if key in loader}, sampler=typed(sampler), dataset=dataset
     )
     if cfg.get(f'{part}_evaluator'):
-        values['test_evaluator'] = _plain_types(_plain(cfg[f'{part}_evaluator']))
+        values['test_evaluator'] = _plain_types(typed(cfg[f'{part}_evaluator']))
     values['test_cfg'] = dict(type='TestLoop')
     values['visualizer'] = dict(
         type='DetLocalVisualizer', vis_backends=[dict(type='LocalVisBackend')], name='visualizer'
@@ -151,13 +151,13 @@ def text_of(values: Mapping[str, Any], head: str) -> str:
     return f'# {head}\n{write_literals(values)}'
 
 
-def _plain(value: Any) -> Any:
+def typed(value: Any) -> Any:
     """The same without MMEngine's types of dicts, and ``type`` first, as people write it: dumps sort the keys."""
     if isinstance(value, Mapping):
         keys = sorted(value, key=lambda key: key != 'type')
-        return {key: _plain(value[key]) for key in keys}
+        return {key: typed(value[key]) for key in keys}
     if isinstance(value, (list, tuple)):
-        return type(value)(map(_plain, value))
+        return type(value)(map(typed, value))
     return value
 
 
@@ -187,7 +187,7 @@ def _plain_types(value: Any) -> Any:
     return value
 
 
-def _foreign_imports(cfg: Config) -> list[str]:
+def foreign_imports(cfg: Config) -> list[str]:
     """What a config imports beside sssd."""
     told = (cfg.get('custom_imports') or {}).get('imports') or []
     told = [told] if isinstance(told, str) else told

@@ -6,6 +6,7 @@ import textwrap
 from math import ceil
 from pathlib import Path
 
+from sssd.deploy.config import typed
 from sssd.deploy.literals import write_literals
 from sssd.places import brought
 from sssd.studies.own.data import OwnData
@@ -320,13 +321,6 @@ def commented(sentences: list[str]) -> str:
         for line in textwrap.wrap(sentence, 116, initial_indent='- ', subsequent_indent='  ', break_on_hyphens=False)
     ]
     return '\n'.join(f'# {line}' for line in lines)
-
-
-def typed(value):
-    """The same with every dict's ``type`` first, as people write it."""
-    if isinstance(value, dict):
-        return {key: typed(value[key]) for key in sorted(value, key=lambda key: key != 'type')}
-    return type(value)(map(typed, value)) if isinstance(value, (list, tuple)) else value
 
 
 def name_of(config: str, folder: Path) -> str:

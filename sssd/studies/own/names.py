@@ -11,6 +11,7 @@ import mmdet
 from mmengine.config import Config
 from mmengine.hub import get_config
 
+from sssd.deploy.config import foreign_imports
 from sssd.errors import UserError
 from sssd.places import read_config
 
@@ -178,9 +179,7 @@ def source_of(cfg: Config, name: str) -> Source:
         detector = {**({'data_preprocessor': inner} if inner else {}), **detector['detector']}
     elif 'data_preprocessor' not in detector and cfg.get('data_preprocessor'):
         detector['data_preprocessor'] = cfg.to_dict()['data_preprocessor']
-    told = (cfg.get('custom_imports') or {}).get('imports') or []
-    imports = [word for word in ([told] if isinstance(told, str) else told) if word.split('.')[0] != 'sssd']
     half = 2 if isinstance(model.get('detector'), Mapping) else 1  # of SED's images, one in two is labelled
     batch = (cfg.get('auto_scale_lr') or {}).get('base_batch_size') or 16 * half
     wrapper = cfg.to_dict().get('optim_wrapper') or {}
-    return Source(name, detector, wrapper, max(batch // half, 1), tuple(imports))
+    return Source(name, detector, wrapper, max(batch // half, 1), tuple(foreign_imports(cfg)))
