@@ -17,7 +17,7 @@ from sssd.checkpoints.loading import read_checkpoint
 from sssd.checks.checkpoint import compare, weights_of
 from sssd.checks.data import check_data
 from sssd.cli._config import require_file
-from sssd.deploy.parts import extract, is_guided, plain_config
+from sssd.deploy.parts import plain_config, plain_part
 from sssd.errors import UserError, first_line
 from sssd.registry import MODELS
 
@@ -120,8 +120,7 @@ def load_detector(
         UserError: If there is no such file or part, or the weights are of another model.
     """
     weights = read_weights(checkpoint)
-    name = part or ('detector' if is_guided(weights) else 'teacher')
-    inner = extract(weights, name)
+    name, inner = plain_part(weights, part)
     if not inner and part is not None:
         raise UserError(f'checkpoint {checkpoint} has no weights of a {part}: leave --part out.')
     detector = build_detector(cfg, 'cpu', shift)
