@@ -1,7 +1,7 @@
 """Checks of VOC-style data before training: mmdet's XMLDataset drops what it does not know in silence."""
 
 import os
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -83,7 +83,7 @@ def _missing(run: Run, key: str, ann_file: str, images: str, labels: str, looked
             len(missing),
             missing,
         )
-    twice = [name for name, count in _counts(looked_at).items() if count > 1]
+    twice = [name for name, count in Counter(looked_at).items() if count > 1]
     if twice:
         run.findings.warning(
             'duplicate-file',
@@ -94,13 +94,6 @@ def _missing(run: Run, key: str, ann_file: str, images: str, labels: str, looked
             twice,
         )
     return {*missing, *(path for path in paths if os.path.normpath(path) in set(missing))}
-
-
-def _counts(names: list[str]) -> dict[str, int]:
-    counts = defaultdict(int)
-    for name in names:
-        counts[name] += 1
-    return counts
 
 
 def _tell_faults(run: Run, key: str, dataset: dict, ann_file: str, found: VocFiles) -> None:
