@@ -31,7 +31,6 @@ from sssd.datasets.toy_shapes import CLASSES
 from sssd.errors import UserError
 
 VERSION = 3
-METAINFO = dict(classes=CLASSES)
 _DESCRIPTION = 'sssd toy data set: shapes'
 _SPLITS = ('train', 'val')
 _QUALITY = 92

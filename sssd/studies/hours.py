@@ -114,7 +114,7 @@ def reckon(
 
 def published_seconds(config: Config) -> float:
     """Seconds for a labelled image of the size that a config trains at."""
-    width, height = image_size(config)
+    height, width = image_size(config)
     return PUBLISHED_SECONDS * width * height / (PUBLISHED_SIZE[0] * PUBLISHED_SIZE[1])
 
 

@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from sssd.studies.own.detector import OwnDetector, is_transformer
 from sssd.studies.own.plan import Plan
 
-#: The paper's learning rate for SED, and the labelled images of a step that we take it to be for.
-LR, LABELED_IMAGES = 0.01, 16
-#: What the baseline of Faster R-CNN has in the paper where SED has LR.
+#: Names of the detector whose baseline has twice SED's learning rate in the paper's configs.
 BASELINES = ('faster-rcnn_r50', 'faster_rcnn')
 #: Of configs/_base_/schedules/photos.py and small.py: AdamW for batches of four labelled images.
 SMALL_LR, SMALL_IMAGES, BACKBONE = 1e-3, 4, 0.2

@@ -91,7 +91,7 @@ def set_weights(own: OwnDetector, wanted: str) -> str:
 def at_hand(name: str) -> bool:
     """Whether weights lie on this machine."""
     remote = locate(name)
-    return (remote.path.is_file() if remote else os.path.isfile(os.path.expanduser(name))) or False
+    return remote.path.is_file() if remote else os.path.isfile(os.path.expanduser(name))
 
 
 def can_be_downloaded(name: str | None) -> bool:
