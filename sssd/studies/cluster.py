@@ -12,10 +12,9 @@ from typing import Any
 from sssd import provenance
 from sssd.errors import UserError
 from sssd.studies.child import POLL_SECONDS, Child, refuse_failure
-from sssd.studies.slots import launched
+from sssd.studies.slots import launched, require_counts
 from sssd.studies.spec import environment as set_environment
 
-CLUSTERS = ('slurm', 'local')
 #: What a job asks for unless the options say otherwise: minutes, and the seconds before their end at which it saves.
 MINUTES, SAVE_SECONDS, CPUS_PER_GPU = 24 * 60, 180, 5
 #: How often a job that has used its time up is queued again; preempted ones are in any case.
@@ -126,10 +125,8 @@ class ClusterSlot:
         """
         submitit = require_submitit()
         try:
-            if self.cluster == 'slurm':
-                executor = submitit.SlurmExecutor(folder, max_num_timeout=TIMEOUTS)
-            else:
-                executor = submitit.LocalExecutor(folder, max_num_timeout=TIMEOUTS)
+            kind = submitit.SlurmExecutor if self.cluster == 'slurm' else submitit.LocalExecutor
+            executor = kind(folder, max_num_timeout=TIMEOUTS)
             executor.update_parameters(**self.parameters)
         except RuntimeError as error:
             raise UserError(f'there is no Slurm on this machine ({error}): run it where sbatch is.') from error
@@ -215,9 +212,8 @@ class Submitted:
         """
         error = self._job.exception()
         if error is not None:
-            line = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
             raise UserError(
-                f'{what} was ended by the cluster, job {self._job.job_id} ({line.strip()}): see {self.log} and '
+                f'{what} was ended by the cluster, job {self._job.job_id} ({last_line(error)}): see {self.log} and '
                 f'{self._job.paths.stderr}, and call the study again; what is done is kept'
             )
         refuse_failure(what, self._job.result()['returncode'], self.log, self._offset)
@@ -233,9 +229,8 @@ class Submitted:
             try:
                 job = executor.submit(command)
             except (RuntimeError, OSError) as error:  # with what sbatch said, or it is not there
-                line = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
                 raise UserError(
-                    f'the cluster took no job for {self.title} ({line.strip()}): check --partition and '
+                    f'the cluster took no job for {self.title} ({last_line(error)}): check --partition and '
                     '--cluster-options, and how many jobs you may have; call the study again, what is done is kept'
                 ) from error
         said = dict(
@@ -256,6 +251,11 @@ class Submitted:
 
     def _ended(self) -> bool:
         return self._job.done()
+
+
+def last_line(error: BaseException) -> str:
+    """The last line of what an error says; its type if it is mute."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[-1].strip()
 
 
 def read_note(note: Path) -> dict | None:
@@ -304,9 +304,7 @@ def cluster_slots(
     Raises:
         UserError: If a number is below 1, or submitit is missing.
     """
-    for key, value in (('--jobs', jobs), ('--gpus-per-run', gpus_per_run)):
-        if value is not None and value < 1:
-            raise UserError(f'{key} is {value}, but has to be at least 1.')
+    require_counts(jobs, gpus_per_run)
     gpus = gpus_per_run or (1 if cluster == 'slurm' else 0)
     if cluster == 'slurm':
         parameters = dict(time=MINUTES, nodes=1, ntasks_per_node=1, signal_delay_s=SAVE_SECONDS)

@@ -13,7 +13,7 @@ from sssd.checkpoints.files import checkpoint_files, newest_checkpoint, number_o
 from sssd.errors import UserError
 from sssd.locks import LOCK, training_in
 from sssd.report.scalars import history, read_curves
-from sssd.studies.cluster import job_in
+from sssd.studies.cluster import job_in, write_whole
 from sssd.studies.contents import digest, read_by, same
 from sssd.studies.cost import Cost, Extent, Work
 from sssd.studies.slots import launched
@@ -177,9 +177,7 @@ class Job:
 
     def write_state(self, state: dict) -> None:
         """Replace the state in one step."""
-        fresh = self.work_dir / f'.{STATE}'
-        fresh.write_text(json.dumps(state, indent=1) + '\n')
-        os.replace(fresh, self.work_dir / STATE)
+        write_whole(self.work_dir / STATE, json.dumps(state, indent=1) + '\n')
 
     @contextmanager
     def attempt(self, resume_from: Path | None) -> Iterator['Attempt']:

@@ -72,9 +72,7 @@ def local_slots(
     Raises:
         UserError: If there are not enough GPUs, or a number is below 1.
     """
-    for key, value in (('--jobs', jobs), ('--gpus-per-run', gpus_per_run)):
-        if value is not None and value < 1:
-            raise UserError(f'{key} is {value}, but has to be at least 1.')
+    require_counts(jobs, gpus_per_run)
     if gpus_per_run is None and jobs in (None, 1):
         return [Slot()]
     gpus = visible_gpus() if gpus is None else gpus
@@ -90,6 +88,17 @@ def local_slots(
             f'{len(gpus)}: give fewer --jobs or --gpus-per-run, or send the runs to a cluster (--cluster slurm).'
         )
     return [Slot(each, {GPUS: ','.join(gpus[begin : begin + each])}) for begin in range(0, jobs * each, each)]
+
+
+def require_counts(jobs: int | None, gpus_per_run: int | None) -> None:
+    """Refuse numbers below 1.
+
+    Raises:
+        UserError: Naming the argument.
+    """
+    for key, value in (('--jobs', jobs), ('--gpus-per-run', gpus_per_run)):
+        if value is not None and value < 1:
+            raise UserError(f'{key} is {value}, but has to be at least 1.')
 
 
 def divided_threads(jobs: int) -> dict[str, str]:
