@@ -1,6 +1,5 @@
 """Command: train a table of ablations of the SED paper, and show it with the published numbers."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,14 +18,9 @@ from sssd.studies.runner import RunsFailed, StudyRunner
 from sssd.studies.watch import Reporter
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``sssd ablate``."""
-    return parse('ablate', argv)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Train what a table lacks, then show it; returns the exit status."""
-    args = parse_args(argv)
+    args = parse('ablate', argv)
     budget = Budget(args.iters, args.start_iters, args.amp, args.quick, args.cfg_options or {})
     table = load_table(args.table, args.data, budget)
     runs = table.select(args.only)

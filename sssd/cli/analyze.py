@@ -23,7 +23,7 @@ from sssd.views import build_views
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one analysis; returns the exit status."""
     words = ['sssd', 'analyze', *(sys.argv[1:] if argv is None else argv)]
-    args = parse_args(argv)
+    args = _subject.with_device(parse('analyze', argv))
     _subject.check_numbers(args)
     check_sizes(args)
     MMLogger.get_instance('analyze', log_level='ERROR')  # or mmengine tells of every registry that it searches
@@ -34,11 +34,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     with trusting(getattr(args, 'trust_checkpoint', False)):
         RUNS[args.what](args, cfg, report)
     return 0
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``sssd analyze``."""
-    return _subject.with_device(parse('analyze', argv))
 
 
 def check_sizes(args: argparse.Namespace) -> None:

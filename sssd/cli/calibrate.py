@@ -29,11 +29,6 @@ from sssd.places import find_config
 NOTE = '# lambda'
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``sssd calibrate``."""
-    return parse('calibrate', argv)
-
-
 def place_of(args: argparse.Namespace, work_dir: str) -> Path:
     """Where the config is written.
 
@@ -53,7 +48,7 @@ def place_of(args: argparse.Namespace, work_dir: str) -> Path:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Calibrate; returns the exit status."""
-    args = parse_args(argv)
+    args = parse('calibrate', argv)
     check_numbers(args)
     goal = Goal(Goal.share if args.share is None else args.share, args.tolerance, args.low, args.high)
     cfg = load_config(args)

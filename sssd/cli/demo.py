@@ -1,6 +1,5 @@
 """Command: the supervised baseline and SED side by side, on a CPU."""
 
-import argparse
 import shutil
 import warnings
 from collections.abc import Sequence
@@ -30,7 +29,7 @@ KEPT = Path('benchmarks/results/sizes_toy.json')
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Train both, then show a table, the curves and some detections."""
-    args = parse_args(argv)
+    args = parse('demo', argv)
     spec = load_spec(SPEC, quick=args.quick)
     work_dir = Path(args.work_dir or f'work_dirs/demo{"_quick" * args.quick}')
     if args.fresh:
@@ -48,11 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if line:
         console.print(line, highlight=False, soft_wrap=True)
     return 0
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``sssd demo``."""
-    return parse('demo', argv)
 
 
 def headroom_line(runner: StudyRunner, seed: int, kept: Path) -> str | None:

@@ -1,6 +1,5 @@
 """Command: report all that is wrong with the data of a config."""
 
-import argparse
 import contextlib
 import json
 import sys
@@ -23,14 +22,9 @@ UNSOUND = 1
 STYLES = dict(error='bold red', warning='yellow', note='cyan')
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``sssd doctor``."""
-    return parse('doctor', argv)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Examine and report; returns the exit status."""
-    args = parse_args(argv)
+    args = parse('doctor', argv)
     for name in ('workers', 'timeout'):
         value = getattr(args, name)
         if value is not None and value <= 0:

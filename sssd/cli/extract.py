@@ -1,6 +1,5 @@
 """Take the plain detector out of a checkpoint: teacher or student of a pair, or a detector without its guide."""
 
-import argparse
 import os
 from collections.abc import Sequence
 
@@ -13,14 +12,9 @@ from sssd.deploy.parts import plain_part
 from sssd.errors import UserError
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``sssd extract``."""
-    return parse('extract', argv)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Write the file; returns the exit status."""
-    args = parse_args(argv)
+    args = parse('extract', argv)
     require_file(args.checkpoint, 'checkpoint')
     if os.path.exists(args.out):
         raise UserError(f'{args.out} exists: name another file for what is taken out, or remove it.')

@@ -45,14 +45,9 @@ LOOK, FEWEST = 0.5, 30
 USUAL = dict(paper='faster-rcnn_r50', small='faster_rcnn')
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``sssd init``."""
-    return parse('init', argv)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Check, choose, write, try, and say how to go on; returns the exit status."""
-    args = parse_args(argv)
+    args = parse('init', argv)
     for name in ('iters', 'batch', 'gpus', 'image_size'):
         if getattr(args, name) is not None and getattr(args, name) < (32 if name == 'image_size' else 1):
             least = 32 if name == 'image_size' else 1

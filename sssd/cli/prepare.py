@@ -1,6 +1,5 @@
 """Command: check a data set of the paper on the disk, say what is missing, and make its splits."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,11 +11,6 @@ from sssd.datasets.archives import check_archives
 from sssd.datasets.parts import Finding
 from sssd.datasets.published import DATA_SETS, Published
 from sssd.errors import UserError
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``sssd prepare``."""
-    return parse('prepare', argv)
 
 
 def report(data_set: Published, findings: dict[str, Finding]) -> None:
@@ -54,7 +48,7 @@ def refuse(data_set: Published, root: Path, findings: dict[str, Finding]) -> Non
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Look, tell, write; returns the exit status."""
-    args = parse_args(argv)
+    args = parse('prepare', argv)
     data_set, root = DATA_SETS[args.name], Path(args.root)
     written = []
     if not args.check:

@@ -1,6 +1,5 @@
 """Command: table the share of the distance over the phases of a run (SSSD, Table 3)."""
 
-import argparse
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -11,14 +10,9 @@ from sssd.report.phases import phase_table, phases
 from sssd.report.scalars import read_curves
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``sssd shares``."""
-    return parse('shares', argv)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Print one table for each run; returns the exit status."""
-    args = parse_args(argv)
+    args = parse('shares', argv)
     for work_dir in args.work_dirs:
         found = phases(read_curves(work_dir))
         if not found:

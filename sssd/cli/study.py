@@ -1,6 +1,5 @@
 """Command: run a study, or print the table of one."""
 
-import argparse
 import errno
 import signal
 import threading
@@ -33,7 +32,7 @@ Asked = tuple[Sequence[int] | None, Sequence[str] | None]
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a study from its specification."""
-    args = parse_args(argv)
+    args = parse('study', argv)
     spec = load_spec(args.spec, args.cfg_options, args.quick, args.sweep)
     work_dir = Path(args.work_dir or f'work_dirs/studies/{spec.name}')
     results = ResultsFile(args.results or work_dir / RESULTS, spec.name)
@@ -47,11 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if tell(runner, args, args.seeds, args.runs):
         return 0
     return run(runner, args.seeds, args.runs)
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``sssd study``."""
-    return parse('study', argv)
 
 
 def run(

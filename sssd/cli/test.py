@@ -26,11 +26,6 @@ from sssd.studies.trial import META_KEYS
 TESTED = dict(test_dataloader='val_dataloader', test_evaluator='val_evaluator', test_cfg="dict(type='TestLoop')")
 
 
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``sssd test``."""
-    return parse('test', argv)
-
-
 def draw_predictions(cfg: Config, args: argparse.Namespace) -> None:
     """Have the visualization hook draw, for ``--show`` and ``--show-dir``.
 
@@ -124,7 +119,7 @@ def evaluate(cfg: Config, args: argparse.Namespace, screen: Screen | None) -> No
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Evaluate; returns the exit status."""
-    args = parse_args(argv)
+    args = parse('test', argv)
     check_out(args.out)
     cfg = load_config(args)
     require_file(args.checkpoint, 'checkpoint')

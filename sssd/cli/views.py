@@ -1,6 +1,5 @@
 """Command: draw what SED's training sees of unlabelled images."""
 
-import argparse
 import contextlib
 import copy
 import io
@@ -27,11 +26,6 @@ from sssd.figures.passes import dense_view
 from sssd.figures.style import plain, plt
 from sssd.figures.training_views import choose_alike, training_views, unlabelled_batch, unlabelled_part
 from sssd.figures.training_views_figure import draw_training_views
-
-
-def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """The arguments of ``sssd views``."""
-    return with_device(parse('views', argv))
 
 
 def build_model(cfg: Config, checkpoint: str | None) -> SED:
@@ -65,7 +59,7 @@ def build_model(cfg: Config, checkpoint: str | None) -> SED:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Draw; returns the exit status."""
-    args = parse_args(argv)
+    args = with_device(parse('views', argv))
     check_numbers(args)
     out = Path(args.out)
     check_picture(out)
