@@ -1,6 +1,5 @@
 """A detector as an ONNX graph, compared with PyTorch before it is given away."""
 
-import importlib
 import importlib.util
 import inspect
 import json
@@ -18,10 +17,10 @@ from torch import nn
 
 from sssd.checkpoints.saving import write_file
 from sssd.datasets.forms import several
+from sssd.deploy import predict_onnx
 from sssd.deploy.export import CARD, CONFIG
 from sssd.deploy.literals import read_literals
 from sssd.deploy.onnx_graph import Graph, refuse_other
-from sssd.deploy.predict_onnx import read
 from sssd.errors import UserError, first_line
 from sssd.images import natural_key
 from sssd.listing import list_folder
@@ -87,7 +86,6 @@ def add_onnx(inferencer: DetInferencer, folder: str | Path, places: Sequence[str
         UserError: If the detector or its test pipeline have no such graph, no images are there, or detections differ.
     """
     require_onnx()
-    script = importlib.import_module('sssd.deploy.predict_onnx')
     refuse_other(inferencer.model)
     config = Path(folder, CONFIG)  # the inferencer has changed its own
     dataset = read_literals(config.read_text('utf-8'), f'config file {config}')['test_dataloader']['dataset']
@@ -95,9 +93,9 @@ def add_onnx(inferencer: DetInferencer, folder: str | Path, places: Sequence[str
     with tempfile.TemporaryDirectory(dir=folder) as place:
         graph = Path(place, GRAPH)
         write_graph(inferencer.model, graph, dict(classes=list(dataset['metainfo']['classes']), resize=resize))
-        difference = compare_detections(inferencer, script.Detector(graph), paths)
+        difference = compare_detections(inferencer, predict_onnx.Detector(graph), paths)
         os.replace(graph, Path(folder, GRAPH))
-    write_file(Path(folder, GRAPH_SCRIPT), inspect.getsource(script).encode())
+    write_file(Path(folder, GRAPH_SCRIPT), inspect.getsource(predict_onnx).encode())
     with open(Path(folder, CARD), 'a', encoding='utf-8') as card:
         card.write(TOLD.format(difference=difference))
     return difference
@@ -142,7 +140,7 @@ def images_to_compare(dataset: Mapping[str, Any], places: Sequence[str] = ()) ->
             found.append(place)
         elif places:
             raise UserError(f'{place} is no file and no folder: name images that --onnx can compare on with --images.')
-    readable = (path for path in found if read(path) is not None)
+    readable = (path for path in found if predict_onnx.read(path) is not None)
     found = [path for path, _ in zip(readable, range(COMPARED))]
     if not found:
         raise UserError(
@@ -208,7 +206,7 @@ def compare_detections(inferencer: DetInferencer, graph, paths: Sequence[str]) -
         _, data = inferencer.collate_fn([(path, inferencer.pipeline(path))])
         expected = inferencer.forward(data)[0].pred_instances
         one = tuple(expected[key].cpu().numpy() for key in ('bboxes', 'scores', 'labels'))
-        other = graph(read(path))
+        other = graph(predict_onnx.read(path))
         detections += len(one[0])
         pairs = list(_pairs(one, other))
         boxes += [box for box, _ in pairs]
