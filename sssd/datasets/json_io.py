@@ -3,7 +3,7 @@
 import gc
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -92,15 +92,12 @@ def _holds(path: Path, content: dict) -> bool:
         return False
 
 
-def read_coco(
-    path: str | Path, annotations: bool = True, image_fields: Sequence[str] = ('id', 'file_name', 'width', 'height')
-) -> dict:
+def read_coco(path: str | Path, annotations: bool = True) -> dict:
     """Read a COCO annotation file, in UTF-8 with or without a byte-order mark, UTF-16 or UTF-32.
 
     Args:
         path: The JSON file.
         annotations: Whether ``annotations`` must be there; an unlabelled file may do without.
-        image_fields: What each image must have.
 
     Returns:
         Its content: a dict with at least the lists ``images``, ``annotations``, ``categories``.
@@ -110,7 +107,7 @@ def read_coco(
             number is none; for all such entries.
     """
     coco = parse_json(path, read_bytes(path))
-    refuse_all(str(path), [fault.sentence for fault in faults_of(path, coco, annotations, image_fields)])
+    refuse_all(str(path), [fault.sentence for fault in faults_of(path, coco, annotations)])
     return coco
 
 

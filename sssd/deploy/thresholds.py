@@ -32,18 +32,17 @@ class Suggestion(NamedTuple):
     recall: float | None = None
 
 
-def thresholds_of(words: Sequence[str], classes: Sequence[str], default: float = DEFAULT) -> list[float]:
-    """The threshold of each class.
+def thresholds_of(words: Sequence[str], classes: Sequence[str]) -> list[float]:
+    """The threshold of each class, :data:`DEFAULT` where no word is for it or for all.
 
     Args:
         words: ``0.3`` for all, ``NAME=0.5`` for a class.
         classes: Names of the classes.
-        default: Where no word is for all.
 
     Raises:
         UserError: If a word is neither, or names no class.
     """
-    common, own = default, {}
+    common, own = DEFAULT, {}
     for word in words:
         name, equals, number = word.rpartition('=')
         try:

@@ -59,7 +59,6 @@ def contact_sheet(
     num_images: int = 6,
     seed: int = 0,
     score_thr: float = 0.3,
-    cfg_options: dict | None = None,
     device: str = 'cpu',
 ) -> Path:
     """Write the contact sheet of some models.
@@ -74,13 +73,12 @@ def contact_sheet(
         num_images: How many images, one per row.
         seed: Which ones.
         score_thr: Detections below this score are not drawn.
-        cfg_options: Options for every config.
         device: Where the models run.
 
     Returns:
         The path of the figure.
     """
-    configs = {title: _load_config(config, cfg_options) for title, (config, _) in models.items()}
+    configs = {title: read_config(config, 'config', 'name an existing file') for title, (config, _) in models.items()}
     dataset = validation_set(next(iter(configs.values())))
     rows = [ground_truth(dataset.get_data_info(i)) for i in choose_images(dataset, num_images, seed)]
     for title, config in configs.items():
@@ -126,12 +124,6 @@ def detect(config: Config, checkpoint: str | Path, paths: Sequence[str], score_t
 def _detections(instances, score_thr: float) -> Boxes:
     instances = instances[instances.scores >= score_thr].cpu()
     return Boxes(instances.bboxes.numpy(), instances.labels.numpy(), instances.scores.numpy())
-
-
-def _load_config(path: str | Path, cfg_options: dict | None) -> Config:
-    config = read_config(path, 'config', 'name an existing file')
-    config.merge_from_dict(cfg_options or {})
-    return config
 
 
 def validation_set(config: Config):

@@ -1,6 +1,5 @@
 """What suits a user's data: size of the images, labelled images of a step, iterations; and why."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 
@@ -180,8 +179,8 @@ def added_alone(steps: int, epoch: float, gpus: int = 1) -> int:
     return max(round((alone - BURN_IN * steps) / 100) * 100, 0)
 
 
-def fitting_size(statistics: Statistics, sizes: Sequence[int] = SIZES) -> int:
+def fitting_size(statistics: Statistics) -> int:
     """The smallest size at which all but a tenth of the objects have :data:`SEEN` pixels, within that of the images."""
-    bound = max(-(-statistics.largest // 32) * 32, sizes[0])
-    wanted = next((size for size in sizes if size * statistics.small >= SEEN), sizes[-1])
+    bound = max(-(-statistics.largest // 32) * 32, SIZES[0])
+    wanted = next((size for size in SIZES if size * statistics.small >= SEEN), SIZES[-1])
     return min(wanted, bound)

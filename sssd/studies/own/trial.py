@@ -51,12 +51,11 @@ class Trial:
 
 
 @silence()
-def try_steps(config: Config, steps: int = STEPS) -> Trial:
-    """Train for a few steps from random weights, and write nothing.
+def try_steps(config: Config) -> Trial:
+    """Train for a few steps from random weights, and write nothing; all but the first of them are timed.
 
     Args:
         config: A config of SED; it is left as it is.
-        steps: How many are timed, after a first one that is not.
     """
     config = copy.deepcopy(config)
     init_default_scope('mmdet')
@@ -71,7 +70,7 @@ def try_steps(config: Config, steps: int = STEPS) -> Trial:
     model.to(device).train()
     wrapper = build_optim_wrapper(model, config.optim_wrapper)
     spent, loading, last, losses = [], [], time.perf_counter(), {}
-    for batch in islice(iter(Runner.build_dataloader(loader, seed=0)), steps + 1):
+    for batch in islice(iter(Runner.build_dataloader(loader, seed=0)), STEPS + 1):
         begin = time.perf_counter()
         losses = model.train_step(batch, wrapper)
         if device.type == 'cuda':
