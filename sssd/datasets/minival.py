@@ -6,6 +6,7 @@ minival is val2017 (SED, Sec. 4.1: "identical"), so both files follow from two o
 from pathlib import Path
 
 from sssd.datasets.json_io import read_coco, write_json
+from sssd.datasets.splits import part_of
 from sssd.errors import UserError
 
 VAL_2014 = 'annotations/instances_val2014.json'
@@ -41,19 +42,13 @@ def make_minival(root: str | Path) -> list[Path]:
                 f"{min(foreign)}; take both from COCO's annotation archives again."
             )
         for path in written:
-            write_json(path, _part(coco, tested, parts[path]))
+            write_json(path, part_of(coco, tested, parts[path]))
     _check_apart(*parts)
     return written
 
 
 def _ids(path: Path) -> set:
     return {image['id'] for image in read_coco(path)['images']}
-
-
-def _part(coco: dict, tested: set, inside: bool) -> dict:
-    images = [image for image in coco['images'] if (image['id'] in tested) == inside]
-    annotations = [thing for thing in coco['annotations'] if (thing['image_id'] in tested) == inside]
-    return dict(coco, images=images, annotations=annotations)
 
 
 def _check_apart(minival: Path, labelled: Path) -> None:

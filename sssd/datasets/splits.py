@@ -127,12 +127,18 @@ def split_coco(coco: dict, count: int, split: dict, keep_annotations: bool = Fal
     info = coco.get('info')
     parts = []
     for part, inside in (('labeled', True), ('unlabeled', False)):
-        keep = inside or keep_annotations
-        annotations = [thing for thing in coco['annotations'] if keep and (thing['image_id'] in chosen) == inside]
-        images = [image for image in coco['images'] if (image['id'] in chosen) == inside]
         new_info = dict(info if isinstance(info, dict) else {}, split=dict(split, part=part))
-        parts.append(dict(coco, info=new_info, images=images, annotations=annotations))
+        parts.append(dict(part_of(coco, chosen, inside), info=new_info))
+        if not inside and not keep_annotations:
+            parts[-1]['annotations'] = []
     return tuple(parts)
+
+
+def part_of(coco: dict, chosen: set, inside: bool) -> dict:
+    """A COCO dict with those of its images, and their annotations, whose ids are ``chosen``, or with the others."""
+    images = [image for image in coco['images'] if (image['id'] in chosen) == inside]
+    annotations = [thing for thing in coco['annotations'] if (thing['image_id'] in chosen) == inside]
+    return dict(coco, images=images, annotations=annotations)
 
 
 def _check_unique(ann_file: Path, images: list[dict]) -> None:

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
 
-from sssd.datasets.splits import hash_order
+from sssd.datasets.splits import hash_order, part_of
 from sssd.errors import UserError
 
 #: So many images are looked at for each that is moved.
@@ -44,9 +44,7 @@ def split_validation(coco: dict, share: float, seed: int = 0) -> tuple[dict, dic
     split, parts = dict(seed=seed, share=share, method='iterative stratification'), []
     for part, inside in (('train', False), ('val', True)):
         info = dict(coco.get('info') if isinstance(coco.get('info'), dict) else {}, split=dict(split, part=part))
-        images = [image for image in coco['images'] if (image['id'] in chosen) == inside]
-        things = [thing for thing in coco['annotations'] if (thing['image_id'] in chosen) == inside]
-        parts.append(dict(coco, info=info, images=images, annotations=things))
+        parts.append(dict(part_of(coco, chosen, inside), info=info))
     return tuple(parts)
 
 
