@@ -48,10 +48,10 @@ USUAL = dict(paper='faster-rcnn_r50', small='faster_rcnn')
 def main(argv: Sequence[str] | None = None) -> int:
     """Check, choose, write, try, and say how to go on; returns the exit status."""
     args = parse('init', argv)
-    for name in ('iters', 'batch', 'gpus', 'image_size'):
-        if getattr(args, name) is not None and getattr(args, name) < (32 if name == 'image_size' else 1):
-            least = 32 if name == 'image_size' else 1
-            raise UserError(f'--{name.replace("_", "-")} is {getattr(args, name)}, but must be at least {least}.')
+    for name, least in dict(iters=1, batch=1, gpus=1, image_size=32).items():
+        value = getattr(args, name)
+        if value is not None and value < least:
+            raise UserError(f'--{name.replace("_", "-")} is {value}, but must be at least {least}.')
     refuse_unused(args)
     folder = Path(args.folder)
     refuse_existing([str(folder / 'sed.py')], args.overwrite)  # before weights are fetched
