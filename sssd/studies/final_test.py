@@ -24,6 +24,7 @@ from sssd.report.final_tables import TEST
 from sssd.report.scalars import SINGLE_MODEL
 from sssd.studies.contents import digest, leaves, same
 from sssd.studies.job import Job
+from sssd.studies.own.data import real_paths
 from sssd.studies.spec import load_config
 
 FOLDER = 'final_test'
@@ -168,5 +169,4 @@ def _images_of(dataset: dict) -> list[str]:
 
 def _listed(ann_file: str, folder: str) -> list[str]:
     """Real paths of the images that a COCO file lists."""
-    images = read_coco(ann_file, annotations=False)['images']
-    return [os.path.realpath(os.path.join(folder, image['file_name'])) for image in images]
+    return real_paths(read_coco(ann_file, annotations=False)['images'], folder)
