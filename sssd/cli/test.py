@@ -20,7 +20,7 @@ from sssd.cli._quiet import Screen, quiet
 from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.datasets.json_io import writing
 from sssd.errors import UserError
-from sssd.studies.trial import META_KEYS
+from sssd.studies.trial import META_KEYS, TTA_MODEL
 
 #: What a config needs for a test, with what makes it one on the validation.
 TESTED = dict(test_dataloader='val_dataloader', test_evaluator='val_evaluator', test_cfg="dict(type='TestLoop')")
@@ -58,7 +58,7 @@ def use_tta(cfg: Config) -> None:
     # mmdet registers its model for this in MMEngine's registry, and only when asked to.
     import_module('mmdet.models.test_time_augs')
     if 'tta_model' not in cfg:
-        cfg.tta_model = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
+        cfg.tta_model = dict(TTA_MODEL)
     dataset = cfg.test_dataloader.dataset
     while 'dataset' in dataset:
         dataset = dataset.dataset

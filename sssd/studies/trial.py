@@ -12,6 +12,8 @@ from sssd.studies.spec import load_config
 
 #: What mmdet's model for an ensemble asks of every view.
 META_KEYS = ('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor', 'flip', 'flip_direction')
+#: That model: the detections of all views are joined by NMS at 0.5.
+TTA_MODEL = dict(type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100))
 
 
 @dataclass(frozen=True)
@@ -55,9 +57,7 @@ class Trial:
             return config
         pack = dict(pipeline[-1], meta_keys=META_KEYS)
         steps = [sizes, [dict(type='RandomFlip', prob=0.0)], *[[step] for step in pipeline[place + 1 : -1]], [pack]]
-        config.tta_model = dict(
-            type='DetTTAModel', tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100)
-        )
+        config.tta_model = dict(TTA_MODEL)
         config.tta_pipeline = [*pipeline[:place], dict(type='TestTimeAug', transforms=steps)]
         return config
 
