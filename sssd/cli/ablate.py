@@ -5,16 +5,15 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sssd.cli import _page
 from sssd.cli._parser import parse
 from sssd.cli._slots import flags_of, slots_of, tell
-from sssd.cli.study import run_or_stop
-from sssd.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+from sssd.cli.study import run_and_tell, show
+from sssd.errors import UserError
 from sssd.report.published import published_table, trials_table
 from sssd.report.tables import Grid
 from sssd.studies.ablation import Budget, Table, load_table
 from sssd.studies.results import ResultsFile
-from sssd.studies.runner import RunsFailed, StudyRunner
+from sssd.studies.runner import StudyRunner
 from sssd.studies.watch import Reporter
 
 
@@ -41,29 +40,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         if tell(runner, args, args.seeds, runs):
             return 0
         return run(runner, table, args.seeds, runs)
-    show(console, table, results, args.markdown, args.seeds or ())
+    show(console, [grid_of(table, results, args.seeds or ())], args.markdown)
     return 0
 
 
 def run(runner: StudyRunner, table: Table, seeds: Sequence[int] | None, runs: Sequence[str]) -> int:
     """Train what is missing, then show the table and write its page; returns 0, or 130 after an interruption."""
-    trouble = None
     try:
-        status = run_or_stop(runner, seeds, runs)
-    except RunsFailed as error:
-        trouble, status = error, EXIT_USER_ERROR
+        return run_and_tell(
+            runner,
+            (seeds, runs),
+            lambda: [grid_of(table, runner.results, seeds or ())],
+            'the same `sssd ablate`',
+            out=f'{table.study.name}.html',
+        )
     finally:
         if runner.results.entries():
             runner.results.describe('table', table.described())
-    if status != EXIT_INTERRUPTED and (trouble is None or runner.results.entries()):
-        show(runner.reporter.console, table, runner.results, seeds=seeds or ())
-        if _page.wanted():
-            grids = [grid_of(table, runner.results, seeds or ())]
-            again, out = 'the same `sssd ablate`', f'{table.study.name}.html'
-            _page.page_of_study(runner, grids, again, (seeds, runs), out=out, trouble=str(trouble or ''))
-    if trouble is not None:
-        raise trouble
-    return status
 
 
 def check_results(runner: StudyRunner) -> None:
@@ -84,18 +77,7 @@ def check_results(runner: StudyRunner) -> None:
                 )
 
 
-def show(
-    console: Console, table: Table, results: ResultsFile, markdown: bool = False, seeds: Sequence[int] = ()
-) -> None:
-    """Print the table, rows that were not run included, and what is missing of these seeds."""
-    grid = grid_of(table, results, seeds)
-    if markdown:
-        print(grid.to_markdown())
-    else:
-        console.print(grid.to_rich())
-
-
 def grid_of(table: Table, results: ResultsFile, seeds: Sequence[int]) -> Grid:
-    """The paper's table with ours beside it."""
+    """The paper's table with ours beside it, rows that were not run included, and what is missing of these seeds."""
     as_table = trials_table if table.trials else published_table
     return as_table(table.described()['rows'], results.entries(), f'{table.title} ({table.data})', seeds)

@@ -3,7 +3,7 @@
 import errno
 import signal
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -65,17 +65,42 @@ def run(
     Returns:
         The exit status: 0, or 130 after an interruption.
     """
+
+    def tables() -> list[Grid]:
+        """Those of the results as they are then."""
+        return final_tables(runner.spec, runner.results, names, processes=runner.slots[0].processes)
+
+    return run_and_tell(runner, (seeds, runs), tables, 'the same `sssd study`', names=names)
+
+
+def run_and_tell(
+    runner: StudyRunner, asked: Asked, tables: Callable[[], Sequence[Grid]], again: str, **page: object
+) -> int:
+    """Run what a study lacks, then print its tables and write its page, where runs have failed, too.
+
+    Args:
+        runner: The study's runner.
+        asked: The seeds and runs that are asked for.
+        tables: Makes the tables of what is there.
+        again: The command that writes the page anew.
+        page: More of :func:`sssd.cli._page.page_of_study`.
+
+    Returns:
+        The exit status: 0, or 130 after an interruption.
+
+    Raises:
+        RunsFailed: If runs failed, once all else is told.
+    """
     trouble = None
     try:
-        status = run_or_stop(runner, seeds, runs)
+        status = run_or_stop(runner, *asked)
     except RunsFailed as error:
         trouble, status = error, EXIT_USER_ERROR
     if status != EXIT_INTERRUPTED and (trouble is None or runner.results.entries()):
-        tables = final_tables(runner.spec, runner.results, names, processes=runner.slots[0].processes)
-        show(runner.reporter.console, tables)
+        found = tables()
+        show(runner.reporter.console, found)
         if _page.wanted():
-            again = 'the same `sssd study`'
-            _page.page_of_study(runner, tables, again, (seeds, runs), names=names, trouble=str(trouble or ''))
+            _page.page_of_study(runner, found, again, asked, trouble=str(trouble or ''), **page)
     if trouble is not None:
         raise trouble
     return status
