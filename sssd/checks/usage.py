@@ -208,7 +208,7 @@ def tell_usage(
             sum(usage.dropped.values()),
         )
     if labelled:
-        _tell_bare(findings, table, key, usage, trained)
+        _tell_bare(findings, table, key, trained)
     if trained and usage.without_box:
         findings.note(
             'images-without-box',
@@ -223,7 +223,7 @@ def tell_usage(
         _tell_classes(findings, table, key, usage, classes, trained)
 
 
-def _tell_bare(findings: Findings, table: Table, key: str, usage: Usage, trained: bool) -> None:
+def _tell_bare(findings: Findings, table: Table, key: str, trained: bool) -> None:
     """Tell of images without any label, if they are most: exports of tools have those that are still to be labelled."""
     labelled = np.zeros(len(table.image_ids) + 1, bool)
     labelled[table.image] = True

@@ -62,7 +62,7 @@ def check_xml(
     found = read_voc(ann_file, told, labels, classes, rules.get('bbox_min_size'))
     _tell_faults(run, key, dataset, ann_file, found)
     paths = [os.path.join(images, name) for name in found.table.names]
-    _check_labels(run, dataset, found, paths, headers, asked.turns, labelled)
+    _check_labels(run, found, paths, headers, asked.turns, labelled)
     has_box = _tell_objects(run, key, ann_file, names, found, classes, labelled)
     if has_box and not missing and not found.faults and len(looked_at) == len(names):
         table = replace(found.table, sizes=_filled(found.table, paths, headers, np.isnan))
@@ -124,7 +124,7 @@ def _filled(table: Table, paths: list[str], headers: dict[str, Header], absent, 
 
 
 def _check_labels(
-    run: Run, dataset: dict, found: VocFiles, paths: list[str], headers: dict[str, Header], turns: bool, labelled: bool
+    run: Run, found: VocFiles, paths: list[str], headers: dict[str, Header], turns: bool, labelled: bool
 ) -> None:
     """Look at sizes and boxes, as in a COCO file."""
     table = found.table

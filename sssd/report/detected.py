@@ -249,7 +249,7 @@ def roles_of(config: Config) -> tuple[str, ...]:
     return ROLES if 'semi_test_cfg' in config.model or config.model.get('type') == 'sssd.SED' else (SINGLE_MODEL,)
 
 
-def extremes(found: Found | OverSeeds, images: Images, count: int = 4) -> Mapping[str, list[int]]:
+def extremes(found: Found | OverSeeds, count: int = 4) -> Mapping[str, list[int]]:
     """The images on which a model's AP is best and worst, of those that have objects."""
     values = found.by_image()
     order = [int(i) for i in np.argsort(values, kind='stable') if not np.isnan(values[i])]

@@ -207,7 +207,7 @@ def best_and_worst(
         whose: What it is, for a sentence.
         folder: For pictures meanwhile.
     """
-    for which, chosen in extremes(found[by], images).items():
+    for which, chosen in extremes(found[by]).items():
         if chosen:
             page.section(f'The {which} images', f'By the AP of {whose}; detections with a score of {SCORE} or more.')
             rows = rows_of(images, chosen, found, SCORE)

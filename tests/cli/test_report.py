@@ -134,7 +134,7 @@ def test_ap_by_class_and_size_is_that_of_pycocotools(runs):
         kept = precision[:, :, label, 0, 2]
         assert found.ap(label).value == pytest.approx(100 * kept[kept > -1].mean())
     values = found.by_image()
-    chosen = extremes(found, images, count=1)
+    chosen = extremes(found, count=1)
     assert values[chosen['worst'][0]] == np.nanmin(values) and values[chosen['best'][0]] == np.nanmax(values)
 
 
