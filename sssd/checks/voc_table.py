@@ -87,17 +87,18 @@ def _asked(found: VocFiles, path: str, read, element, *more):
 def _size(size) -> tuple[float, float] | None:
     if size is None:
         return None
-    return tuple(_whole(size, side, 'size') for side in ('width', 'height'))
+    return tuple(_number(int, size, side, 'size', line_of(size)) for side in ('width', 'height'))
 
 
-def _whole(element, name: str, kind: str) -> int:
-    """A whole number, as Python's ``int`` reads it and no other."""
+def _number(read: type, element, name: str, kind: str, line: int) -> float:
+    """A number, as Python's ``int`` or ``float`` reads it and no other."""
     text = element.findtext(name)
     try:
-        return int(text)
+        return read(text)
     except (TypeError, ValueError):
         said = f'is {text[:40]!r}' if text else 'is missing or empty'
-        raise _Fault(kind, f'<{name}> {said}, but has to be a whole number', line_of(element)) from None
+        what = 'a whole number' if read is int else 'a number'
+        raise _Fault(kind, f'<{name}> {said}, but has to be {what}', line) from None
 
 
 def _object(thing, classes: Sequence[str], others: Counter) -> tuple[int, bool, list[float]] | None:
@@ -108,18 +109,11 @@ def _object(thing, classes: Sequence[str], others: Counter) -> tuple[int, bool, 
     if name.text not in classes:
         others[name.text or ''] += 1
         return None
-    difficult = thing.find('difficult') is not None and _whole(thing, 'difficult', 'difficult') != 0
+    difficult = thing.find('difficult') is not None and _number(int, thing, 'difficult', 'difficult', line) != 0
     box = thing.find('bndbox')
     if box is None:
         raise _Fault('bndbox', 'an <object> has no <bndbox>', line)
-    corners = []
-    for side in CORNERS:
-        text = box.findtext(side)
-        try:
-            corners.append(float(text))
-        except (TypeError, ValueError):
-            said = f'is {text[:40]!r}' if text else 'is missing or empty'
-            raise _Fault('corner', f'<{side}> {said}, but has to be a number', line) from None
+    corners = [_number(float, box, side, 'corner', line) for side in CORNERS]
     return list(classes).index(name.text), difficult, corners
 
 
