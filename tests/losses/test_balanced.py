@@ -10,12 +10,6 @@ from sssd.losses import BalancedSoftLoss, SoftLoss
 from sssd.views import PredictionView
 
 
-def soft_counts(view, floor):
-    """n_c over the object classes of the valid rows."""
-    classes = chances(view)[:, :3]
-    return np.maximum(classes[view.valid.numpy()].sum(0), floor)
-
-
 def bernoulli(p, q):
     return kl(np.array([p]), np.array([q]), 'sigmoid')
 

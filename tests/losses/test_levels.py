@@ -9,7 +9,6 @@ from sssd.errors import UserError
 from sssd.losses import BalancedSoftLoss, SoftLoss
 
 LEVELS, IMAGES = (11, 6, 3), 2
-MEAN = dict(type='Mean')
 
 
 def views(activation='sigmoid', images=IMAGES, **options):

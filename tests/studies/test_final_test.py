@@ -75,7 +75,7 @@ def test_each_model_is_tested_at_its_last_and_best_checkpoint(parts):
     assert detections and set(detections[0]) == {'image_id', 'category_id', 'bbox', 'score'}
 
 
-def run_tests_that_are_neither_best_nor_last_go(parts):
+def test_checkpoints_that_are_neither_best_nor_last_go(parts):
     job = trained(best=(2, 2))
     TEST.run(job, partial(run_test, STUB, lambda what: None))
     assert sorted(path.name for path in job.work_dir.glob('*.pth')) == ['iter_2.pth', 'iter_3.pth']

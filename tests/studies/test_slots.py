@@ -9,8 +9,6 @@ import pytest
 from sssd.errors import UserError
 from sssd.studies.slots import GPUS, THREADS, Slot, launched, local_slots
 
-STUB = Path(__file__).with_name('stub_train.py')
-
 
 @pytest.mark.parametrize(
     'jobs, each, handed_out',
