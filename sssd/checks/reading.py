@@ -62,7 +62,7 @@ class Files:
         except UserError as error:
             self.findings.error('unreadable', path, str(error))
             return None
-        encoding = self._encoding(path, content)
+        self._check_encoding(path, content)
         self._look_for_keys_twice(path, content, coco)
         del content
         columns = {}
@@ -71,10 +71,10 @@ class Files:
             self.findings.error('form', path, fault.sentence, max(1, len(fault.positions)), fault.positions)
         if _is_hopeless(faults):
             return None
-        return table_of(path, without(coco, faults), encoding, None if faults else columns)
+        return table_of(path, without(coco, faults), None if faults else columns)
 
-    def _encoding(self, path: str, content: bytes) -> str:
-        """What the text is in; mmdet and pycocotools read UTF-8 without a mark alone."""
+    def _check_encoding(self, path: str, content: bytes) -> None:
+        """Find another encoding than UTF-8 without a mark, which mmdet and pycocotools read alone."""
         found = next((name for mark, name in _MARKS if content.startswith(mark)), None)
         if found is None and json.detect_encoding(content) != 'utf-8':
             found = json.detect_encoding(content).upper()
@@ -86,7 +86,6 @@ class Files:
                 f'`python -c "import json, pathlib; p = pathlib.Path({str(path)!r}); '
                 'p.write_text(json.dumps(json.loads(p.read_bytes())))"`.',
             )
-        return found or 'UTF-8'
 
     def _look_for_keys_twice(self, path: str, content: bytes, coco) -> None:
         """Find keys that one object has twice, of which Python keeps the last in silence."""

@@ -31,7 +31,6 @@ class Table:
         ignored: (N,) whether ``ignore`` is set, an addition of mmdet's.
         category_ids: Ids of the categories, in the file's order.
         classes: Their names.
-        encoding: What the file's text is in.
         form: ``'COCO'`` or ``'VOC'``.
     """
 
@@ -50,7 +49,6 @@ class Table:
     ignored: np.ndarray
     category_ids: list
     classes: list[str]
-    encoding: str = 'utf-8'
     form: str = 'COCO'
 
     @cached_property
@@ -79,13 +77,12 @@ def places(index: dict, keys: list) -> np.ndarray:
     return np.fromiter(map(index.get, keys, repeat(-1)), np.int64, len(keys))
 
 
-def table_of(path: str, coco: dict, encoding: str = 'utf-8', columns: dict | None = None) -> Table:
+def table_of(path: str, coco: dict, columns: dict | None = None) -> Table:
     """The table of lists without faults; see :func:`sssd.datasets.coco_form.without`.
 
     Args:
         path: The file they are of.
         coco: A dict with ``images``, ``annotations`` and ``categories``.
-        encoding: What the file's text is in.
         columns: What :func:`sssd.datasets.coco_form.faults_of` gathered of them, if they had no fault.
     """
     images, things = coco['images'], coco['annotations']
@@ -116,7 +113,6 @@ def table_of(path: str, coco: dict, encoding: str = 'utf-8', columns: dict | Non
         ignored=_set(ignored),
         category_ids=values('categories', 'id'),
         classes=values('categories', 'name'),
-        encoding=encoding,
     )
 
 

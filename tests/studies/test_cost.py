@@ -84,7 +84,7 @@ def test_hours_of_a_burn_in():
     sed.custom_hooks[0].burn_in = 4
     few = Config(dict(read_config('configs/photos/faster_rcnn_bccd_supervised.py'), train_cfg=dict(max_iters=10)))
     for loading, expected in ((0.0, (6 * 5.2 + 4 * 2, 10 * 2)), (26.0, (10 * 13, 10 * 5))):
-        found = hours(Trial(5.2, loading, 2, 'here', {}), sed, dict(sed=sed, few=few))
+        found = hours(Trial(5.2, loading, 2, 'here'), sed, dict(sed=sed, few=few))
         assert [found['sed'] * 3600, found['few'] * 3600] == pytest.approx(expected)
 
 

@@ -29,21 +29,17 @@ class Statistics:
 
     Attributes:
         images: Number of images with a box: others are not trained on.
-        boxes: Number of boxes, crowds left out.
         side: Longer side of the median image, in pixels.
         largest: Longer side of the largest one.
         ratio: Shorter over longer side, of the narrowest image.
         small: A tenth of the objects are smaller than this: square root of the area over the longer side of the image.
-        middle: The same of the median object.
     """
 
     images: int
-    boxes: int
     side: int
     largest: int
     ratio: float
     small: float
-    middle: float
 
 
 @dataclass(frozen=True)
@@ -100,12 +96,10 @@ def statistics_of(coco: dict) -> Statistics:
     small = quantiles(relative, n=10)[0] if len(relative) > 1 else relative[0] if relative else 1.0
     return Statistics(
         images=len(with_boxes(coco)),
-        boxes=len(relative),
         side=round(median(longer)),
         largest=max(longer),
         ratio=min(min(side) / max(side) for side in sides.values()),
         small=max(small, 1e-3),
-        middle=median(relative) if relative else 1.0,
     )
 
 

@@ -32,14 +32,12 @@ class Trial:
         loading: Seconds in which one process loads the images of a step.
         workers: Processes that load in the training.
         where: What it ran on.
-        losses: The loss terms of the last step.
     """
 
     step: float
     loading: float
     workers: int
     where: str
-    losses: dict[str, float]
 
     def times(self, factor: float) -> 'Trial':
         """What it would have been with so many times the pixels."""
@@ -69,10 +67,10 @@ def try_steps(config: Config) -> Trial:
     model.init_weights()
     model.to(device).train()
     wrapper = build_optim_wrapper(model, config.optim_wrapper)
-    spent, loading, last, losses = [], [], time.perf_counter(), {}
+    spent, loading, last = [], [], time.perf_counter()
     for batch in islice(iter(Runner.build_dataloader(loader, seed=0)), STEPS + 1):
         begin = time.perf_counter()
-        losses = model.train_step(batch, wrapper)
+        model.train_step(batch, wrapper)
         if device.type == 'cuda':
             torch.cuda.synchronize()
         end = time.perf_counter()
@@ -82,13 +80,7 @@ def try_steps(config: Config) -> Trial:
         if end - begin > LONG:  # of such steps the first is as good as the others
             break
     where = torch.cuda.get_device_name() if device.type == 'cuda' else 'the CPU'
-    return Trial(
-        mean(spent[1:] or spent),
-        mean(loading[1:] or loading),
-        workers,
-        where,
-        {name: float(value.detach()) for name, value in losses.items()},
-    )
+    return Trial(mean(spent[1:] or spent), mean(loading[1:] or loading), workers, where)
 
 
 def shrunk(config: Config, side: int = 4) -> tuple[Config, float]:
