@@ -50,10 +50,7 @@ def _of_dataset(key: str, dataset) -> Iterator[tuple[str, object, str]]:
         for name, (kind, said) in KINDS.items():
             if dataset.get(name) is not None and not isinstance(dataset[name], kind):
                 yield f'{key}.{name}', dataset[name], said
-        for name, value in (dataset.get('data_prefix') or {}).items() if _is_dict(dataset, 'data_prefix') else ():
+        prefix = dataset.get('data_prefix')
+        for name, value in prefix.items() if isinstance(prefix, Mapping) else ():
             if value is not None and not isinstance(value, str):
                 yield f'{key}.data_prefix.{name}', value, 'a text'
-
-
-def _is_dict(dataset: Mapping, name: str) -> bool:
-    return isinstance(dataset.get(name), Mapping)

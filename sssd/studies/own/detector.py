@@ -74,7 +74,7 @@ def own_detector(
         part['num_classes'] = classes
     own.changes.append(f'num_classes={classes} in {len(places)} part{"s" * (len(places) > 1)}')
     _padding(own)
-    _one_process(own.config, own)
+    _one_process(own)
     _queries(own, shape)
     head = own.config.get('bbox_head')
     kind = _name(head.get('type')) if isinstance(head, dict) else ''
@@ -187,9 +187,9 @@ def is_transformer(config: dict) -> bool:
     return kind is not None and hasattr(kind, 'forward_transformer')
 
 
-def _one_process(config: dict, own: OwnDetector) -> None:
+def _one_process(own: OwnDetector) -> None:
     """Batch norm of one process: that over processes needs several GPUs."""
-    places = [place for place, key in _parts(config) if key == 'type' and place[key] == 'SyncBN']
+    places = [place for place, key in _parts(own.config) if key == 'type' and place[key] == 'SyncBN']
     for place in places:
         place['type'] = 'BN'
     if places:
