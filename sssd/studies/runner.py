@@ -90,9 +90,7 @@ class StudyRunner:
         Raises:
             RunsFailed: If runs failed; the others' results are kept.
         """
-        jobs = self.all_jobs(self.spec.seeds if seeds is None else seeds, runs)
-        pending = self._pending(jobs)
-        failures = []
+        pending, failures = self.jobs(seeds, runs), []
         if pending:
             make_data(self.spec)
             for job in pending if self.test else ():
@@ -150,12 +148,8 @@ class StudyRunner:
 
     def jobs(self, seeds: Sequence[int] | None = None, runs: Sequence[str] | None = None) -> list[Job]:
         """The jobs of these seeds and runs still to do, in order, each after the start that it needs."""
-        return self._pending(self.all_jobs(self.spec.seeds if seeds is None else seeds, runs))
-
-    def _pending(self, jobs: Sequence[Job]) -> list[Job]:
-        """Those that are not done, each after the start that it needs."""
         pending = []
-        for job in jobs:
+        for job in self.all_jobs(self.spec.seeds if seeds is None else seeds, runs):
             if self.is_done(job):
                 continue
             start = job.start
