@@ -3,11 +3,12 @@
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import BatchSampler, DataLoader
 
 
 class Drawn(int):
@@ -55,6 +56,33 @@ class PlacedSampler:
     def _skip(self, number: int) -> None:
         self._sampler.skip(number)
         self._skipped = number
+
+
+class LaterBatches:
+    """A batch sampler that can begin later: it makes the batches before anew and gives none of them out.
+
+    One that sorts images, such as mmdet's ``AspectRatioBatchSampler``, keeps some back, so where it was does not follow
+    from how many images it has given out.
+
+    Args:
+        batches: Any batch sampler; all else is its own.
+    """
+
+    def __init__(self, batches: Any) -> None:
+        self._batches, self._passed = batches, 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batches, name)
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[list[Drawn]]:
+        return islice(self._batches, self._passed, None)
+
+    def skip(self, number: int) -> None:
+        """Begin after the batches of so many images."""
+        self._passed = number // self.batch_size
 
 
 class SeededDataset:
@@ -117,8 +145,10 @@ def place_images(dataloader: DataLoader, *key: int) -> DataLoader:
     batches = dataloader.batch_sampler
     if batches is None or not hasattr(batches, 'sampler') or not hasattr(dataloader.dataset, '__getitem__'):
         return dataloader
-    placed = PlacedSampler(batches.sampler)
-    batches.sampler = placed
+    placed = batches.sampler = PlacedSampler(batches.sampler)
+    if type(batches) is not BatchSampler and hasattr(placed, 'skip'):
+        placed = LaterBatches(batches)
+        object.__setattr__(dataloader, 'batch_sampler', placed)
     object.__setattr__(dataloader, 'sampler', placed)
     object.__setattr__(dataloader, 'dataset', SeededDataset(dataloader.dataset, key))
     return dataloader
