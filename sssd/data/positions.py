@@ -94,12 +94,15 @@ class SeededDataset:
     """
 
     def __init__(self, dataset: Any, key: tuple[int, ...]) -> None:
-        self._dataset, self._key = dataset, key
+        vars(self).update(_dataset=dataset, _key=key)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith('__') or name == '_dataset':
             raise AttributeError(name)
         return getattr(self._dataset, name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._dataset, name, value)  # mmdet's PipelineSwitchHook sets another pipeline
 
     def __len__(self) -> int:
         return len(self._dataset)
