@@ -61,13 +61,15 @@ class ColorJitter(BaseTransform):
         """Change ``results['img']``."""
         if np.random.rand() >= self.prob:
             return results
-        image = results['img']
+        image, dtype = results['img'], results['img'].dtype
+        if dtype != np.uint8:  # pixels loaded with to_float32, whose range and hues OpenCV takes for others
+            image = np.clip(np.rint(image), 0, 255).astype(np.uint8)
         names = [name for name, value in self.ranges.items() if value > 0]
         for index in np.random.permutation(len(names)):
             name = names[index]
             amount = np.random.uniform(-1, 1) * self.ranges[name]
             image = getattr(self, f'_{name}')(image, amount)
-        results['img'] = image
+        results['img'] = image.astype(dtype, copy=False)
         return results
 
     @staticmethod

@@ -73,6 +73,17 @@ def test_off_means_unchanged_and_the_input_is_never_written(image):
         assert not np.array_equal(out, before) and np.array_equal(image, before)
 
 
+def test_pixels_in_float_are_changed_as_those_in_8_bits(image):
+    """LoadImageFromFile(to_float32=True) gives them, from 0 to 255 as well."""
+    for seed in range(5):
+        found = []
+        for kind in (np.uint8, np.float32):
+            np.random.seed(seed)
+            found.append(ColorJitter(prob=1)(dict(img=image.astype(kind)))['img'])
+            assert found[-1].dtype == kind
+        assert np.array_equal(*found)
+
+
 @pytest.mark.parametrize('kind, prob', [('ColorJitter', 0.8), ('GaussianBlur', 0.5), ('RandomGrayscale', 0.2)])
 def test_probability(image, kind, prob):
     transform = TRANSFORMS.build(dict(type=f'sssd.{kind}', prob=prob))
