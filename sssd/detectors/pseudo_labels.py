@@ -191,6 +191,7 @@ def ignoring(detector: nn.Module) -> Iterator[None]:
     """
     heads = [getattr(detector, name, None) for name in ('rpn_head', 'bbox_head', 'roi_head')]
     found = [getattr(head, name, None) for head in heads for name in ('assigner', 'bbox_assigner')]
+    found = [one for some in found for one in (some if isinstance(some, list) else [some])]  # a cascade has several
     assigners = [assigner for assigner in found if hasattr(assigner, 'ignore_iof_thr')]
     for assigner in assigners:
         assigner.assign = partial(_assign, assigner.assign)

@@ -188,6 +188,17 @@ def test_assigners_that_are_called_otherwise_ignore_as_well():
     assert student.bbox_head.assigner.assign(priors, [3], sure, unsure).gt_inds.tolist() == [1, 0, 0]
 
 
+def test_every_stage_of_a_cascade_ignores():
+    student = torch.nn.Module()
+    student.roi_head = torch.nn.Module()
+    student.roi_head.bbox_assigner = [TASK_UTILS.build(tiny.MAX_IOU) for _ in range(2)]
+    sure, unsure = (InstanceData(bboxes=torch.tensor([box]), labels=torch.zeros(1).long()) for box in PLACES)
+    priors = InstanceData(priors=torch.tensor([PLACES[0], PLACES[1], (70.0, 0, 90, 20)]))
+    with ignoring(student):
+        for assigner in student.roi_head.bbox_assigner:
+            assert assigner.assign(priors, sure, unsure).gt_inds.tolist() == [1, -1, 0]
+
+
 PLACES = ((0.0, 0, 20, 20), (40.0, 40, 60, 60))
 
 
