@@ -65,6 +65,14 @@ def check_sampler(findings: Findings, where: str, loader: dict) -> bool:
             f'{where}.sampler.batch_size={sampler.get("batch_size")} must be equal, '
             'or batches mix their sources wrongly.',
         )
+    if loader.get('batch_sampler'):
+        findings.error(
+            'sampler',
+            where,
+            f'{where}.batch_sampler ({type_name(loader["batch_sampler"])}) makes batches of its own, in which '
+            f'{where}.sampler.source_ratio does not hold: set {where}.batch_sampler to None, as the sampler itself '
+            'keeps images of one orientation together.',
+        )
     sets = loader['dataset'].get('datasets')
     if sets is None or len(sets) != len(ratio):
         findings.error(

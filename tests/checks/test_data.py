@@ -332,6 +332,11 @@ def test_batch_sizes_of_loader_and_sampler(cfg):
     fails(cfg, 'train_dataloader.batch_size=4 and train_dataloader.sampler.batch_size=8 must be equal')
 
 
+def test_a_batch_sampler_over_several_sources(cfg):
+    cfg.train_dataloader.batch_sampler = dict(type='AspectRatioBatchSampler')
+    fails(cfg, r'train_dataloader.batch_sampler \(AspectRatioBatchSampler\) makes batches of its own')
+
+
 def test_source_ratios(cfg):
     cfg.train_dataloader.sampler.source_ratio = [1, 99]
     fails(cfg, 'gives source 0 no image')
