@@ -19,6 +19,9 @@ from sssd.errors import UserError
 from sssd.losses import sum_of
 from sssd.views import Pass
 
+#: How terms of classes end; YOLOX's of whether there is an object, a part of its score, is one as well.
+CLASSES = ('cls', 'obj')
+
 
 class PseudoLabels(nn.Module):
     """A student's own losses on the strong view, with the boxes that its teacher is sure of on the weak one as labels.
@@ -123,15 +126,20 @@ class PseudoLabels(nn.Module):
             features, images = tuple(level[taken] for level in features), images[taken]
         with on_features(strong.detector, features), ignoring(strong.detector):
             losses = whole_losses(strong.detector, images, [labelled[place] for place in taken])
+        terms = {name: sum_of({name: value}) for name, value in losses.items() if 'loss' in name}
+        if not any(map(self.factor, terms)):
+            raise UserError(
+                f'SED: box_weight of pseudo_labels is {self.box_weight:g}, but {type(strong.detector).__name__} has no '
+                f'term of classes alone ({", ".join(terms)}), so nothing would be learnt: set it to 1.'
+            )
         return {
-            'unsup_loss_pseudo_' + name.replace('loss_', '', 1): self.factor(name) * share * sum_of({name: value})
-            for name, value in losses.items()
-            if 'loss' in name
+            'unsup_loss_pseudo_' + name.replace('loss_', '', 1): self.factor(name) * share * term
+            for name, term in terms.items()
         }
 
     def factor(self, name: str) -> float:
         """Factor on one of a detector's terms."""
-        return 1.0 if name.endswith('cls') else self.box_weight
+        return 1.0 if name.endswith(CLASSES) else self.box_weight
 
     @torch.no_grad()
     def labels(self, inputs: Tensor, samples: SampleList, weak: Pass) -> list[DetDataSample]:

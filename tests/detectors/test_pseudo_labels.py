@@ -80,6 +80,22 @@ def test_terms_are_the_student_s_losses_on_the_teacher_s_boxes(kind, backward, m
         torch.testing.assert_close(terms[name], 2.0 * weight(name) * value.detach())
 
 
+def test_a_detector_whose_terms_are_of_classes_and_boxes_together():
+    """FreeAnchor's bags: with the default weight of boxes, all of them would be 0."""
+    config = tiny.retinanet(type='FreeAnchorRetinaHead', loss_bbox=dict(type='SmoothL1Loss'))
+    model = tiny.build_sed(config, pseudo_labels=dict())
+    with pytest.raises(UserError, match=r'box_weight of pseudo_labels is 0, but RetinaNet has no term.*positive_bag'):
+        tiny.losses_of(model, tiny.make_batch())
+    model = tiny.build_sed(config, pseudo_labels=dict(box_weight=1.0))
+    assert 'unsup_loss_pseudo_positive_bag_loss' in tiny.losses_of(model, tiny.make_batch())
+
+
+def test_objectness_is_a_part_of_the_score():
+    pseudo_labels = tiny.build_sed(tiny.retinanet(), pseudo_labels=dict()).pseudo_labels
+    factors = [pseudo_labels.factor(name) for name in ('loss_cls', 'loss_obj', 'loss_bbox', 'loss_centerness')]
+    assert factors == [1, 1, 0, 0]
+
+
 @pytest.mark.parametrize('kind', sorted(tiny.DETECTORS))
 def test_an_image_without_a_sure_box_takes_no_part(kind, monkeypatch):
     """It is no background; the others weigh as much as they would beside sure images."""
