@@ -17,7 +17,8 @@ class EMATeacherHook(Hook):
 
     Parameters and floating-point buffers (BatchNorm statistics) are averaged, integer buffers copied. Before the
     first iteration the teacher becomes the student, unless training is resumed. Only iterations in which the optimizer
-    stepped count: none while gradients accumulate, and none that a loss scale left out, its gradients not being finite.
+    stepped count: none while gradients accumulate, and none that a loss scale or HealthHook left out, its gradients not
+    being finite.
     mmdet's MeanTeacherHook calls 1 - alpha its momentum.
 
     Args:
@@ -41,8 +42,9 @@ class EMATeacherHook(Hook):
             average(model.teacher, model.student, alpha=0.0)
         self.handle = runner.optim_wrapper.optimizer.register_step_post_hook(self._note_step)
 
-    def _note_step(self, *args) -> None:
-        self.stepped = True
+    def _note_step(self, optimizer, *args) -> None:
+        values = (value for group in optimizer.param_groups for value in group['params'])
+        self.stepped = self.stepped or any(value.grad is not None for value in values)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
         """Average after an iteration that stepped the optimizer, and log alpha."""

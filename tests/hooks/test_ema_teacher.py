@@ -139,6 +139,22 @@ def test_the_teacher_is_evaluated_throughout(accumulated):
     assert all(modes == {False} for modes in accumulated.modes[1:])
 
 
+def test_a_step_that_is_left_out_moves_no_teacher(tmp_path):
+    model, watch = tiny.build_sed(tiny.retinanet()), Watch()
+    steps = []
+
+    def broken(gradient):
+        steps.append(len(steps))
+        return gradient * (float('nan') if steps[-1] == 1 else 1)
+
+    next(model.student.bbox_head.parameters()).register_hook(broken)
+    hooks = [EMATeacherHook(alpha=0.75), dict(type='sssd.HealthHook', actions=dict(non_finite='skip')), watch]
+    data = [tiny.make_batch(seed=i, branches=False) for i in range(3)]
+    tiny.make_runner(model, data, tmp_path, 3, hooks=hooks).train()
+    assert [same(*pair) for pair in zip(watch.students, watch.students[1:])] == [False, True, False]
+    assert [same(*pair) for pair in zip(watch.teachers, watch.teachers[1:])] == [False, True, False]
+
+
 def test_a_tensor_with_two_names_is_averaged_once():
     teacher, student = (nn.ModuleList([shared, shared]) for shared in (nn.Linear(2, 2), nn.Linear(2, 2)))
     old, new = tiny.state_of(teacher), tiny.state_of(student)
