@@ -22,6 +22,7 @@ from sssd.checks.weights import named_weights, require_weights
 from sssd.cli import _page
 from sssd.cli._config import load_config, require_file
 from sssd.cli._dist import process_group
+from sssd.cli._history import ShortHistoryHook
 from sssd.cli._loggers import attach_logger, require_logger
 from sssd.cli._parser import parse
 from sssd.cli._quiet import Screen, quiet
@@ -177,7 +178,7 @@ def train(
     attach_logger(runner, logger, resume)
     make_exact(runner)
     hooks = [OptimizerHook(), ScheduleHook(new_schedule), DueValidationHook(), KeepDetectionsHook(), StopOnSignalHook()]
-    for hook in (*hooks, TimeLeftHook(Cost.of(cfg))):
+    for hook in (*hooks, TimeLeftHook(Cost.of(cfg)), ShortHistoryHook()):
         runner.register_hook(hook)
     refuse_weights_of_nothing(runner.model)
     with shielded_workers(runner), saved_at_a_broken_image(runner):
