@@ -282,6 +282,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
                 full = self.run(self.student, inputs[name], samples[name], 1, gradients)
             small = self.run(self.student, shrink(inputs[name], self.shift), samples[name], 2**self.shift, gradients)
         if self.lambda_d > 0 or self.weights()['pseudo'] > 0:
+            require_one_size(inputs, samples)
             with torch.no_grad():
                 weak = self.run(self.teacher, inputs['unsup_teacher'], samples['unsup_teacher'])
         return Passes(strong, full, small, weak)
@@ -342,6 +343,24 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
 def build_loss(config: dict | None) -> nn.Module:
     """An unsupervised loss from its config; None is :class:`~sssd.losses.SoftLoss` with its defaults."""
     return LOSSES.build(dict(config or dict(type='SoftLoss')))
+
+
+def require_one_size(inputs: dict[str, Tensor], samples: dict[str, SampleList]) -> None:
+    """Refuse weak and strong views of different sizes: their cells do not pair, nor fit boxes of one into the other.
+
+    Raises:
+        UserError: With two sizes, of the batches or of an image.
+    """
+    weak, strong = (
+        [tuple(inputs[branch].shape[-2:]), *(tuple(sample.img_shape[:2]) for sample in samples[branch])]
+        for branch in ('unsup_teacher', 'unsup_student')
+    )
+    for one, other in zip(weak, strong):
+        if one != other:
+            raise UserError(
+                f'SED: a weak view has {one} pixels and its strong view {other}, so they do not pair: draw sizes '
+                'before MultiBranch, once for both, and take batch_augments out of the data preprocessor.'
+            )
 
 
 def shrink(images: Tensor, shift: int) -> Tensor:

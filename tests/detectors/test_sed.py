@@ -10,6 +10,7 @@ from mmengine.runner import load_checkpoint
 
 from sssd.detectors import SED
 from sssd.detectors.sed import shrink
+from sssd.errors import UserError
 from sssd.hooks import EMATeacherHook, LambdaScheduleHook, ScaleDrawHook
 from sssd.registry import MODELS
 
@@ -240,3 +241,17 @@ def test_training_may_start_from_a_plain_detector(kind, tmp_path):
         loaded = part.state_dict()
         assert all(torch.equal(loaded[name], value) for name, value in plain.state_dict().items())
     assert any(not torch.equal(before[name], value) for name, value in plain.state_dict().items())
+
+
+@pytest.mark.parametrize('size', [(56, 80), (64, 160)], ids=['padded alike', 'padded otherwise'])
+@pytest.mark.parametrize('make', [tiny.retinanet, tiny.detr])
+def test_views_of_different_sizes_are_refused(make, size):
+    """Padding may hide it, and queries have boxes over the size of their image."""
+    model, batch = tiny.build_sed(make()), tiny.make_batch()
+    other = tiny.make_batch(size=size)
+    for part in ('inputs', 'data_samples'):
+        batch[part]['unsup_teacher'] = other[part]['unsup_teacher']
+    with pytest.raises(UserError, match='SED: a weak view has .* so they do not pair: draw sizes before MultiBranch'):
+        tiny.losses_of(model, batch)
+    model.lambda_d = 0.0  # Eq. 2 has no need of the weak view
+    assert tiny.losses_of(model, batch)
