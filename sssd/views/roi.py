@@ -58,6 +58,12 @@ class RoIView(View):
             and not getattr(head.bbox_head.loss_cls, 'use_sigmoid', False),
             f'RoIView: {name} scores its proposals by something else than a softmax over K+1 classes.',
         )
+        layers = [getattr(head.bbox_head, layer, None) for layer in ('fc_cls', 'fc_reg')]
+        require(
+            all(isinstance(layer, nn.Linear) for layer in layers),
+            f'RoIView: the {type(head.bbox_head).__name__} of {name} has no layers fc_cls and fc_reg that give each '
+            'proposal its one row of scores and of boxes; use a head such as Shared2FCBBoxHead.',
+        )
 
     def distill_pair(self, student: Pass, teacher: Pass) -> Pair:
         """The student's proposals on X and the teacher's on X', pooled from both."""

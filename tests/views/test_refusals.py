@@ -5,6 +5,7 @@ import copy
 import pytest
 import tiny
 from mmdet.registry import MODELS as MMDET_MODELS
+from mmengine.hub import get_config
 
 from sssd.errors import UserError
 from sssd.registry import MODELS
@@ -39,6 +40,24 @@ def test_a_cascade():
     )
     config['train_cfg'] = dict(config['train_cfg'], rcnn=[config['train_cfg']['rcnn']] * 2)
     refuse(config, 'CascadeRoIHead is no StandardRoIHead')
+
+
+SABL = get_config('mmdet::sabl/sabl-faster-rcnn_r50_fpn_1x_coco.py').model.roi_head.bbox_head
+
+
+@pytest.mark.parametrize(
+    'second, head',
+    [
+        ('StandardRoIHead', dict(tiny.box_head(), with_reg=False)),  # as of Grid R-CNN
+        ('StandardRoIHead', SABL),
+        # as of CrowdDet: two rows for a proposal
+        ('MultiInstanceRoIHead', dict(tiny.box_head(), type='MultiInstanceBBoxHead', num_shared_fcs=1)),
+    ],
+)
+def test_a_second_stage_without_one_row_for_each_proposal(second, head):
+    config = tiny.faster_rcnn()
+    config['roi_head']['type'], config['roi_head']['bbox_head'] = second, head
+    refuse(config, f'the {head["type"]} of {second} has no layers fc_cls and fc_reg')
 
 
 def test_yolox():
