@@ -4,7 +4,7 @@ import inspect
 from collections.abc import Sequence
 
 import torch
-from mmdet.models.dense_heads import DDODHead, FCOSHead, FreeAnchorRetinaHead, PAAHead, TOODHead
+from mmdet.models.dense_heads import AnchorHead, DDODHead, FCOSHead, FreeAnchorRetinaHead, PAAHead, TOODHead
 from mmdet.models.task_modules.assigners import ATSSAssigner, MaxIoUAssigner, UniformAssigner
 from mmdet.models.task_modules.prior_generators import anchor_inside_flags
 from mmengine.structures import InstanceData
@@ -46,6 +46,11 @@ def assign(
         return list(_by_assigner(head, assigner, priors, boxes, image).split([len(level) for level in priors]))
     if getattr(type(head), 'get_targets', None) is FCOSHead.get_targets:
         return _by_ranges(head, priors, boxes)
+    if isinstance(head, AnchorHead) and assigner is None and head.train_cfg is None:
+        raise UserError(
+            f'the config has no train_cfg for {type(head).__name__}, as one that was exported has none, so how it '
+            'assigns its targets is not known: name the config that it was trained with.'
+        )
     how = f'by {type(assigner).__name__}' if assigner is not None else 'in a way of its own'
     how = 'by what it predicts' if isinstance(head, BY_PREDICTIONS) else how
     raise UserError(

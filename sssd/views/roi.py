@@ -87,7 +87,7 @@ class RoIView(View):
 
     def _propose(self, run: Pass) -> list[Tensor]:
         detector = run.detector
-        config = detector.train_cfg.get('rpn_proposal', detector.test_cfg.rpn)
+        config = (detector.train_cfg or {}).get('rpn_proposal', detector.test_cfg.rpn)
         results = getattr(detector, self.rpn.head).predict_by_feat(
             *self.rpn.outputs(run), batch_img_metas=run.metas, cfg=config
         )

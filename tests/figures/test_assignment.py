@@ -147,3 +147,10 @@ def test_heads_whose_predictions_decide_are_refused_whatever_their_assigner(conf
     head = MMDET_MODELS.build(dict(model.bbox_head, train_cfg=model.train_cfg))
     with pytest.raises(UserError, match=f'{type(head).__name__} assigns its targets by what it predicts'):
         assign(head, priors_of(head, [(8, 8), (4, 4), (2, 2), (1, 1), (1, 1)]), BOXES)
+
+
+def test_a_config_without_train_cfg_is_told():
+    """As one that was exported: the head has no assigner."""
+    head = MMDET_MODELS.build(dict(tiny.retinanet(), train_cfg=None)).bbox_head
+    with pytest.raises(UserError, match='has no train_cfg for RetinaHead'):
+        assign(head, priors_of(head, GRIDS['retinanet']), BOXES)

@@ -116,6 +116,12 @@ def test_at_most_so_many_rows_the_best_of_either_pass(passes, max_rows, pooled):
     assert torch.equal(boxes_of(pooled, runs[0]), 2 * boxes_of(pooled, runs[1], first=False))
 
 
+def test_a_detector_that_was_exported_proposes_as_in_testing(passes):
+    """Its config has no train_cfg."""
+    passes.detector.train_cfg = None
+    assert {len(boxes) for boxes in passes.view.propose(passes.run())} == {5}
+
+
 def test_the_best_proposals_come_first(passes):
     """What max_rows relies on."""
     run = passes.run()
