@@ -10,7 +10,7 @@ from rich.progress import track
 from sssd.cli._config import config_of
 from sssd.cli._parser import parse
 from sssd.errors import UserError
-from sssd.hardware.memory import Memory, estimate, resizes
+from sssd.hardware.memory import Memory, estimate, largest_sizes
 from sssd.hardware.recipe import DoesNotFit, Recipe, make_recipe
 from sssd.report.tables import Grid
 
@@ -85,7 +85,7 @@ def memory_table(configs: Sequence[str], gpus: int) -> Grid:
     counted = {}  # configs that differ in their images alone, such as shares of COCO, are one
     for path, cfg in track(read, 'counting', console=Console(stderr=True)):
         loader = cfg.get('train_dataloader') or {}
-        key = str((cfg.get('model'), cfg.get('optim_wrapper'), loader.get('sampler'), list(resizes(loader))))
+        key = str((cfg.get('model'), cfg.get('optim_wrapper'), loader.get('sampler'), largest_sizes(loader)))
         memory = counted[key] = counted.get(key) or estimate(cfg)
         grid.rows.append(
             (

@@ -11,7 +11,7 @@ a teacher's looks at further sizes (``sizes`` of pseudo-labels), which keep noth
 """
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -166,30 +166,40 @@ def unit_of(cfg: Config) -> list[int]:
 
 def image_size(cfg: Config) -> tuple[int, int]:
     """Height and width of the largest training image, landscape, padded."""
-    scales = [
-        scale
-        for step in resizes(cfg.train_dataloader.dataset)
-        for scale in (step['scale'] if isinstance(step['scale'], list) else [step['scale']])
-    ]
-    if not scales:
+    sizes = largest_sizes(cfg.train_dataloader.dataset)
+    if not sizes:
         raise UserError(
             'the training pipeline has no RandomResize or Resize with a scale: the size of its images is not known.'
         )
-    long, short = max(max(scale) for scale in scales), max(min(scale) for scale in scales)
-    preprocessor = cfg.model.get('data_preprocessor') or cfg.model.detector.data_preprocessor
+    short, long = map(max, zip(*sizes))
+    preprocessor = cfg.model.get('data_preprocessor') or cfg.model.get('detector', {}).get('data_preprocessor') or {}
     divisor = preprocessor.get('data_preprocessor', preprocessor).get('pad_size_divisor', 1)
     return tuple(-(-side // divisor) * divisor for side in (short, long))
 
 
-def resizes(node) -> Iterator[dict]:
-    """All resizing steps below a node of a config."""
-    if isinstance(node, dict):
-        if str(node.get('type', '')).split('.')[-1] in ('RandomResize', 'Resize') and 'scale' in node:
-            yield node
-        node = list(node.values())
-    if isinstance(node, (list, tuple)):
-        for value in node:
-            yield from resizes(value)
+def largest_sizes(node) -> list[tuple[int, int]]:
+    """The largest (short, long) side that each resizing step below a node of a config makes, and a crop leaves."""
+    kind = str(node.get('type', '')).split('.')[-1] if isinstance(node, dict) else ''
+    if kind in ('RandomResize', 'Resize') and 'scale' in node:
+        scale = node['scale']
+        if isinstance(scale, int):
+            scale = (scale, scale)
+        several = not isinstance(scale[0], int)
+        times = 1 if several else (node.get('ratio_range') or (1, 1))[1]  # which mmcv uses with one scale alone
+        return [(int(min(one) * times), int(max(one) * times)) for one in (scale if several else [scale])]
+    sizes = []
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ():
+        sizes += largest_sizes(value)
+        if isinstance(value, dict) and str(value.get('type', '')).split('.')[-1] == 'RandomCrop':
+            sizes = [cropped(size, value) for size in sizes]
+    return sizes
+
+
+def cropped(size: tuple[int, int], step: dict) -> tuple[int, int]:
+    """What a RandomCrop by pixels leaves of the (short, long) sides of images."""
+    if not str(step.get('crop_type', 'absolute')).startswith('absolute'):
+        return size
+    return tuple(map(min, size, sorted(step['crop_size'])))
 
 
 class Counting(BranchGradients):

@@ -13,9 +13,10 @@ from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from sssd.errors import UserError
-from sssd.hardware.memory import GIB, OVERHEAD, estimate, image_size, kept, phases, resizes, unit_of
+from sssd.hardware.memory import GIB, OVERHEAD, estimate, image_size, kept, phases, unit_of
 
 QUICK = 'quickstart/retinanet_sed.py'
+CROP = dict(type='RandomCrop', crop_size=(1024, 512))
 
 
 class Toy(nn.Module):
@@ -70,6 +71,14 @@ def test_the_exact_parts():
     assert found.total(2, gpus=2) - one == pytest.approx(found.gradients), 'buckets'
 
 
+def resizes(node):
+    """All resizing steps below a node of a config."""
+    if isinstance(node, dict) and 'scale' in node:
+        yield node
+    for value in node.values() if isinstance(node, dict) else node if isinstance(node, (list, tuple)) else ():
+        yield from resizes(value)
+
+
 def larger(config: str) -> Config:
     """A config of the quick start whose images are larger than those that are counted."""
     cfg = Config(copy.deepcopy(read(config)._cfg_dict))
@@ -118,6 +127,34 @@ def test_proposals_up_to_the_limit_of_the_config(limits):
 )
 def test_sizes_and_smallest_batches(name, size, counts):
     assert image_size(read(name)) == size and unit_of(read(name)) == counts
+
+
+@pytest.mark.parametrize(
+    'steps, size',
+    [
+        ([dict(type='RandomResize', scale=(320, 320), ratio_range=(0.7, 1.3))], (416, 416)),
+        ([dict(type='RandomResize', scale=[(1333, 640), (1333, 800)])], (800, 1344)),
+        ([dict(type='RandomResize', scale=(1024, 1024), ratio_range=(0.1, 2.0)), CROP], (512, 1024)),
+        ([dict(type='RandomResize', scale=(320, 256)), CROP, dict(type='Resize', scale=(640, 480))], (480, 640)),
+        (
+            [dict(type='Resize', scale=(960, 960)), dict(CROP, crop_type='relative_range', crop_size=(0.5, 1))],
+            (960, 960),
+        ),
+        ([dict(type='Resize', scale=512)], (512, 512)),
+        ([dict(type='Resize', scale=[640, 480], keep_ratio=False)], (480, 640)),
+    ],
+)
+def test_the_largest_image_that_a_pipeline_makes(steps, size):
+    dataset = dict(
+        type='ConcatDataset', datasets=[dict(pipeline=[dict(type='Resize', scale=(64, 64))]), dict(pipeline=steps)]
+    )
+    model = dict(data_preprocessor=dict(type='DetDataPreprocessor', pad_size_divisor=32))
+    assert image_size(Config(dict(model=model, train_dataloader=dict(dataset=dataset)))) == size
+
+
+def test_a_model_without_preprocessor_pads_nothing():
+    cfg = Config(dict(model={}, train_dataloader=dict(dataset=dict(pipeline=[dict(type='Resize', scale=(50, 40))]))))
+    assert image_size(cfg) == (40, 50)
 
 
 def test_an_unknown_optimizer_is_refused():
