@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from mmcv.ops import RoIAlign
 from mmdet.structures import DetDataSample
+from mmdet.structures.mask import BitmapMasks
 from mmengine.config import Config, ConfigDict
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData
@@ -284,14 +285,18 @@ def random_batch(model: nn.Module, counts: list[int], size: tuple[int, int]) -> 
 
 
 def sample(size: tuple[int, int], boxes: int) -> DetDataSample:
-    """A data sample with some boxes of class 0."""
+    """A data sample with some boxes and masks of class 0."""
     data = DetDataSample(
         metainfo=dict(
             img_shape=size, ori_shape=size, pad_shape=size, batch_input_shape=size, scale_factor=(1.0, 1.0), img_id=0
         )
     )
     corners = torch.rand(boxes, 2) * 100
-    data.gt_instances = InstanceData(bboxes=torch.cat([corners, corners + 100], 1), labels=torch.zeros(boxes).long())
+    data.gt_instances = InstanceData(
+        bboxes=torch.cat([corners, corners + 100], 1),
+        labels=torch.zeros(boxes).long(),
+        masks=BitmapMasks(np.zeros((boxes, *size), np.uint8), *size),
+    )
     return data
 
 

@@ -8,6 +8,7 @@ import pytest
 import tiny
 import torch
 from config_files import build, read
+from mmdet.registry import MODELS as MMDET_MODELS
 from mmengine.config import Config
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -155,6 +156,17 @@ def test_the_largest_image_that_a_pipeline_makes(steps, size):
 def test_a_model_without_preprocessor_pads_nothing():
     cfg = Config(dict(model={}, train_dataloader=dict(dataset=dict(pipeline=[dict(type='Resize', scale=(50, 40))]))))
     assert image_size(cfg) == (40, 50)
+
+
+def test_a_head_of_masks_is_counted():
+    config = tiny.faster_rcnn()
+    plain = kept(MMDET_MODELS.build(config).train(), [1], (128, 192))
+    config['roi_head'].update(
+        mask_roi_extractor=config['roi_head']['bbox_roi_extractor'],
+        mask_head=dict(type='FCNMaskHead', num_convs=1, in_channels=32, conv_out_channels=16, num_classes=tiny.CLASSES),
+    )
+    config['train_cfg']['rcnn']['mask_size'] = 6
+    assert kept(MMDET_MODELS.build(config).train(), [1], (128, 192)) > plain
 
 
 def test_an_unknown_optimizer_is_refused():
