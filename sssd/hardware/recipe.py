@@ -1,11 +1,12 @@
 """A config's schedule for other GPUs than it was made for, by one rule.
 
 B is the total batch that the config's learning rate is meant for (``auto_scale_lr.base_batch_size``), b the images that
-it gives each GPU, B / b the number of its GPUs.
+it gives each GPU for a step, those of all passes where it accumulates gradients, B / b the number of its GPUs.
 
 1. Each GPU takes b images a step. If it holds more, b is doubled as long as it holds that and the total is at most B.
    If it does not hold b, it takes the largest part of b that it holds, and gradients accumulate over the parts.
-2. The learning rate is multiplied by the new total batch over B, the number of steps divided by it: as many images.
+2. The learning rate is multiplied by the new total batch over B, and so are the least and largest ones of a schedule
+   (``eta_min``, ``eta_max``); the number of steps is divided by it: as many images.
 3. Everything else that is counted in iterations goes with their number: warm-up, milestones, schedules of loss
    weights, validation, checkpoints. MMEngine counts every forward pass as an iteration, so accumulation adds to it.
 4. The EMA teacher's alpha becomes alpha ** (total batch / B): it forgets at the same rate in images.
@@ -23,8 +24,11 @@ from sssd.hardware.memory import Memory, unit_of
 FILL = 0.9
 #: Keys that count iterations, by part of the config; a schedule's ``end`` among the hooks is a value.
 ITERATIONS = dict(
-    param_scheduler=('begin', 'end', 'milestones', 'T_max'), custom_hooks=('burn_in', 'until', 'begin', 'length')
+    param_scheduler=('begin', 'end', 'milestones', 'T_max', 'step_size', 'periods', 'total_steps'),
+    custom_hooks=('burn_in', 'until', 'begin', 'length'),
 )
+#: Keys of a schedule that are learning rates.
+RATES = ('eta_min', 'eta_max')
 
 
 class DoesNotFit(UserError):
@@ -76,9 +80,11 @@ def make_recipe(cfg: Config, memory: Memory, gpus: int, gigabytes: float) -> Rec
         )
     if not cfg.optim_wrapper.optimizer.get('lr'):
         raise UserError('the optimizer of the config names no learning rate: set optim_wrapper.optimizer.lr.')
-    batch, accumulate = share(cfg.train_dataloader.batch_size, sum(unit_of(cfg)), base, memory, gpus, gigabytes)
+    passes = cfg.optim_wrapper.get('accumulative_counts', 1)
+    step = cfg.train_dataloader.batch_size * passes
+    batch, accumulate = share(step, sum(unit_of(cfg)), base, memory, gpus, gigabytes)
     total = gpus * batch * accumulate
-    longer = base / (gpus * batch)
+    longer = base / (gpus * batch * passes)
     lr = cfg.optim_wrapper.optimizer.lr * total / base
     options = {'train_dataloader.batch_size': batch}
     if 'batch_size' in cfg.train_dataloader.sampler:
@@ -89,6 +95,7 @@ def make_recipe(cfg: Config, memory: Memory, gpus: int, gigabytes: float) -> Rec
     options['optim_wrapper.accumulative_counts'] = accumulate
     options.update(in_iterations(cfg, longer))
     options.update(moving_average(cfg, total / base))
+    options.update(rates(cfg, total / base))
     present = {key: value for key, value in options.items() if value != at(cfg, key, 1)}
     return Recipe(
         gpus,
@@ -155,6 +162,13 @@ def moving_average(cfg: Config, larger: float) -> dict[str, object]:
         )
         found.update({name: round(at(cfg, name, None) ** larger, 6) for name in names})
     return found
+
+
+def rates(cfg: Config, larger: float) -> dict[str, object]:
+    """The rates that schedules name beside the optimizer's, times ``larger``."""
+    keys = walk(cfg.get('param_scheduler', []), 'param_scheduler')
+    found = {key: at(cfg, key, None) for key in keys if key.split('.')[-1] in RATES}
+    return {key: value * larger for key, value in found.items() if value}
 
 
 def walk(node, prefix: str) -> Iterator[str]:

@@ -79,6 +79,33 @@ def test_iterations_in_hooks_go_along_and_values_do_not():
     assert cfg.custom_hooks[0].lambda_.after == before.custom_hooks[0].lambda_.after
 
 
+def test_schedules_of_other_kinds_go_along():
+    cfg = Config(copy.deepcopy(read(SED)._cfg_dict))
+    cfg.param_scheduler = [
+        dict(type='StepLR', step_size=1000, by_epoch=False),
+        dict(type='CosineRestartLR', periods=[100, 200], restart_weights=[1, 0.5], eta_min=0.001, by_epoch=False),
+        dict(type='OneCycleLR', total_steps=3000, eta_max=0.1, by_epoch=False),
+    ]
+    options = make_recipe(cfg, memory(4.0, 2), 2, 11).options
+    assert {key: value for key, value in options.items() if key.startswith('param_scheduler')} == {
+        'param_scheduler.0.step_size': '4000',
+        'param_scheduler.1.periods': '"[400,800]"',
+        'param_scheduler.1.eta_min': '0.00025',
+        'param_scheduler.2.total_steps': '12000',
+        'param_scheduler.2.eta_max': '0.025',
+    }
+
+
+def test_a_config_that_accumulates_trains_on_as_many_images():
+    """Its iterations are passes: four of them are a step."""
+    cfg = Config(copy.deepcopy(read(SED)._cfg_dict))
+    cfg.optim_wrapper.accumulative_counts = 4
+    cfg.auto_scale_lr.base_batch_size = 16  # of one GPU
+    assert make_recipe(cfg, memory(4.0, 2), 1, 11).options == {}
+    recipe = make_recipe(cfg, memory(1.0, 2), 1, 80)
+    assert (recipe.batch, recipe.accumulate, recipe.total, recipe.iterations) == (16, 1, 16, 45000)
+
+
 def test_more_gpus_than_the_paper_s():
     recipe = make_recipe(read(SED), memory(1.0, 2), 16, 80)
     assert (recipe.batch, recipe.total, recipe.lr, recipe.iterations) == (4, 64, 0.02, 90000)
