@@ -43,7 +43,7 @@ class SharedTargets:
     """
 
     def __init__(self, detector: nn.Module) -> None:
-        self.methods = assigning_methods(detector)
+        self.methods, self.heads = assigning_methods(detector), dense_heads(detector)
         self.kept = [deque() for _ in self.methods]
 
     @contextmanager
@@ -61,6 +61,9 @@ class SharedTargets:
 
         with self._overlaid(keep):
             yield
+        for (owner, _), kept in zip(self.methods, self.kept):
+            if owner in self.heads and not kept:  # such as DDODHead, which inherits the method and does not call it
+                raise not_shared(owner)
 
     @contextmanager
     def replayed(self) -> Iterator[None]:
@@ -96,13 +99,23 @@ def targets_of(detector: nn.Module, shared: bool | None) -> SharedTargets | OwnT
 
 def assigning_methods(detector: nn.Module) -> list[tuple[object, str]]:
     """Owner and name of every method that assigns or samples targets."""
-    for part in ('bbox_head', 'rpn_head'):
-        head = getattr(detector, part, None)
-        if head is not None and not hasattr(head, 'get_targets'):
-            raise UserError(
-                f'{type(head).__name__} assigns its targets by itself, so a guided detector cannot share '
-                'them; set shared_targets=False, or take a head with get_targets, such as RetinaHead or FCOSHead.'
-            )
+    for head in dense_heads(detector):
+        if not hasattr(head, 'get_targets'):
+            raise not_shared(head)
     found = [(module, 'get_targets') for module in detector.modules() if hasattr(module, 'get_targets')]
     samplers = getattr(getattr(detector, 'roi_head', None), 'bbox_sampler', None) or []
     return found + [(sampler, 'sample') for sampler in (samplers if isinstance(samplers, list) else [samplers])]
+
+
+def dense_heads(detector: nn.Module) -> list[nn.Module]:
+    """The heads of a detector that assign targets to anchors or points."""
+    heads = (getattr(detector, part, None) for part in ('bbox_head', 'rpn_head'))
+    return [head for head in heads if head is not None]
+
+
+def not_shared(head: nn.Module) -> UserError:
+    """What is said of a head whose targets cannot be kept."""
+    return UserError(
+        f'{type(head).__name__} assigns its targets by itself, so a guided detector cannot share '
+        'them; set shared_targets=False, or take a head with get_targets, such as RetinaHead or FCOSHead.'
+    )

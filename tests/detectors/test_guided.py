@@ -267,6 +267,18 @@ def test_channels_classes_and_strides_come_from_the_detector():
     assert {guide.refine[0].in_channels for guide in found.values()} == {32}
 
 
+def test_a_head_that_only_inherits_get_targets_is_told_at_the_first_step():
+    """FreeAnchor's loss looks at bags of anchors and never asks it, so nothing would be shared."""
+    detector = tiny.retinanet(type='FreeAnchorRetinaHead')
+    for key in ('loss_cls', 'loss_bbox'):
+        detector['bbox_head'].pop(key)
+    model = guided.build(detector)
+    with pytest.raises(UserError, match='FreeAnchorRetinaHead assigns its targets by itself.*set shared_targets=False'):
+        tiny.losses_of(model, guided.batch(BATCHES['mixed']))
+    losses = tiny.losses_of(guided.build(detector, shared_targets=False), guided.batch(BATCHES['mixed']))
+    assert torch.isfinite(losses['guide_positive_bag_loss'])
+
+
 def test_refusals():
     with pytest.raises(UserError, match='RetinaNet has no dense head over a pyramid'):
         guided.build({**tiny.retinanet(), 'neck': None})
