@@ -47,8 +47,8 @@ def add_ratio_arguments(group) -> None:
     group.add_argument(
         '--ratio',
         type=float,
-        help="wanted norm of every branch's gradient over that of the supervised loss, for the guidance too (default: "
-        "0.5 for SED's branches; the guidance has its share)",
+        help='wanted norm of the gradients of scale and distill over that of the supervised loss, and of the guidance '
+        '(default: 0.5 for the former two; the guidance has its share)',
     )
     for branch, weight in (
         ('scale', 'lambda_s'),
