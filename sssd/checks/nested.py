@@ -36,7 +36,7 @@ KEYS = dict(
         'ga_assigner', 'ga_sampler', 'center_ratio', 'ignore_ratio', 'reg_assigner', 'cls_assigner',
     ),
 )  # fmt: skip
-WEIGHTS = re.compile(r'\blambda_[sd]?\b|\bstudent_grad\b')
+WEIGHTS = re.compile(r'\blambda_[sdp]?\b|\bstudent_grad\b')
 #: Places of whole numbers, and the least of each.
 COUNTS = (
     (r'_dataloader\.num_workers$', 0),

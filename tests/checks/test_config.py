@@ -92,6 +92,7 @@ BROKEN = {
     'model.test_cfg': (dict(scor_thr=0.5), "write 'score_thr'"),
     'train_dataloader.dataset.datasets.1.pipeline.1.unsup_studnt': ([], "write 'unsup_student'"),
     'custom_hooks.0.lambda_s': (dict(type='StepAtDecay', start=-1.0), 'must be at least 0'),
+    'custom_hooks.0.lambda_p': (dict(type='Ramp', after=-1.0), 'must be at least 0'),
     'train_dataloader.num_workers': (-1, 'at least 0'),
     'train_dataloader.sampler': (None, 'has no sampler'),
     'train_dataloader.dataset.ann_file': ('a.json', 'has no pipeline'),
