@@ -1,5 +1,6 @@
 # The detector of the pictures in docs/method.md: SED with SSSD's guide on its labelled branch, a RetinaNet on
 # MobileNetV2, 10 labelled images of BCCD, 300 iterations. From the repository's root, a few minutes on one core:
+#   python -m sssd split data/bccd/train.json --percent 5 --folds 9 --out-dir data/bccd_photo_splits
 #   BCCD_LABELED=train.9@5 python -m sssd train docs/draw/bccd.py --work-dir work_dirs/method
 #   python docs/draw --checkpoint work_dirs/method/iter_300.pth
 _base_ = '../../configs/photos/retinanet_bccd_sed.py'
