@@ -151,8 +151,9 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
 
         Returns:
             Loss terms; entries whose name has no ``loss`` in it are logged only. ``unsup_over_sup`` and, where they
-            are measured, ``scale_grad_ratio``, ``distill_grad_ratio`` and ``guide_grad_ratio`` are relative to the
-            student's own losses on the labelled images, with guidance or without.
+            are measured, ``scale_grad_ratio``, ``distill_grad_ratio``, ``pseudo_grad_ratio`` and ``guide_grad_ratio``
+            are relative to the student's own losses on the labelled images, with guidance or without.
+            ``pseudo_score_thr`` is the score of a pseudo-label where it is found while training.
         """
         unsupervised, health, found, gradients = {}, {}, {}, None
         if 'unsup_student' in multi_batch_inputs and any(self.weights().values()):
