@@ -13,7 +13,7 @@ def add_slot_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar='N',
         help='runs at once: each has GPUs for itself, or without GPUs its part of the cores (default: 1, or as many as '
-        '--gpus-per-run leaves room for; on a cluster all that can be)',
+        '--gpus-per-run leaves room for; on Slurm 100)',
     )
     group.add_argument(
         '--gpus-per-run',

@@ -17,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument('--out', default='compare.html', help='default: compare.html')
     parser.add_argument(
-        '--images', type=int, default=100, help='most validation images to detect on; 0 for none (default: 100)'
+        '--images',
+        type=int,
+        default=100,
+        help='most validation images to look at; 0 for none (default: 100, or 500 if what was found on them was kept)',
     )
     add_device(parser)

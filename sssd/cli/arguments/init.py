@@ -62,7 +62,8 @@ def _add_detector(parser: argparse.ArgumentParser) -> None:
         '--preset',
         choices=PRESETS,
         help='paper: its detectors, images of 1333 pixels, SGD; small: detectors and images for a CPU or an evening, '
-        'AdamW (default: paper where there is a GPU, or for the four detectors with _r50 or _r18, else small)',
+        'AdamW (default: paper where there is a GPU, with --gpus above 1, or for the four detectors with _r50 or _r18, '
+        'else small)',
     )
     parser.add_argument(
         '--detector',
