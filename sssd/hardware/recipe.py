@@ -136,7 +136,12 @@ def in_iterations(cfg: Config, longer: float) -> dict[str, object]:
     for part, names in ITERATIONS.items():
         keys += [key for key in walk(cfg.get(part, []), part) if key.split('.')[-1] in names]
     found = {key: at(cfg, key, None) for key in keys}
-    return {key: stretched(value, longer) for key, value in found.items() if value is not None}
+    options = {key: stretched(value, longer) for key, value in found.items() if value is not None}
+    # A warm-up of one iteration would never end: MMEngine's counts the steps between its first and its last.
+    for key, value in options.items():
+        if key.startswith('param_scheduler') and key.endswith('.end'):
+            options[key] = max(value, 2)
+    return options
 
 
 def stretched(value, longer: float):

@@ -18,10 +18,6 @@ def longer(config: Config, times: float) -> dict[str, object]:
     if not times > 0:
         raise UserError(f'iterations_times is {times}, but it has to be above 0.')
     options = in_iterations(config, times)
-    # A warm-up of one iteration would never end: MMEngine's counts the steps between its first and its last.
-    for key, value in options.items():
-        if key.startswith('param_scheduler') and key.endswith('.end'):
-            options[key] = max(value, 2)
     evaluations = math.ceil(iters / interval_of(config))
     return {**options, 'train_cfg.val_interval': math.ceil(options['train_cfg.max_iters'] / evaluations)}
 

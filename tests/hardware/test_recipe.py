@@ -111,6 +111,14 @@ def test_more_gpus_than_the_paper_s():
     assert (recipe.batch, recipe.total, recipe.lr, recipe.iterations) == (4, 64, 0.02, 90000)
 
 
+def test_a_warm_up_of_one_iteration_would_never_end():
+    """MMEngine's counts the steps between its first and its last, and would hold the rate at its start."""
+    cfg = Config(copy.deepcopy(read(SED)._cfg_dict))
+    cfg.param_scheduler[0].end = 2
+    options = make_recipe(cfg, memory(1.0, 2), 16, 80).options
+    assert 'param_scheduler.0.end' not in options and options['param_scheduler.1.end'] == '90000'
+
+
 def test_what_no_gpu_holds_is_refused():
     with pytest.raises(UserError, match='11 GB do not hold a batch of 2, which needs 13.0 GiB'):
         make_recipe(read(SED), memory(12.0, 2), 8, 11)
