@@ -43,6 +43,13 @@ def test_the_constraints_pin_the_versions_that_sssd_asks_for(noxfile, repo_root,
     assert {'torch', 'numpy', 'pytest', 'nox'} <= set(pins)
 
 
+def test_every_dependency_is_pinned_on_both_stacks(noxfile, repo_root):
+    text = (repo_root / 'pyproject.toml').read_text()
+    for block in re.findall(r'^(?:dependencies|dev) = \[(.*?)^\]', text, re.M | re.S):
+        named = set(re.findall(r'"([a-zA-Z0-9_-]+)', block))
+        assert all(named <= set(_pins(repo_root / constraints)) for constraints, _ in noxfile.STACKS.values())
+
+
 @pytest.mark.parametrize('name', TITLES)
 def test_a_session_installs_torch_before_mmcv_and_runs_the_tests(noxfile, name):
     installed, ran = [], []

@@ -175,12 +175,13 @@ def test_every_dependency_is_pinned(setup_env, repo_root):
             assert setup_env.pinned(name).startswith(f'{name}==')
 
 
+@pytest.mark.parametrize('constraints', ['constraints.txt', 'constraints-official.txt'])
 @pytest.mark.parametrize('python', ['3.10.0', '3.11.0', '3.12.0', '3.13.0'])
-def test_every_pin_suits_the_pythons_that_it_is_for(repo_root, python):
+def test_every_pin_suits_the_pythons_that_it_is_for(repo_root, constraints, python):
     """By what the installed packages ask for; Debian 12 has Python 3.11.2, so the last digit counts."""
     unfit, known = [], 0
     version = dict(python_version=python.rpartition('.')[0], python_full_version=python)
-    for line in (repo_root / 'constraints.txt').read_text().splitlines():
+    for line in (repo_root / constraints).read_text().splitlines():
         text = line.partition('#')[0].strip()
         requirement = Requirement(text) if text else None
         if not requirement or (requirement.marker and not requirement.marker.evaluate(version)):
