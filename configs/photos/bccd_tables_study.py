@@ -3,20 +3,15 @@
 _base_ = './bccd_faster_rcnn_study.py'
 name = 'photos_bccd_tables'
 here = dict(BCCD_LABELED='train.{seed}@3', SED_BASE='../photos/faster_rcnn_bccd_tables.py')
-length = {
-    'train_cfg.max_iters': 800,
-    'train_cfg.val_interval': 200,
-    'param_scheduler.1.end': 800,
-    'param_scheduler.1.milestones': [550],
-}
+length = _base_.runs['few'].cfg_options
 runs = dict(
     _delete_=True,
-    few=dict(config='configs/photos/faster_rcnn_bccd_supervised.py', env=here, cfg_options=length),
+    few=_base_.runs['few'],
     sed=dict(config='configs/photos/faster_rcnn_bccd_tables.py', env=here, cfg_options=length),
     **{
         row: dict(config=f'configs/ablations/{row}.py', env=here, cfg_options=length)
         for row in ('reweight_mean', 'scr_mean', 'scr', 'distill_mean', 'distill', 'hard_targets',
                     'distill_wide_jitter', 'alpha_cosine', 'alpha_constant', 'reweight_ohem', 'reweight_focal')
     },
-    all=dict(config='configs/photos/faster_rcnn_bccd_all.py', env=here, cfg_options=length))
+    all=_base_.runs['all'])
 del here, length

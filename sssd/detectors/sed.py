@@ -19,6 +19,7 @@ from sssd.detectors.branch_gradients import BranchGradients
 from sssd.detectors.gradient_ratios import MeasuresGradients, shared_parameters
 from sssd.detectors.guidance import DISTILL, CarriesGuidance, build_guidance, own_losses
 from sssd.detectors.pseudo_labels import pseudo_labels_of
+from sssd.detectors.sizes import require_one_size
 from sssd.detectors.whole_losses import whole_losses
 from sssd.errors import UserError
 from sssd.hooks.recompute import contexts
@@ -344,24 +345,6 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
 def build_loss(config: dict | None) -> nn.Module:
     """An unsupervised loss from its config; None is :class:`~sssd.losses.SoftLoss` with its defaults."""
     return LOSSES.build(dict(config or dict(type='SoftLoss')))
-
-
-def require_one_size(inputs: dict[str, Tensor], samples: dict[str, SampleList]) -> None:
-    """Refuse weak and strong views of different sizes: their cells do not pair, nor fit boxes of one into the other.
-
-    Raises:
-        UserError: With two sizes, of the batches or of an image.
-    """
-    weak, strong = (
-        [tuple(inputs[branch].shape[-2:]), *(tuple(sample.img_shape[:2]) for sample in samples[branch])]
-        for branch in ('unsup_teacher', 'unsup_student')
-    )
-    for one, other in zip(weak, strong):
-        if one != other:
-            raise UserError(
-                f'SED: a weak view has {one} pixels and its strong view {other}, so they do not pair: draw sizes '
-                'before MultiBranch, once for both, and take batch_augments out of the data preprocessor.'
-            )
 
 
 def shrink(images: Tensor, shift: int) -> Tensor:

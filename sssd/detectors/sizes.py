@@ -1,4 +1,4 @@
-"""What a detector finds in images shown at several sizes, and mirrored."""
+"""Sizes of images: what a detector finds at several, and mirrored; weak and strong views, which have one."""
 
 from collections.abc import Sequence
 
@@ -11,6 +11,7 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 
 from sssd.detectors.shared_targets import on_features
+from sssd.errors import UserError
 from sssd.views import Pass
 
 #: Detections of one class that overlap more are of one object; those that vote on its box overlap its surest more yet.
@@ -93,3 +94,21 @@ def agreed(looks: Sequence[InstanceData]) -> InstanceData:
     weights = votes / votes.sum(1, keepdim=True).clamp(min=torch.finfo(scores.dtype).tiny)
     voted = (weights[..., None] * boxes).sum(1)  # no product of matrices, which autocast would round
     return InstanceData(bboxes=voted[order], scores=mean[order], labels=labels[kept][order])
+
+
+def require_one_size(inputs: dict[str, Tensor], samples: dict[str, SampleList]) -> None:
+    """Refuse weak and strong views of different sizes: their cells do not pair, nor fit boxes of one into the other.
+
+    Raises:
+        UserError: With two sizes, of the batches or of an image.
+    """
+    weak, strong = (
+        [tuple(inputs[branch].shape[-2:]), *(tuple(sample.img_shape[:2]) for sample in samples[branch])]
+        for branch in ('unsup_teacher', 'unsup_student')
+    )
+    for one, other in zip(weak, strong):
+        if one != other:
+            raise UserError(
+                f'SED: a weak view has {one} pixels and its strong view {other}, so they do not pair: draw sizes '
+                'before MultiBranch, once for both, and take batch_augments out of the data preprocessor.'
+            )
