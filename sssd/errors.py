@@ -39,6 +39,21 @@ def first_line(error: BaseException) -> str:
     return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip('. ')
 
 
+def require_weights(owner: str, **weights) -> None:
+    """Refuse weights that are no numbers from 0 on.
+
+    Args:
+        owner: What has them, for the sentence.
+        **weights: The weights by name.
+
+    Raises:
+        UserError: Naming the first such weight.
+    """
+    for name, value in weights.items():
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < float('inf'):
+            raise UserError(f'{owner}: {name} is {value!r}, but a weight is a number from 0 on, and 0 turns it off.')
+
+
 def refuse_all(what: str, sentences: Sequence[str], limit: int = 20) -> None:
     """Raise all mistakes at once; nothing without any.
 

@@ -121,6 +121,18 @@ def _reproducible():
 
 
 @pytest.fixture(autouse=True)
+def _no_logger_of_another_test():
+    """Forget MMEngine's loggers after a test: one of the same name writes to where that test's output went.
+
+    A Runner names its logger by the second in which it began.
+    """
+    yield
+    mmengine_logging = sys.modules.get('mmengine.logging')
+    if mmengine_logging:
+        mmengine_logging.MMLogger._instance_dict.clear()
+
+
+@pytest.fixture(autouse=True)
 def _skip_gpu_tests(request):
     """Skip tests marked ``gpu`` on a machine without CUDA."""
     if request.node.get_closest_marker('gpu') and not torch.cuda.is_available():

@@ -21,7 +21,7 @@ FLOORS = (
     {'views', 'guides', 'hooks', 'data', 'evaluation'},
     {'losses', 'optim'},
     {'listing'},
-    {'schedules', 'places', 'progress', 'provenance', 'locks', 'images', 'silence'},
+    {'schedules', 'places', 'progress', 'provenance', 'locks', 'images', 'silence', 'whole_files'},
     {'registry', 'compat'},
     {'errors'},
 )
@@ -29,7 +29,7 @@ FLOORS = (
 ITSELF = {'', '__version__'}
 #: Floors are not enough here: parts of training that know nothing of each other.
 NARROWER = dict(
-    hooks={'schedules', 'errors', 'registry'},
+    hooks={'schedules', 'errors', 'registry', 'whole_files'},
     data={'listing', 'images', 'errors', 'registry'},
     evaluation={'errors', 'registry'},
     losses={'errors', 'registry'},

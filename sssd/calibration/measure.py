@@ -4,7 +4,6 @@ import copy
 import hashlib
 import json
 import math
-import os
 import tempfile
 import time
 import uuid
@@ -20,6 +19,7 @@ from sssd.calibration.override import is_hook, without_weight
 from sssd.calibration.search import Goal, Trial, find_lambda
 from sssd.errors import UserError
 from sssd.hooks.ema_teacher import unwrap
+from sssd.whole_files import write_file
 
 SHARE = 'distill_share'  # SED prefixes it with sup_
 #: The share of a run is its mean over this last part of the iterations.
@@ -278,10 +278,7 @@ class Calibration:
 
 def write_record(path: Path, content: dict) -> None:
     """Write a record as JSON, in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fresh = path.with_name(f'.{path.name}')
-    fresh.write_text(json.dumps(content, indent=1) + '\n')
-    os.replace(fresh, path)
+    write_file(path, json.dumps(content, indent=1) + '\n')
 
 
 def _checked(row: dict) -> dict:

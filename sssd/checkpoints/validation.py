@@ -7,7 +7,7 @@ from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop
 
-from sssd.checkpoints.saving import write_file
+from sssd.whole_files import write_file
 
 #: File in a work directory: the iteration, or epoch, after which was validated last.
 RECORD = 'last_validation'
@@ -46,7 +46,7 @@ class DueValidationHook(Hook):
 
     def _note(self, runner, done):
         if is_main_process():
-            write_file(os.path.join(runner.work_dir, RECORD), f'{done}\n'.encode())
+            write_file(os.path.join(runner.work_dir, RECORD), f'{done}\n')
 
 
 def position(runner) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from sssd.cli._report import require_folder
 from sssd.cli._subject import check_numbers, with_device
 from sssd.errors import UserError
+from sssd.report.page import mark_of
 from sssd.report.tables import COMPARE, Grid
 from sssd.studies.missing import missing_runs
 from sssd.studies.present import present
@@ -29,13 +30,16 @@ def check_page(args: argparse.Namespace) -> None:
     """Refuse, before any image is looked at, what a page cannot be made with.
 
     Raises:
-        UserError: If a number or the device is out of range, or a folder is where the page goes.
+        UserError: If a number or the device is out of range, or a folder, or a file that is no page of ours, is where
+            the page goes.
     """
     if args.images < 0:
         raise UserError(f'--images is {args.images}, but it counts images: 0 looks at none.')
     check_numbers(argparse.Namespace(device=args.device))
     if args.out and Path(args.out).is_dir():
         raise UserError(f'--out: {args.out} is a folder; name the page, as in {Path(args.out) / "report.html"}.')
+    if args.out and Path(args.out).is_file() and Path(args.out).stat().st_size and mark_of(args.out) is None:
+        raise UserError(f'--out: {args.out} is there and no page of ours: name another file, or move it away.')
     if args.out:
         require_folder(str(Path(args.out).parent))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from sssd.datasets.coco_form import faults_of
 from sssd.errors import UserError, refuse_all
+from sssd.whole_files import write_file
 
 
 @contextmanager
@@ -38,16 +39,10 @@ def write_whole(path: str | Path, text: str) -> None:
         UserError: If it cannot be written.
     """
     path = Path(path)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
     with writing(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     with writing(path):
-        try:
-            partial.write_text(text, 'utf-8')
-            os.replace(partial, path)
-        except BaseException:
-            partial.unlink(missing_ok=True)
-            raise
+        write_file(path, text)
 
 
 def write_json(path: str | Path, content: dict) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from sssd.datasets.cameras import CAMERAS
 from sssd.datasets.json_io import read_coco, refuse_others, write_json, write_new_json
 from sssd.errors import UserError
+from sssd.whole_files import replacing
 
 VERSION = 1
 _QUALITY = [cv2.IMWRITE_JPEG_QUALITY, 92]
@@ -133,13 +134,8 @@ def _write(path: Path, image: np.ndarray) -> None:
         ok = False
     if not ok:
         raise UserError(f'{path}: OpenCV cannot write an image of the kind {path.suffix!r}; use JPEG or PNG.')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f'.{path.name}.{os.getpid()}.partial')
-    try:
-        partial.write_bytes(data.tobytes())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with replacing(path, to_disk=False) as part:
+        part.write_bytes(data.tobytes())
 
 
 def _track(names: list, progress: bool):

@@ -9,13 +9,14 @@ from typing import Any
 from mmengine.config import Config
 
 from sssd.checkpoints.loading import read_checkpoint
-from sssd.checkpoints.saving import write_checkpoint, write_file
+from sssd.checkpoints.saving import write_checkpoint
 from sssd.checks.checkpoint import compare, weights_of
 from sssd.deploy.card import model_card
 from sssd.deploy.choose import Choice, better_part, read_history
 from sssd.deploy.config import build_plain, classes_of, config_of_checkpoint, detector_config, text_of, validation_of
 from sssd.deploy.parts import extract, is_guided, is_pair
 from sssd.errors import UserError
+from sssd.whole_files import write_file
 
 WEIGHTS, CONFIG, CARD, SCRIPT = 'model.pth', 'config.py', 'README.md', 'predict.py'
 FILES = (WEIGHTS, CONFIG, CARD, SCRIPT)
@@ -84,7 +85,7 @@ def export(checkpoint: str | Path, folder: str | Path, cfg: Config | None = None
     head = f'The {choice.part} of {name} for plain mmdet; README.md tells what it is.'
     write_checkpoint(dict(meta=kept, state_dict=OrderedDict(plain)), Path(folder, WEIGHTS))
     for file, text in ((CONFIG, text_of(values, head)), (CARD, card), (SCRIPT, PREDICT)):
-        write_file(Path(folder, file), text.encode())
+        write_file(Path(folder, file), text)
     return choice
 
 

@@ -15,7 +15,6 @@ import torch
 from mmdet.apis import DetInferencer
 from torch import nn
 
-from sssd.checkpoints.saving import write_file
 from sssd.datasets.forms import several
 from sssd.deploy import predict_onnx
 from sssd.deploy.export import CARD, CONFIG
@@ -24,6 +23,7 @@ from sssd.deploy.onnx_graph import Graph, refuse_other
 from sssd.errors import UserError, first_line
 from sssd.images import natural_key
 from sssd.listing import list_folder
+from sssd.whole_files import write_file
 
 GRAPH, GRAPH_SCRIPT = 'model.onnx', 'predict_onnx.py'
 #: Of ONNX's operators; RoIAlign at the centres of pixels came with 16.
@@ -95,7 +95,7 @@ def add_onnx(inferencer: DetInferencer, folder: str | Path, places: Sequence[str
         write_graph(inferencer.model, graph, dict(classes=list(dataset['metainfo']['classes']), resize=resize))
         difference = compare_detections(inferencer, predict_onnx.Detector(graph), paths)
         os.replace(graph, Path(folder, GRAPH))
-    write_file(Path(folder, GRAPH_SCRIPT), inspect.getsource(predict_onnx).encode())
+    write_file(Path(folder, GRAPH_SCRIPT), inspect.getsource(predict_onnx))
     with open(Path(folder, CARD), 'a', encoding='utf-8') as card:
         card.write(TOLD.format(difference=difference))
     return difference

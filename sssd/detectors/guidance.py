@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from sssd.detectors.shared_targets import on_features, targets_of
 from sssd.detectors.whole_losses import whole_losses
-from sssd.errors import UserError
+from sssd.errors import UserError, require_weights
 from sssd.guides import box_labels, conv_stack
 from sssd.losses import total_of
 from sssd.registry import LOSSES, MODELS
@@ -48,7 +48,7 @@ class Guidance(BaseModule):
         init_cfg: As in MMEngine.
 
     Raises:
-        UserError: If nothing would train a guide that is not frozen.
+        UserError: If nothing would train a guide that is not frozen, or a weight is below 0 or no number.
     """
 
     def __init__(
@@ -83,6 +83,7 @@ class Guidance(BaseModule):
             )
         self.adapter = conv_stack(channels)
         self.distance = LOSSES.build({'type': 'FeatureDistance', **(distance or {})})
+        require_weights('Guidance', lambda_=lambda_, student_grad=student_grad)
         self.lambda_, self.student_grad, self.guide_loss = lambda_, student_grad, guide_loss
 
     def predict(self, detector: nn.Module, inputs: Tensor, samples: SampleList, rescale: bool = True) -> SampleList:

@@ -21,7 +21,7 @@ from sssd.detectors.guidance import DISTILL, CarriesGuidance, build_guidance, ow
 from sssd.detectors.pseudo_labels import pseudo_labels_of
 from sssd.detectors.sizes import require_one_size
 from sssd.detectors.whole_losses import whole_losses
-from sssd.errors import UserError
+from sssd.errors import UserError, require_weights
 from sssd.hooks.recompute import contexts
 from sssd.losses import probabilities, sum_of, total_of
 from sssd.registry import LOSSES, MODELS
@@ -88,7 +88,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         init_cfg: As in mmdet.
 
     Raises:
-        UserError: If a view or the guidance refuses the detector, or an option is unknown.
+        UserError: If a view or the guidance refuses the detector, an option is unknown or a weight is below 0.
     """
 
     #: What float16's wrapper multiplies losses by, while it does.
@@ -122,6 +122,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             raise UserError(f'SED: scale_view is {scale_view!r}; use strong (the default) or weak.')
         if backward not in ('branch', 'lean', 'joint'):
             raise UserError(f'SED: backward is {backward!r}; use branch (the default), lean or joint.')
+        require_weights('SED', lambda_s=lambda_s, lambda_d=lambda_d, lambda_p=lambda_p)
         self.scale_view, self.backward = scale_view, backward
         self.views: list[View] = build_views(self.student, views)
         self.scale_losses = nn.ModuleDict({view.name: build_loss(scale_loss) for view in self.views})

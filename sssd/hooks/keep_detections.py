@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import os
 import zipfile
 from collections.abc import Sequence
 from logging import WARNING
@@ -16,6 +15,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 
 from sssd.registry import HOOKS
+from sssd.whole_files import write_file
 
 #: In a work directory: the detections of the last validation.
 KEPT = 'last_detections.npz'
@@ -116,6 +116,4 @@ def write(path: Path, kept: dict[str, np.ndarray]) -> None:
     """Write the file in one step."""
     content = io.BytesIO()
     np.savez_compressed(content, **kept)
-    beside = path.with_name(f'.{path.name}.new')
-    beside.write_bytes(content.getvalue())
-    os.replace(beside, path)
+    write_file(path, content.getvalue())

@@ -2,7 +2,7 @@
 
 from mmengine.hooks import Hook
 
-from sssd.errors import UserError
+from sssd.errors import UserError, require_weights
 from sssd.hooks.ema_teacher import unwrap
 from sssd.hooks.progress import progress_of
 from sssd.registry import HOOKS
@@ -19,7 +19,7 @@ class LambdaScheduleHook(Hook):
 
     Raises:
         UserError: When training starts, if the model has no such attribute, or pseudo-labels whose weight a burn-in
-            would leave as it is.
+            would leave as it is; at an iteration for which a schedule has a value below 0 or no number.
     """
 
     priority = 'ABOVE_NORMAL'
@@ -50,6 +50,7 @@ class LambdaScheduleHook(Hook):
         progress = progress_of(runner)
         for name, schedule in self.schedules.items():
             value = 0.0 if progress.iteration < self.burn_in else schedule(progress)
+            require_weights(f'LambdaScheduleHook, iteration {progress.iteration}', **{name: value})
             setattr(unwrap(runner.model), name, value)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:

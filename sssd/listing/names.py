@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from sssd.errors import UserError
+from sssd.whole_files import replacing
 
 _MAGIC = b'sssd listing 1\n'
 _ALIGN = 64
@@ -86,16 +87,11 @@ class Listing(Sequence):
         check = zlib.crc32(header)
         for array in arrays.values():
             check = zlib.crc32(array.reshape(-1), check)
-        partial = Path(path).with_name(f'{Path(path).name}.{os.getpid()}.partial')
-        try:
-            with open(partial, 'wb') as file:
-                file.write(_MAGIC + len(header).to_bytes(8, 'little') + check.to_bytes(8, 'little') + header)
-                for array in arrays.values():
-                    file.write(bytes(-file.tell() % _ALIGN))
-                    file.write(array.tobytes())
-            os.replace(partial, path)
-        finally:
-            partial.unlink(missing_ok=True)
+        with replacing(path) as part, open(part, 'wb') as file:
+            file.write(_MAGIC + len(header).to_bytes(8, 'little') + check.to_bytes(8, 'little') + header)
+            for array in arrays.values():
+                file.write(bytes(-file.tell() % _ALIGN))
+                file.write(array.tobytes())
         return Listing.load(path, self.folder) or self
 
     @classmethod

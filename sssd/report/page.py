@@ -9,6 +9,8 @@ from pathlib import Path
 
 from PIL import Image
 
+from sssd.whole_files import write_file
+
 #: Bytes of a PNG from which on it is no drawing.
 LARGE = 400_000
 #: Letters of a cell from which on it may take several lines.
@@ -98,28 +100,25 @@ class Page:
 
     def write(self, path: str | Path) -> Path:
         """Write the page; a reader never sees half of it."""
-        path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         head = (
             '<meta charset="utf-8"/><meta name="viewport" content="width=device-width, initial-scale=1"/>'
             f'{MARK}{html.escape(self.mark, quote=True)}"/>'
             f'<title>{html.escape(self.title)}</title><style>{STYLE}</style>'
         )
         body = '\n'.join(self.parts)
-        beside = path.with_name(f'.{path.name}.new')
-        beside.write_text(f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n')
-        beside.replace(path)
-        return path
+        write_file(path, f'<!DOCTYPE html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n')
+        return Path(path)
 
 
 def mark_of(path: str | Path) -> str | None:
-    """What the page at ``path`` was marked with; None if there is no such page."""
+    """What the page at ``path`` was marked with, empty if with nothing; None if there is no page of ours."""
     try:
         with open(path, encoding='utf-8') as file:
             begin = file.read(4096)
     except (OSError, UnicodeDecodeError):
         return None
-    return html.unescape(begin.partition(MARK)[2].partition('"')[0]) or None
+    _, found, rest = begin.partition(MARK)
+    return html.unescape(rest.partition('"')[0]) if found else None
 
 
 def shown(value) -> str:

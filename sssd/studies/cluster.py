@@ -1,7 +1,6 @@
 """Runs of a study as jobs of a cluster, through submitit: Slurm, or submitit's own executor on this machine."""
 
 import json
-import os
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from sssd.errors import UserError
 from sssd.studies.child import POLL_SECONDS, Child, refuse_failure
 from sssd.studies.slots import launched, require_counts
 from sssd.studies.spec import environment as set_environment
+from sssd.whole_files import write_file
 
 #: What a job asks for unless the options say otherwise: minutes, and the seconds before their end at which it saves.
 MINUTES, SAVE_SECONDS, CPUS_PER_GPU = 24 * 60, 180, 5
@@ -78,7 +78,7 @@ class Command:
     def _note(self, queued: bool = False) -> None:
         seconds = self._before + time.monotonic() - self._began
         with suppress(OSError):  # a full disk is the training's to tell
-            write_whole(Path(self.log).with_name(CLOCK), json.dumps(dict(seconds=round(seconds, 1), queued=queued)))
+            write_file(Path(self.log).with_name(CLOCK), json.dumps(dict(seconds=round(seconds, 1), queued=queued)))
 
 
 def read_clock(log: Path) -> tuple[float, bool | None]:
@@ -88,13 +88,6 @@ def read_clock(log: Path) -> tuple[float, bool | None]:
         return float(said['seconds']), bool(said['queued'])
     except (OSError, ValueError, KeyError, TypeError):
         return 0.0, None
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file in one step: who reads it meanwhile, or after a kill, has the text before."""
-    fresh = path.with_name(f'.{path.name}')
-    fresh.write_text(text)
-    os.replace(fresh, path)
 
 
 @dataclass(frozen=True)
@@ -236,7 +229,7 @@ class Submitted:
         said = dict(
             cluster=self.slot.cluster, job=job.job_id, offset=self._offset, inode=self.note.parent.stat().st_ino
         )
-        write_whole(self.note, json.dumps(said))
+        write_file(self.note, json.dumps(said))
         return job
 
     def _found(self):

@@ -13,12 +13,13 @@ from sssd.checkpoints.files import checkpoint_files, newest_checkpoint, number_o
 from sssd.errors import UserError
 from sssd.locks import LOCK, training_in
 from sssd.report.scalars import history, read_curves
-from sssd.studies.cluster import job_in, write_whole
+from sssd.studies.cluster import job_in
 from sssd.studies.contents import digest, read_by, same
 from sssd.studies.cost import Cost, Extent, Work
 from sssd.studies.slots import launched
 from sssd.studies.spec import RunSpec, fingerprint, load_config, option_arguments
 from sssd.studies.trial import Trial
+from sssd.whole_files import write_file
 
 STATE = 'study_run.json'
 LOG = 'study_run.log'
@@ -177,7 +178,7 @@ class Job:
 
     def write_state(self, state: dict) -> None:
         """Replace the state in one step."""
-        write_whole(self.work_dir / STATE, json.dumps(state, indent=1) + '\n')
+        write_file(self.work_dir / STATE, json.dumps(state, indent=1) + '\n')
 
     @contextmanager
     def attempt(self, resume_from: Path | None) -> Iterator['Attempt']:

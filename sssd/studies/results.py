@@ -1,12 +1,12 @@
 """The results file of a study: read, merge and write without losing a run."""
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from sssd.errors import UserError
 from sssd.locks import directory_lock
+from sssd.whole_files import write_file
 
 #: The name of a study's results file in its work directory.
 RESULTS = 'results.json'
@@ -85,6 +85,4 @@ class ResultsFile:
         return content
 
     def _write(self, content: dict) -> None:
-        fresh = self.path.with_name(f'.{self.path.name}.{os.getpid()}')
-        fresh.write_text(json.dumps(content, indent=1) + '\n')
-        os.replace(fresh, self.path)
+        write_file(self.path, json.dumps(content, indent=1) + '\n')

@@ -2,16 +2,15 @@
 
 import errno
 import os
-import time
 
 import pytest
 import torch
 from mmengine.runner import save_checkpoint
 
-from sssd.checkpoints import saving
 from sssd.checkpoints.loading import read_checkpoint
-from sssd.checkpoints.saving import write_checkpoint, write_file
+from sssd.checkpoints.saving import write_checkpoint
 from sssd.errors import UserError
+from sssd.whole_files import write_file
 
 STATE = dict(meta={}, state_dict=dict(weight=torch.arange(3.0)))
 
@@ -61,47 +60,6 @@ def test_a_disk_that_fails_leaves_what_was_there(tmp_path, monkeypatch, place, n
     assert path.read_bytes() == b'old' and names(tmp_path) == ['iter_2.pth']
     write_checkpoint(STATE, path)
     read_checkpoint(path)
-
-
-def test_an_interruption_by_hand_leaves_nothing(tmp_path, monkeypatch):
-    def interrupt(*args):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(os, 'fsync', interrupt)
-    with pytest.raises(KeyboardInterrupt):
-        write_file(tmp_path / 'iter_2.pth', b'new')
-    assert names(tmp_path) == []
-
-
-def left_by(folder, name, machine=None, pid=None, age=0.0):
-    """A file that a process has not finished: one that has ended, if no other is named."""
-    if pid is None:
-        pid = os.fork()
-        if pid == 0:
-            os._exit(0)
-        os.waitpid(pid, 0)
-    path = folder / f'.{name}.{pid}@{machine or saving._machine()}.part'
-    path.write_bytes(b'half')
-    os.utime(path, (time.time() - age,) * 2)
-    return path.name
-
-
-def test_what_a_killed_process_left_goes_with_the_next_file(tmp_path):
-    left_by(tmp_path, 'iter_2.pth')
-    left_by(tmp_path, 'last_checkpoint')
-    left_by(tmp_path, 'iter_2.pth', 'elsewhere', 1, saving.PATIENCE + 60)
-    write_checkpoint(STATE, tmp_path / 'iter_4.pth')
-    assert names(tmp_path) == ['iter_4.pth']
-
-
-@pytest.mark.parametrize('name', ['iter_4.pth', 'last_validation'])
-def test_what_another_process_is_writing_stays(tmp_path, name):
-    """Of this machine, of another user, and of a machine whose processes are not to be seen; files of others, too."""
-    mine = [left_by(tmp_path, other, pid=os.getppid()) for other in (name, 'iter_2.pth', 'last_checkpoint')]
-    mine += [left_by(tmp_path, 'iter_3.pth', pid=1), left_by(tmp_path, 'iter_2.pth', 'elsewhere', 2**22)]
-    (tmp_path / '.video.part').write_bytes(b'half')
-    write_file(tmp_path / name, b'whole')
-    assert names(tmp_path) == sorted([*mine, '.video.part', name])
 
 
 def test_a_file_that_is_extracted_does_not_harm_a_training_that_is_saving(tmp_path, monkeypatch):

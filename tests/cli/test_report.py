@@ -329,6 +329,22 @@ def test_what_no_page_can_be_made_with_is_told_first(words, sentence, runs, caps
     assert sentence in capsys.readouterr().err
 
 
+@pytest.mark.parametrize('content', [b'<p>My notes</p>', b'\xff\xd8\xff'])
+def test_a_file_that_is_no_page_of_ours_is_not_replaced(runs, tmp_path, capsys, content):
+    out = tmp_path / 'notes.html'
+    out.write_bytes(content)
+    for command, folders in (
+        (report.main, [str(runs / 'one')]),
+        (compare.main, [str(runs / 'one'), str(runs / 'other')]),
+    ):
+        assert run_cli(command, [*folders, '--images', '0', '--out', str(out)]) == 2
+        assert f'{out} is there and no page of ours' in capsys.readouterr().err and out.read_bytes() == content
+    out.write_bytes(b'')
+    for _ in range(2):
+        assert run_cli(report.main, [str(runs / 'one'), '--images', '0', '--out', str(out)]) == 0
+        assert 'Curves' in out.read_text()
+
+
 def test_a_folder_whose_name_has_an_equals_sign_is_a_run(runs, tmp_path):
     swept = tmp_path / 'sed@lambda_d=1'
     shutil.copytree(runs / 'other', swept)

@@ -245,3 +245,7 @@ def test_refusals():
         LambdaScheduleHook(lambda_=1.0).before_train(guided.fake_runner(tiny.build_sed(tiny.fcos())))
     with pytest.raises(UserError, match='nothing trains the guide LGD with guide_loss=False'):
         build('fcos', guidance=dict(guide_loss=False))
+    with pytest.raises(UserError, match='SED: lambda_d is -4, but a weight is a number from 0 on, and 0 turns it off'):
+        tiny.build_sed(tiny.fcos(), lambda_d=-4)
+    with pytest.raises(UserError, match='Guidance: lambda_ is nan, but'):
+        build('fcos', guidance=dict(lambda_=float('nan')))

@@ -54,6 +54,17 @@ def test_s_is_uniform_over_1_to_max_shift(max_shift):
     assert all(abs(count / 2000 - 1 / max_shift) < 0.05 for count in counts.values())
 
 
+@pytest.mark.parametrize('value', [-1.0, float('nan'), 'auto', None, True])
+def test_a_weight_below_0_or_of_no_number_is_refused(value):
+    runner, hook = fake_runner(), LambdaScheduleHook(lambda_s=2.0)
+    hook.before_train_iter(runner, 0)
+    assert runner.model.lambda_s == 2.0
+    hook.schedules['lambda_s'] = lambda progress: value
+    with pytest.raises(UserError, match=f'iteration 0: lambda_s is {value!r}, but a weight is a number from 0 on'):
+        hook.before_train_iter(runner, 0)
+    assert runner.model.lambda_s == 2.0
+
+
 def test_s_of_zero_is_refused():
     with pytest.raises(UserError, match='max_shift is 0.*lambda_s=0'):
         ScaleDrawHook(max_shift=0)
