@@ -361,25 +361,39 @@ def test_a_training_anew_forgets_what_was_validated(broken, monkeypatch):
     assert broken.train(iterations=4) == ([3, 4], [2, 4])
 
 
+def saved(work_dir):
+    return list(work_dir.glob('iter_*.pth'))
+
+
+def iteration_of(checkpoint):
+    return int(checkpoint.stem.split('_')[1])
+
+
 @pytest.mark.slow
 def test_kills_at_any_moment(broken):
-    """SIGKILL after a random time, again and again: training never goes back to before a checkpoint it had."""
+    """SIGKILL after a random time, again and again: training never goes back to before a checkpoint it had.
+
+    Every second time counts from a new checkpoint on, so that a loaded machine trains as well.
+    """
     draw, reached = random.Random(0), 4
     often = 'default_hooks.checkpoint.interval=1', 'default_hooks.checkpoint.max_keep_ckpts=1'
     (broken.work_dir / 'iter_2.pth').unlink()
-    for _ in range(int(os.environ.get('SSSD_KILLS', '10'))):
+    for kill_number in range(int(os.environ.get('SSSD_KILLS', '10'))):
         child = os.fork()
         if child == 0:
             try:
                 broken.train(*often, iterations=100000)
             finally:
                 os._exit(1)
+        deadline = time.monotonic() + 60 * (kill_number % 2)
+        while time.monotonic() < deadline and not any(iteration_of(path) > reached for path in saved(broken.work_dir)):
+            time.sleep(0.01)
         time.sleep(draw.uniform(0.2, 1.2))
         os.kill(child, signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         newest = newest_checkpoint(broken.work_dir, say=pytest.fail)
-        number = int(newest.stem.split('_')[1])
-        assert number >= reached and len(list(broken.work_dir.glob('iter_*.pth'))) <= 3
+        number = iteration_of(newest)
+        assert number >= reached and len(saved(broken.work_dir)) <= 3
         reached = number
     print(f'{reached} iterations')
     assert reached > 4
