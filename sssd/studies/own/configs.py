@@ -40,8 +40,10 @@ LAMBDAS = dict(paper=(1.0, 1.0), scratch=(4.0, 4.0))
 #: For all else they follow from gradients: these ratios are those of the weights chosen on photographs, 1 and 10 for
 #: RetinaNet, 0.25 and 1.2 for Faster R-CNN (benchmarks/results/pilot_photos.json).
 RATIOS = dict(scale=0.25, distill=0.6)
-#: Least score of a pseudo-label of a detector with a second stage, and lambda_p; chosen as those.
-PSEUDO_SCORE, LAMBDA_P = 0.7, 1.0
+#: Pseudo-labels of a detector with a second stage, of RetinaNet, and lambda_p of both; chosen as those. RetinaNet's
+#: scores rise by what they teach, so the least one is found while it trains, and several looks make up for its boxes.
+SURE, FOUND = dict(score_thr=0.7), dict(score_thr=(0.4, 0.95), found=0.8, box_weight=1.0, sizes=[0.75, 1.33])
+LAMBDA_P = 1.0
 #: Rows of an image in a second stage of the small preset, as in configs/_base_/photos/faster_rcnn_sed.py.
 ROWS = 256
 #: The teacher's alpha, and what it falls to with the learning rate.
@@ -208,20 +210,31 @@ def model_values(kind: str, own: OwnDetector) -> dict:
     """What the templates say of the detector and the losses."""
     views = views_of(kind, own)
     losses = '\n    scale_loss=_base_.unsupervised_loss,\n    distill_loss=_base_.unsupervised_loss,'
-    sure = kind == 'small' and own.config.get('roi_head') and not own.masks
+    pseudo_labels = pseudo_labels_of(kind, own)
     return dict(
         weights_of(kind, own),
         detector=own.source.name,
         imports=imports_of(own),
         views=f'\n    views={views!r},' if views else '',
         losses='' if kind == 'paper' else losses,
-        pseudo_labels=f'\n    pseudo_labels=dict(score_thr={PSEUDO_SCORE}),  # weighed by lambda_p: docs/method.md'
-        if sure
+        pseudo_labels='\n    # weighed by lambda_p: docs/method.md\n    pseudo_labels=dict({}),'.format(
+            ', '.join(f'{name}={value!r}' for name, value in pseudo_labels.items())
+        )
+        if pseudo_labels
         else '',
-        lambda_p=f', lambda_p={LAMBDA_P}' if sure else '',
-        no_p=', lambda_p=0.0' if sure else '',
+        lambda_p=f', lambda_p={LAMBDA_P}' if pseudo_labels else '',
+        no_p=', lambda_p=0.0' if pseudo_labels else '',
         literal=write_literals(dict(model=typed(own.config))),
     )
+
+
+def pseudo_labels_of(kind: str, own: OwnDetector) -> dict:
+    """The options of pseudo-labels for a detector with which they were measured; empty for others."""
+    if kind != 'small' or own.masks:
+        return {}
+    if own.config.get('roi_head'):
+        return SURE
+    return FOUND if (own.config.get('bbox_head') or {}).get('type') == 'RetinaHead' else {}
 
 
 def schedule_values(kind: str, plan: Plan, training: Training, total: int) -> dict:

@@ -180,14 +180,23 @@ def test_weights_of_the_losses_are_known_or_found(kind, name, weights):
 
 @pytest.mark.parametrize(
     'kind, name, wanted',
-    [('small', 'faster_rcnn', True), ('small', 'retinanet', False), ('scratch', 'faster_rcnn', False),
-     ('paper', 'faster_rcnn', False)],
-)  # fmt: skip
+    [
+        ('small', 'faster_rcnn', 'dict(score_thr=0.7)'),
+        ('small', 'retinanet', 'dict(score_thr=(0.4, 0.95), found=0.8, box_weight=1.0, sizes=[0.75, 1.33])'),
+        ('small', 'fcos', None),
+        ('scratch', 'faster_rcnn', None),
+        ('scratch', 'retinanet', None),
+        ('paper', 'faster_rcnn', None),
+        ('paper', 'retinanet', None),
+    ],
+)
 def test_pseudo_labels_where_they_were_measured(kind, name, wanted):
-    """A second stage, and features of ImageNet."""
+    """A second stage or RetinaNet, and features of ImageNet."""
     found = model_values(kind, own(name))
-    assert ('pseudo_labels=dict(score_thr=0.7)' in found['pseudo_labels']) == wanted
-    assert ('lambda_p=1.0' in found['lambda_p']) == wanted == ('lambda_p=0.0' in found['no_p'])
+    assert found['pseudo_labels'] == (
+        f'\n    # weighed by lambda_p: docs/method.md\n    pseudo_labels={wanted},' if wanted else ''
+    )
+    assert ('lambda_p=1.0' in found['lambda_p']) == bool(wanted) == ('lambda_p=0.0' in found['no_p'])
 
 
 def test_the_baseline_of_faster_rcnn_has_twice_the_rate():
