@@ -44,12 +44,21 @@ def image_size(path: str) -> tuple[int, int]:
     Raises:
         UserError: If the header cannot be read.
     """
+    return size_and_turn(path)[0]
+
+
+def size_and_turn(path: str) -> tuple[tuple[int, int], bool]:
+    """The size of an image, as :func:`image_size` has it, and whether its EXIF tag turns or mirrors it.
+
+    Raises:
+        UserError: If the header cannot be read.
+    """
     try:
         with Image.open(path) as image:
             width, height = image.size
             if image.format == 'TIFF':  # some versions of Pillow have turned this size already
                 width, height = image.tag_v2[256], image.tag_v2[257]
-            turned = image.format in _EXIF_FORMATS and image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            turn = image.getexif().get(_ORIENTATION, 1) if image.format in _EXIF_FORMATS else 1
     except (OSError, ValueError, SyntaxError, KeyError, Image.DecompressionBombError) as error:
         raise UserError(f'image {path} cannot be read ({error}); remove or replace the file.') from error
-    return (height, width) if turned else (width, height)
+    return (height, width) if turn in (5, 6, 7, 8) else (width, height), turn in range(2, 9)

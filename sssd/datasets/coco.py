@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from sssd.datasets.forms import IMAGES, PARTS, WHOLE, Labels, Readers
+from sssd.datasets.forms import IMAGES, PARTS, WHOLE, Labels, Readers, called
 from sssd.datasets.json_io import read_coco
 from sssd.errors import UserError, shorten
 from sssd.listing import near_file
@@ -15,6 +15,8 @@ OPTION = '--images'
 _PART = re.compile(rf'(?:^|[^a-z])({"|".join(PARTS)})(?=[^a-z]|$)')
 #: COCO's own files that hold no boxes to train with.
 _OTHER = ('captions_', 'person_keypoints_', 'image_info_', 'panoptic_', 'stuff_')
+#: What Label Studio puts beside labels in YOLO's form: names and ids of the classes.
+_NOTES = 'notes.json'
 _LOOKED_FOR = 20
 
 
@@ -30,17 +32,17 @@ def find_coco(path: Path, images: str | None) -> Readers:
     """
     if path.is_file():
         return {WHOLE: lambda: read(path, images)} if path.suffix.lower() == '.json' else {}
-    inner = {PARTS[name]: path / name / ROBOFLOW for name in PARTS if (path / name / ROBOFLOW).is_file()}
-    if not inner:
-        place = path / 'annotations'
-        inner = _by_part(path) or (_by_part(place) if place.is_dir() else {})
+    folders = [place for place in called(path, *PARTS) if (place / ROBOFLOW).is_file()]
+    inner = {PARTS[place.name.lower()]: place / ROBOFLOW for place in folders} or _by_part(path)
+    for place in called(path, 'annotations'):
+        inner = inner or _by_part(place)
     return {part: lambda file=file: read(file, images) for part, file in inner.items()}
 
 
 def _by_part(folder: Path) -> dict[str, Path]:
     """The JSON files of a folder by the part that their names tell."""
     files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() == '.json' and file.is_file()]
-    files = [file for file in files if not file.name.startswith(_OTHER)]
+    files = [file for file in files if not file.name.startswith(_OTHER) and file.name.lower() != _NOTES]
     found: dict[str, list[Path]] = {}
     for file in files:
         told = _PART.findall(file.stem.lower())
@@ -131,6 +133,9 @@ def _folder_of(path: Path, names: list, told: str | None = None) -> str:
     if told is not None:
         places.insert(0, Path(told))
     counts = {str(place): _count(place, names) for place in places if place.is_dir()}
+    if not any(counts.values()):
+        places = [place for above in (here, Path(os.path.normpath(here / '..'))) for place in called(above, *ends)]
+        counts.update((str(place), _count(place, names)) for place in places)
     best = max(counts, key=counts.get, default='')
     if not counts or (names and not counts[best]):
         raise UserError(_nowhere(path, names, list(counts), here))

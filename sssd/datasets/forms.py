@@ -164,6 +164,16 @@ def find_files(folder: Path, suffix: str, deep: bool = True) -> Iterator[Path]:
         seen.add(real)
 
 
+def called(folder: Path, *names: str) -> list[Path]:
+    """The sub-folders of a folder that are called so, in the order of the names; spelt so first, then in capitals."""
+    try:
+        inner = sorted(entry.name for entry in os.scandir(folder) if entry.is_dir())
+    except OSError:
+        return []
+    found = (each for name in names for each in (name, *inner) if each in inner and each.lower() == name.lower())
+    return [folder / each for each in dict.fromkeys(found)]
+
+
 def _unreadable(error: OSError) -> None:
     raise UserError(f'{error.filename} cannot be read ({error.strerror}): check its permissions.') from error
 

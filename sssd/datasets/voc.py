@@ -17,6 +17,7 @@ from sssd.datasets.forms import (
     Labels,
     Mistakes,
     Readers,
+    called,
     files_by_stem,
     find_files,
     names_in,
@@ -28,8 +29,8 @@ from sssd.errors import UserError
 from sssd.images import EXTENSIONS, image_size, natural_key
 from sssd.listing import list_folder
 
-_IMAGES = ('JPEGImages', 'images', 'Images', 'imgs', 'img')
-_ANNOTATIONS = ('Annotations', 'annotations', 'xml', 'xmls')
+_IMAGES = ('JPEGImages', 'images', 'imgs', 'img')
+_ANNOTATIONS = ('Annotations', 'xml', 'xmls')
 _LISTS = Path('ImageSets', 'Main')
 _SUFFIX = '.xml'
 _CORNERS = ('xmin', 'ymin', 'xmax', 'ymax')
@@ -51,7 +52,7 @@ def find_voc(path: Path, images: str | None) -> Readers:
         return {}
     folder = _annotations(path)
     if folder is None:
-        inner = {PARTS[name]: path / name for name in PARTS if _holds_xml(path / name)}
+        inner = {PARTS[place.name.lower()]: place for place in called(path, *PARTS) if _holds_xml(place)}
         return {part: lambda place=place: _read(place, place, images) for part, place in inner.items()}
     lists = path / _LISTS
     parts = {part: lists / f'{part}.txt' for part in ('train', 'val', 'test') if (lists / f'{part}.txt').is_file()}
@@ -68,18 +69,19 @@ def find_voc(path: Path, images: str | None) -> Readers:
 def _part_of(name: str) -> str:
     """The part that an XML file belongs to: that which the sub-folder it lies in is called like, else ``train``."""
     place, slash, _ = name.partition('/')
-    return PARTS.get(place, 'train') if slash else 'train'
+    return PARTS.get(place.lower(), 'train') if slash else 'train'
 
 
 def _annotations(path: Path) -> Path | None:
     """The folder of the XML files of ``path``: one that is called so, or itself."""
-    places = (*(path / name for name in _ANNOTATIONS), path)
+    places = (*called(path, *_ANNOTATIONS), path)
     return next((place for place in places if _holds_xml(place)), None)
 
 
 def _holds_xml(folder: Path) -> bool:
     """Whether a folder has XML files; one that is called like a folder of them, or a folder in it."""
-    return any(path.is_file() for path in find_files(folder, _SUFFIX, deep=folder.name in _ANNOTATIONS))
+    deep = folder in called(folder.parent, *_ANNOTATIONS)
+    return any(path.is_file() for path in find_files(folder, _SUFFIX, deep))
 
 
 def _read(
@@ -170,7 +172,7 @@ def _images_of(folder: Path, stems: Collection[str], images: str | None) -> '_Im
     """
     if images is not None:
         return _Images(images)
-    named = [place / name for place in (folder.parent, folder) for name in _IMAGES if (place / name).is_dir()]
+    named = [*called(folder.parent, *_IMAGES), *called(folder, *_IMAGES)]
     tried = [_Images(str(place)) for place in (folder, *named)]
     best = max(tried, key=lambda each: sum(stem in each.names for stem in stems))
     return best if best.names.keys() & set(stems) or not named else tried[1]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -16,6 +17,7 @@ from sssd.datasets.forms import (
     Labels,
     Mistakes,
     Readers,
+    called,
     files_by_stem,
     names_in,
     number_of,
@@ -23,7 +25,7 @@ from sssd.datasets.forms import (
     several,
 )
 from sssd.errors import UserError
-from sssd.images import image_size
+from sssd.images import size_and_turn
 from sssd.listing import list_folder
 
 SUFFIXES = ('.yaml', '.yml')
@@ -66,10 +68,11 @@ def _of_folder(path: Path) -> Readers:
         raise UserError(f'{path} has several YAML files ({told}): name the one of the data set.')
     if named:
         return _of_yaml(named[0])
-    if not (path / _CLASSES).is_file() or not (path / 'images').is_dir():
+    images = called(path, 'images')[:1]
+    if not (path / _CLASSES).is_file() or not images:
         return {}
     names = [line.strip() for line in read_text(path / _CLASSES).splitlines() if line.strip()]
-    return {WHOLE: lambda: _read(path, [path / 'images'], names, False)}
+    return {WHOLE: lambda: _read(path, images, names, False)}
 
 
 def _of_yaml(path: Path) -> Readers:
@@ -164,7 +167,8 @@ def _places(path: Path, root: Path, key: str, told: str | list) -> list[Path]:
     for name in [told] if isinstance(told, str) else told:
         if not isinstance(name, str):
             raise UserError(f'{path}: {key}: has an entry that is no path: give folders or text files.')
-        tried = [root / name, *([root / name[3:]] if name.startswith('../') else [])]
+        ways = dict.fromkeys((name, name.replace('\\', '/')))  # the second one is what Windows means
+        tried = list(dict.fromkeys(root / way for each in ways for way in (each, each.removeprefix('../'))))
         place = next((place for place in tried if os.path.exists(place)), None)
         if place is None:
             raise UserError(
@@ -187,16 +191,18 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
     built, missing, twice, outlines = Builder(list(names)), 0, 0, 0
     used: Counter[Path] = Counter()
-    mistakes, texts = Mistakes(source), cache(_texts)
+    turned: list[str] = []
+    mistakes, texts, folders = Mistakes(source), cache(_texts), cache(_label_folders)
     for path in paths:
-        width, height = mistakes.kept(image_size, path) or (0, 0)
+        (width, height), moved = mistakes.kept(size_and_turn, path) or ((0, 0), False)
         built.add_image(Path(os.path.relpath(path, root)).as_posix(), width, height)
-        file = _label_of(path, texts)
+        file = _label_of(path, folders, texts)
         if file is None:
             missing += 1
             continue
         used[file] += 1
         rows = mistakes.kept(_rows, file, len(names), keypoints, mistakes) or []
+        turned += [path] * bool(moved and rows)
         twice += len(rows) - len(set(rows))
         for number, (x1, y1, x2, y2), is_outline in dict.fromkeys(rows):
             outlines += is_outline
@@ -210,33 +216,60 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
     orphans = sorted(
         path for folder in {file.parent for file in used} for path in texts(folder).values() if path not in used
     )
-    several_images = [file for file, count in used.items() if count > 1]
+    counts = dict(missing=missing, twice=twice, outlines=outlines)
+    shared = [file for file, count in used.items() if count > 1]
+    told = _notes(orphans if all(place.is_dir() for place in places) else [], shared, turned, **counts)
+    name = f'{source} ({key})' if key else str(source)
+    near = os.path.relpath(root)
+    return Labels(built.coco(), root if near.startswith('..') else near, 'YOLO', name, notes=told)
+
+
+def _notes(
+    orphans: Sequence[Path], shared: Sequence[Path], turned: Sequence[str], missing: int, twice: int, outlines: int
+) -> tuple[str, ...]:
+    """What is worth a word."""
     notes = {
         f'{several(len(orphans), "label file")} of no image, such as {orphans[0] if orphans else ""}: '
-        'see whether images are missing or called otherwise': orphans and all(place.is_dir() for place in places),
-        f'{several(len(several_images), "label file")} of several images, such as '
-        f'{several_images[0] if several_images else ""}: all of them got its boxes': several_images,
+        'see whether images are missing or called otherwise': orphans,
+        f'{several(len(shared), "label file")} of several images, such as {shared[0] if shared else ""}: all of them '
+        'got its boxes': shared,
+        f'{several(len(turned), "labelled image")} with an EXIF tag to turn or mirror by, such as '
+        f'{turned[0] if turned else ""}: labels are taken for shares of the picture as viewers show it; if they were '
+        'drawn on the stored one, take the tag out': turned,
         f'{several(missing, "image")} without a label file: taken for images without objects': missing,
         f'{several(twice, "box")[: -1 if twice > 1 else None]}{"es" * (twice > 1)} written twice: taken once': twice,
         f'{several(outlines, "outline")} taken by the boxes around them': outlines,
     }
-    name = f'{source} ({key})' if key else str(source)
-    told = tuple(note for note, holds in notes.items() if holds)
-    near = os.path.relpath(root)
-    return Labels(built.coco(), root if near.startswith('..') else near, 'YOLO', name, notes=told)
+    return tuple(note for note, holds in notes.items() if holds)
 
 
 def _texts(folder: Path) -> dict[str, Path]:
     """The label files of a folder by their names without suffix, which may be ``.TXT`` too."""
     found = files_by_stem(folder, '.txt', deep=False)
-    return {stem: path for stem, path in found.items() if path.name != _CLASSES}
+    return {_composed(stem): path for stem, path in found.items() if path.name != _CLASSES}
 
 
-def _label_of(image: str, texts: Callable[[Path], dict[str, Path]]) -> Path | None:
-    """The label file of an image, in the folder of labels or beside the image; None if it has none."""
-    path = label_path(image)
-    found = (texts(folder).get(path.stem) for folder in (path.parent, Path(image).parent))
+def _composed(name: str) -> str:
+    """A name with its accents as parts of the letters; macOS has them after the letters, and so have its archives."""
+    return unicodedata.normalize('NFC', name)
+
+
+def _label_of(
+    image: str, folders: Callable[[Path], Sequence[Path]], texts: Callable[[Path], dict[str, Path]]
+) -> Path | None:
+    """The label file of an image; None if it has none."""
+    path = Path(image)
+    found = (texts(folder).get(_composed(path.stem)) for folder in folders(path.parent))
     return next((file for file in found if file is not None), None)
+
+
+def _label_folders(folder: Path) -> list[Path]:
+    """Where labels of the images of a folder may be: in its folder of labels, in capitals or not, or beside them."""
+    parts, found = folder.parts, [label_path(str(folder / 'image')).parent]
+    for place in reversed(range(len(parts))):
+        if parts[place].lower() == 'images':
+            found += [labels.joinpath(*parts[place + 1 :]) for labels in called(Path(*parts[:place]), 'labels')]
+    return [*found, folder]
 
 
 def _images_of(place: Path) -> Iterator[str]:
@@ -245,7 +278,8 @@ def _images_of(place: Path) -> Iterator[str]:
         yield from list_folder(str(place))
         return
     for number, line in names_in(place):
-        tried = [path for name in (line, line.strip()) for path in (place.parent / name, Path(name))]
+        names = dict.fromkeys((line, line.strip(), line.strip().replace('\\', '/')))  # the last of Windows
+        tried = [path for name in names for path in (place.parent / name, Path(name))]
         found = next((path for path in tried if os.path.isfile(path)), None)
         if found is None:
             raise UserError(f'{place}, line {number}: the image {line.strip()} is not there: correct the list.')

@@ -7,6 +7,7 @@ from pathlib import Path
 import label_forms
 import pytest
 from label_forms import boxes_of
+from PIL import Image
 
 from sssd.datasets.labels import own_validation, parts_of, read_labels
 from sssd.datasets.writers import write_labels
@@ -20,6 +21,11 @@ def train(make_tiny_coco, tmp_path, monkeypatch):
     """Six images; the folder above is the present one."""
     monkeypatch.chdir(tmp_path)
     return make_tiny_coco(tmp_path / 'truth', num_images=6)
+
+
+@pytest.fixture
+def val(make_tiny_coco, tmp_path):
+    return make_tiny_coco(tmp_path / 'truth_val', num_images=3, seed=1)
 
 
 @pytest.fixture
@@ -190,3 +196,56 @@ def test_a_label_file_that_is_a_link_to_nowhere_is_told(train, yolo):
     path.symlink_to('nowhere.txt')
     with pytest.raises(UserError, match=r'labels/train/0000\.txt does not exist, or is no file'):
         read_labels('yolo')
+
+
+def test_folders_in_capitals_are_found(train, yolo, val):
+    """As Windows writes them, where case makes no difference."""
+    os.rename('yolo/images', 'yolo/Images')
+    os.rename('yolo/labels', 'yolo/LABELS')
+    Path('yolo/data.yaml').write_text('train: Images/train\nnames: [disc, bar]\n')
+    assert len(read_labels('yolo').coco['annotations']) == len(yolo['annotations'])
+    os.remove('yolo/data.yaml')
+    Path('yolo/classes.txt').write_text('disc\nbar\n')
+    assert len(read_labels('yolo').coco['annotations']) == len(yolo['annotations'])
+    truth = label_forms.write_voc(train, 'voc')
+    os.rename('voc/JPEGImages', 'voc/JPEGIMAGES')
+    os.rename('voc/Annotations', 'voc/ANNOTATIONS')
+    assert boxes_of(read_labels('voc').coco) == boxes_of(truth)
+    for part, data in (('Train', train), ('Valid', val)):
+        label_forms.write_voc(data, f'beside/{part}', flat=True)
+        label_forms.write_roboflow_coco(data, Path('robo', part))
+    for name in ('beside', 'robo'):
+        assert [len(parts_of(name)[part]().coco['images']) for part in ('train', 'val')] == [6, 3]
+    label_forms.write_cvat(train, Path('cvat'), 'default')
+    os.rename('cvat/annotations', 'cvat/Annotations')
+    os.rename('cvat/images', 'cvat/Images')
+    assert read_labels('cvat').images.startswith('cvat/Images')
+
+
+def test_label_studios_notes_are_no_labels(train, yolo):
+    os.remove('yolo/data.yaml')
+    Path('yolo/classes.txt').write_text('disc\nbar\n')
+    Path('yolo/notes.json').write_text('{"categories": [{"id": 0, "name": "disc"}], "info": {"year": 2026}}')
+    assert boxes_of(read_labels('yolo').coco).keys() == boxes_of(yolo).keys()
+
+
+def test_a_yaml_file_and_a_list_of_windows(train, yolo):
+    Path('yolo/data.yaml').write_text('train: .\\images\\train\nval: val.txt\nnames: [disc, bar]\n')
+    Path('yolo/val.txt').write_bytes(b'.\\images\\train\\0000.png\r\nimages\\train\\0001.png\r\n')
+    assert len(read_labels('yolo').coco['images']) == 6 and len(own_validation('yolo').coco['images']) == 2
+
+
+def test_accents_of_names_may_be_written_in_both_ways(train, yolo):
+    os.rename('yolo/images/train/0000.png', 'yolo/images/train/caf\u00e9.png')
+    os.rename('yolo/labels/train/0000.txt', 'yolo/labels/train/cafe\u0301.txt')
+    labels = read_labels('yolo')
+    assert len(labels.coco['annotations']) == len(yolo['annotations']) and labels.notes == ()
+
+
+def test_labels_of_photos_with_an_exif_turn_are_told(train, yolo):
+    with Image.open('yolo/images/train/0000.png') as image:
+        tags = image.getexif()
+        tags[0x0112] = 6
+        image.save('yolo/images/train/0000.png', exif=tags)
+    (note,) = read_labels('yolo').notes
+    assert note.startswith('1 labelled image with an EXIF tag to turn or mirror by, such as ') and '0000.png' in note
