@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 
 from sssd.checks.findings import Findings, number_of
+from sssd.checks.ids import folded
 from sssd.checks.reading import text_lines
 from sssd.checks.sources import class_of
 from sssd.checks.table import Table
@@ -38,12 +39,18 @@ def check_names(findings: Findings, key: str, table: Table, classes: Sequence[st
     names, known = table.classes, set(table.classes)
     unknown = [name for name in classes if name not in known] if labelled or names else []
     if unknown:
+        theirs = {folded(name): name for name in names}
+        near = next((name for name in unknown if folded(name) in theirs), None)
+        remedy = 'set metainfo=dict(classes=...) to these'
+        if near is not None:
+            remedy = (
+                f'{near!r} and {theirs[folded(near)]!r} differ in spelling alone, so write one of them in all files'
+            )
         findings.error(
             'classes',
             key,
             f'{key}.metainfo.classes names {shorten(unknown)}, which {table.path} does '
-            f'not have; its categories are {shorten(names)}: set metainfo='
-            'dict(classes=...) to these.',
+            f'not have; its categories are {shorten(names)}: {remedy}.',
         )
         return False
     order = [name for name in names if name in set(classes)]

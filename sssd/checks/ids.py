@@ -110,11 +110,16 @@ def _check_names(findings: Findings, table: Table, labelled: bool) -> None:
     _check_spelling(findings, table)
 
 
+def folded(name: str) -> str:
+    """A name without what spellings differ in: case, blanks and other signs; all of it if nothing else is left."""
+    return ''.join(re.split(r'[\W_]+', name)).casefold() or name
+
+
 def _check_spelling(findings: Findings, table: Table) -> None:
     """Find classes that differ in case and blanks alone."""
     alike = defaultdict(list)
     for name in dict.fromkeys(table.classes):
-        alike[''.join(re.split(r'[\W_]+', name)).casefold() or name].append(name)
+        alike[folded(name)].append(name)
     several = [names for names in alike.values() if len(names) > 1]
     if several:
         told = ' and '.join(map(repr, several[0]))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sssd.checks.data import check_files
-from sssd.data.image_folder import list_images
+from sssd.data.image_folder import list_images, passed_over
 from sssd.datasets.coco import with_option
 from sssd.datasets.forms import saying_where
 from sssd.datasets.json_io import read_coco
@@ -150,7 +150,11 @@ def unlabeled_of(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unla
     if not listed and not Path(args.unlabeled).is_dir():
         raise UserError(f'--unlabeled {args.unlabeled} is neither a folder nor a file: check the path.')
     if not listed and not list_images(args.unlabeled):
-        raise UserError(f'--unlabeled {args.unlabeled} has no image in it: name the folder of the unlabelled images.')
+        others = ', '.join(f'{kind}: {count}' for kind, count in passed_over(args.unlabeled).items())
+        seen = f', but files that are passed over ({others}): convert or rename them, or' if others else ':'
+        raise UserError(
+            f'--unlabeled {args.unlabeled} has no image in it{seen} name the folder of the unlabelled images.'
+        )
     images = listed_images(args, labeled) if listed else ''
     paths = unlabeled_paths(args.unlabeled, images)
     held_out = set(real_paths(val.coco['images'], val.images))

@@ -12,7 +12,7 @@ from sssd.datasets.coco import images_told
 from sssd.datasets.forms import saying_where
 from sssd.datasets.json_io import read_coco, write_new_json
 from sssd.datasets.labels import Labels, read_labels
-from sssd.datasets.splits import make_splits
+from sssd.datasets.splits import make_splits, refuse_strays
 from sssd.datasets.stratified import split_validation
 from sssd.errors import UserError
 
@@ -78,7 +78,11 @@ def stem_of(path: Path) -> str:
 
 def hold_out(labels: Labels, out: Path, stem: str, share: float, seed: int) -> Labels:
     """Write a validation part and the rest, and print their names; returns the rest."""
-    train, val = split_validation(labels.coco, share, seed)
+    refuse_strays(labels.source, labels.coco)
+    try:
+        train, val = split_validation(labels.coco, share, seed)
+    except UserError as error:
+        raise UserError(f'{labels.source} cannot be split: {error}') from error
     paths = out / f'{stem}-train.json', out / f'{stem}-val.json'
     write({path: replace(labels, coco=coco) for path, coco in zip(paths, (train, val))})
     return replace(labels, coco=train, file=str(paths[0]))

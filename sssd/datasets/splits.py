@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from sssd.datasets.coco import images_told
-from sssd.datasets.forms import saying_where
+from sssd.datasets.forms import saying_where, several
 from sssd.datasets.json_io import read_coco, refuse_others, write_new_json
 from sssd.errors import UserError
 
@@ -70,6 +70,7 @@ def make_splits(
     ann_file = Path(ann_file)
     coco = read_coco(ann_file)
     _check_unique(ann_file, coco['images'])
+    refuse_strays(ann_file, coco)
     total = len(coco['images'])
     amounts = [(f'{p:g}', _from_percent(p, total, ann_file)) for p in percents]
     amounts += [(f'{c}images', _check_count(c, total, ann_file)) for c in counts]
@@ -149,6 +150,23 @@ def _check_unique(ann_file: Path, images: list[dict]) -> None:
                 f'{ann_file} lists {times} images with {key} {value!r}, so one image '
                 'could get into both parts; make them unique.'
             )
+
+
+def refuse_strays(what: str | Path, coco: dict) -> None:
+    """Refuse annotations of no image of the file, unless they are as few as the checks of a training bear: one in 1000.
+
+    Raises:
+        UserError: Naming what has them and an id; no part could get them.
+    """
+    known, owners = {image['id'] for image in coco['images']}, [thing['image_id'] for thing in coco['annotations']]
+    strays = [owner for owner in owners if owner not in known]
+    if strays and 1000 * len(strays) >= len(owners):
+        first = next(iter(known), None)
+        kinds = f'write both as whole numbers (an image has {first!r})' if type(first) is not type(strays[0]) else ''
+        raise UserError(
+            f'{what}: the image_id of {len(strays)} of {several(len(owners), "annotation")} is that of no entry of '
+            f"'images', such as {strays[0]!r}: {kinds or 'add the images, or take these annotations out'}."
+        )
 
 
 def _from_percent(percent: float, total: int, ann_file: Path) -> int:

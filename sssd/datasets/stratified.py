@@ -6,6 +6,7 @@ that lacks that class most. Among equals the order is that of ``hash_order``, so
 """
 
 import math
+import os
 from collections import Counter
 from collections.abc import Sequence
 from itertools import islice
@@ -38,6 +39,10 @@ def split_validation(coco: dict, share: float, seed: int = 0) -> tuple[dict, dic
     ids = [image['id'] for image in coco['images']]
     if len(set(ids)) < len(ids):
         raise UserError(f'the image id {Counter(ids).most_common(1)[0][0]!r} is there twice: give each one of its own.')
+    names = [os.path.normpath(image['file_name']) for image in coco['images']]
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise UserError(f'the image {twice} is there twice, and could get into both parts: join its entries.')
     if len(ids) < 2:
         raise UserError(f'a set of {len(ids)} image(s) cannot be split: give a validation set.')
     chosen = choose(hash_order(ids, seed, 0), classes_of(coco), share)

@@ -326,6 +326,15 @@ def rename(content):
     content['categories'][0]['name'] = 'ring'
 
 
+def write_large(content):
+    content['categories'][0]['name'] = 'Disc '
+
+
+def write_ids(content):
+    for thing in content['annotations']:
+        thing['category_id'] = str(thing['category_id'])
+
+
 def reverse(content):
     content['categories'].reverse()
 
@@ -342,6 +351,8 @@ def without_area(content):
     'file, edit, words',
     [
         ('val', rename, "names 'disc', which data/mine/val.json does not have"),
+        ('val', write_large, "'disc' and 'Disc ' differ in spelling alone, so write one of them in all files"),
+        ('train', write_ids, "no box of its categories: category_id is '1', '2', but categories have the id 1, 2"),
         ('val', reverse, "data/mine/val.json of val_dataloader.dataset lists its categories as 'bar', 'disc'"),
         ('train', name_twice, "train.json has several categories called 'disc'"),
         ('train', without_area, 'has annotations without an area'),
@@ -379,6 +390,7 @@ def test_classes_are_in_the_order_of_the_files_and_those_without_a_box_left_out(
         (dict(unlabeled='nowhere'), '--unlabeled nowhere is neither a folder nor a file'),
         (dict(unlabeled='data'), '3 images of data/mine/val.json are also in data, such as '),
         (dict(unlabeled='configs'), '--unlabeled configs has no image in it'),
+        (dict(unlabeled='phone'), 'phone has no image in it, but files that are passed over (.heic: 1): convert'),
         (dict(unlabeled_images='data/mine/train'), '--unlabeled-images goes with a COCO file'),
         (dict(iters=0), '--iters is 0'),
         (dict(labeled_images='data'), 'are missing, such as data/0000.png; check --labeled-images.'),
@@ -388,6 +400,8 @@ def test_classes_are_in_the_order_of_the_files_and_those_without_a_box_left_out(
 )
 def test_mistakes_in_arguments_are_told(mine, capsys, changes, words):
     (mine.parents[1] / 'configs').mkdir()
+    (mine.parents[1] / 'phone').mkdir()
+    (mine.parents[1] / 'phone/IMG_1.HEIC').write_bytes(b'x')
     change(
         shutil.copy(mine / 'val.json', mine / 'more.json'),
         lambda content: content['images'][0].update(file_name='of val.png'),

@@ -323,3 +323,15 @@ def test_split_of_other_forms_in_labelled_and_unlabelled(yolo, capsys):
     assert names == ['out/export.json', 'out/export.1@4images.json', 'out/export.1@4images-unlabeled.json']
     assert main(['split', 'export', '--count', '4']) == 2
     assert 'export is to be written as COCO files: say where with --out-dir' in capsys.readouterr().err
+
+
+def test_split_refuses_labels_that_no_part_would_get(data, capsys):
+    source = data['train'].ann_file
+    coco = json.loads(source.read_text())
+    for thing in coco['annotations']:
+        thing['image_id'] = str(thing['image_id'])
+    source.write_text(json.dumps(coco))
+    for words in (['--val', '0.2'], ['--percent', '50', '--folds', '1']):
+        assert main(['split', str(source), *words]) == 2
+        assert f'{source}: ' in (said := capsys.readouterr().err) and 'write both as whole numbers' in said
+    assert [path.name for path in source.parent.glob('*.json')] == [source.name]

@@ -193,6 +193,14 @@ def test_a_labelled_part_without_a_box(source):
             lambda coco: {**coco, 'images': coco['images'] + [dict(coco['images'][0], id=99)]},
             "lists 2 images with file_name '0000.png'",
         ),
+        (
+            lambda coco: {**coco, 'images': [dict(image, id=str(image['id'])) for image in coco['images']]},
+            r"is that of no entry of 'images', such as 1: write both as whole numbers \(an image has '\d+'\)",
+        ),
+        (
+            lambda coco: {**coco, 'annotations': [dict(coco['annotations'][0], image_id=99)]},
+            'such as 99: add the images, or take these annotations out',
+        ),
     ],
 )
 def test_files_that_cannot_be_split(source, change, words):

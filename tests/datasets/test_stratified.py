@@ -90,6 +90,11 @@ def test_images_without_boxes_are_dealt_out_too():
         (made([{1}] * 4), 1, 'the share of validation is 1'),
         (made([{1}]), 0.2, r'a set of 1 image\(s\) cannot be split'),
         (dict(made([{1}]), images=[dict(id=7), dict(id=7)]), 0.2, 'the image id 7 is there twice'),
+        (
+            dict(made([{1}]), images=[dict(id=1, file_name='a/b.jpg'), dict(id=2, file_name='./a/b.jpg')]),
+            0.2,
+            'the image a/b.jpg is there twice, and could get into both parts',
+        ),
     ],
 )
 def test_what_cannot_be_split(coco, share, words):

@@ -52,7 +52,10 @@ def boxes_by_class(labels: Labels) -> dict[str, int]:
     counts = Counter(names.get(thing['category_id']) for thing in labels.coco['annotations'])
     found = {name: counts[name] for name in names.values() if counts[name]}
     if not found:
-        raise UserError(f'{labels.source} has no box of its categories: give a labelled set.')
+        used = list(dict.fromkeys(thing['category_id'] for thing in labels.coco['annotations']))
+        told = f'category_id is {shorten(used)}, but categories have the id {shorten(list(names))}'
+        remedy = f'{told}: write both alike' if used else 'give a labelled set'
+        raise UserError(f'{labels.source} has no box of its categories: {remedy}.')
     return found
 
 
