@@ -27,6 +27,7 @@ def decode_all(run: Run, workers: int | None = None, timeout: float = 30.0) -> N
     paths = [path for path, header in run.headers.items() if _is_tried(path, header)]
     workers = workers or len(os.sched_getaffinity(0))
     done = list(tracked(decode(paths, workers, timeout), 'decoding', len(paths)))
+    run.findings.found = [finding for finding in run.findings.found if finding.kind != 'cut-off']  # now it is known
     order = {path: place for place, path in enumerate(paths)}
     done.sort(key=lambda result: order[result.path])
     _tell_troubles(run, done)

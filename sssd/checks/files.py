@@ -76,6 +76,7 @@ def look_at(
     _tell_troubles(findings, images, headers)
     _tell_names(findings, images)
     sound = {path: header for path, header in headers.items() if not header.trouble and _is_image(images, path)}
+    _tell_cut(findings, images, sound)
     _tell_sizes(findings, images, sound)
     _tell_modes(findings, images, sound)
     return headers
@@ -141,6 +142,22 @@ def _tell_troubles(findings: Findings, images: Images, headers: dict[str, Header
         end = '.' if 'permissions' in trouble else f'; {what}.'
         level = 'error' if images.decoded or not re.search('broken|OpenCV', trouble) else 'warning'
         findings.add(level, 'unreadable-image', paths[0], f'image {paths[0]} {trouble}{others}{end}', len(paths), paths)
+
+
+def _tell_cut(findings: Findings, images: Images, headers: dict[str, Header]) -> None:
+    """Tell of images whose beginning is sound and whose end is missing: a copy or a download that broke off."""
+    cut = [path for path, header in headers.items() if header.cut]
+    if cut:
+        findings.warning(
+            'cut-off',
+            images.source,
+            f'{part_of(len(cut), len(headers), "image")} looked at of {images.source} '
+            f'{either(len(cut), "ends before its", "end before their")} format does, such as {cut[0]}: a copy that '
+            'broke off, at which training stops, or whose rest it takes for gray; put the whole file there or take it '
+            'out.',
+            len(cut),
+            cut,
+        )
 
 
 def _tell_names(findings: Findings, images: Images) -> None:

@@ -1,4 +1,7 @@
-"""What the first bytes of an image file say: format, size, EXIF turn, channels and bits; no pixel is decoded."""
+"""What the first and last bytes of an image file say: format, size, EXIF turn, channels and bits, and its end.
+
+No pixel is decoded, but of the few JPEGs in whose last bytes no end is found.
+"""
 
 import os
 import stat
@@ -11,6 +14,11 @@ from PIL import Image
 
 #: Bytes that are read at first; with an EXIF thumbnail before the size, Pillow reads on.
 HEAD = 4096
+#: Bytes at the end of a file in which its format's end is looked for, at first and if it is not in them: cameras write
+#: more behind it.
+TAILS = (4096, 65536)
+#: What a format ends with, and what comes before, of which a preview in the head of a photo has its own.
+_ENDS = dict(JPEG=(b'\xff\xd9', b'\xff\xda'), PNG=(b'IEND', b'IHDR'))
 #: JPEG's frames: their marker has the size. Not among them are DHT, JPG and DAC.
 _FRAMES = set(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 #: The EXIF tag by which photos say how they are to be turned, and the formats in which OpenCV obeys it.
@@ -36,6 +44,7 @@ class Header:
         bytes: The file's size.
         identity: (device, inode) of the file.
         head: A checksum of its first bytes.
+        cut: Whether its end is missing, so that OpenCV does not decode it.
     """
 
     trouble: str = ''
@@ -49,6 +58,7 @@ class Header:
     bytes: int = 0
     identity: tuple[int, int] = (0, 0)
     head: int = 0
+    cut: bool = False
 
     @property
     def hidden_turn(self) -> bool:
@@ -70,9 +80,10 @@ def read_header(path: str) -> Header:
             if not stat.S_ISREG(state.st_mode):
                 return Header(f'is {_kind(state.st_mode)}', **known)
             head = os.read(handle, HEAD)
+            found = (_png(head) or _jpeg(head) or _by_pillow(path)) if head else None
+            known['cut'] = found is not None and _is_cut(path, handle, state.st_size, found.get('kind'))
         finally:
             os.close(handle)
-        found = (_png(head) or _jpeg(head) or _by_pillow(path)) if head else None
     except FileNotFoundError:
         return Header('is a link to a file that does not exist' if os.path.islink(path) else 'does not exist')
     except PermissionError:
@@ -95,6 +106,24 @@ def _trouble(head: bytes) -> str:
 
 def _kind(mode: int) -> str:
     return 'a folder' if stat.S_ISDIR(mode) else f'no file but a {"pipe" if stat.S_ISFIFO(mode) else "device"}'
+
+
+def _is_cut(path: str, handle: int, size: int, kind: str | None) -> bool:
+    """Whether a file ends before its format does, by its last bytes; a JPEG with a film behind it is decoded, small."""
+    if kind not in _ENDS:
+        return False
+    end, begin = _ENDS[kind]
+    tails = (os.pread(handle, length, max(0, size - length)) for length in TAILS)
+    if any(tail.rfind(end) > tail.rfind(begin) for tail in tails):
+        return False
+    if kind == 'JPEG':
+        try:
+            with Image.open(path) as image:
+                image.draft('RGB', (1, 1))
+                image.load()
+        except (OSError, SyntaxError, ValueError):
+            return True
+    return kind == 'PNG'
 
 
 def _png(head: bytes) -> dict | None:

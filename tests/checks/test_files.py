@@ -6,6 +6,7 @@ import shutil
 import struct
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -255,3 +256,25 @@ def test_before_a_training_a_sample_is_looked_at(sets, monkeypatch):
     (sets.images() / '0001.png').write_bytes(b'')
     assert 'unreadable-image' not in sets.findings(thorough=False)
     assert 'unreadable-image' in sets.findings()
+
+
+@pytest.mark.parametrize('kind', ['JPEG', 'PNG'])
+@pytest.mark.parametrize('left', [0.5, 0.99])
+def test_an_image_whose_end_is_missing(sets, kind, left):
+    path = sets.images() / '0000.png'
+    Image.open(path).convert('RGB').save(path, kind)
+    assert sets.findings() == {}
+    content = path.read_bytes()
+    path.write_bytes(content[: int(left * len(content))])
+    found = sets.findings()['cut-off']
+    assert (found.level, found.count, found.examples) == ('warning', 1, (str(path),))
+    assert cv2.imread(str(path)) is None or cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_COLOR) is None
+
+
+@pytest.mark.parametrize('film', [b'', b'\xff\xd9', b'\xff\xda'])
+def test_a_film_behind_a_photo_is_no_missing_end(sets, film):
+    path = sets.images() / '0000.png'
+    Image.open(path).convert('RGB').save(path, 'JPEG')
+    with path.open('ab') as file:
+        file.write(bytes(100_000) + film + bytes(1000))
+    assert sets.findings() == {}
