@@ -41,7 +41,7 @@ def check_names(findings: Findings, key: str, table: Table, classes: Sequence[st
     if unknown:
         theirs = {folded(name): name for name in names}
         near = next((name for name in unknown if folded(name) in theirs), None)
-        remedy = 'set metainfo=dict(classes=...) to these'
+        remedy = "add what is missing to its 'categories', or set metainfo=dict(classes=...) to these"
         if near is not None:
             remedy = (
                 f'{near!r} and {theirs[folded(near)]!r} differ in spelling alone, so write one of them in all files'

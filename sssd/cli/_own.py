@@ -11,7 +11,7 @@ from pathlib import Path
 from sssd.checks.data import check_files
 from sssd.data.image_folder import list_images, passed_over
 from sssd.datasets.coco import with_option
-from sssd.datasets.forms import saying_where
+from sssd.datasets.forms import AbsentError, saying_where
 from sssd.datasets.json_io import read_coco
 from sssd.datasets.labels import Labels, aligned, own_validation, parts_of, read_labels
 from sssd.datasets.stratified import split_validation
@@ -196,9 +196,12 @@ def beside(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unlabeled:
 
 
 def others_of(args: argparse.Namespace, name: str) -> list[str]:
-    """Real paths of the images of another part of the labelled set: they are no unlabelled ones."""
+    """Real paths of the images of another part of the labelled set, if it is there: they are no unlabelled ones."""
     part = parts_of(args.labeled, args.labeled_images).get(name)
-    labels = part() if part else None
+    try:
+        labels = part() if part else None
+    except AbsentError:
+        return []
     return real_paths(labels.coco['images'], labels.images) if labels else []
 
 

@@ -37,6 +37,10 @@ class Labels:
     notes: tuple[str, ...] = ()
 
 
+class AbsentError(UserError):
+    """A folder of a part of a data set is not there; exports name parts that they do not have."""
+
+
 #: The parts of a data set, each with a function that reads it.
 Readers = dict[str, Callable[[], Labels]]
 

@@ -13,6 +13,7 @@ import yaml
 from sssd.datasets.forms import (
     PARTS,
     WHOLE,
+    AbsentError,
     Builder,
     Labels,
     Mistakes,
@@ -171,7 +172,7 @@ def _places(path: Path, root: Path, key: str, told: str | list) -> list[Path]:
         tried = list(dict.fromkeys(root / way for each in ways for way in (each, each.removeprefix('../'))))
         place = next((place for place in tried if os.path.exists(place)), None)
         if place is None:
-            raise UserError(
+            raise AbsentError(
                 f'{path}: {key}: names {name[:200]}, but there is no '
                 f'{" and no ".join(str(place)[:200] for place in tried)}: correct the path.'
             )

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+import os
 import re
+import shutil
 from pathlib import Path
 
 import label_forms
@@ -335,3 +337,15 @@ def test_split_refuses_labels_that_no_part_would_get(data, capsys):
         assert main(['split', str(source), *words]) == 2
         assert f'{source}: ' in (said := capsys.readouterr().err) and 'write both as whole numbers' in said
     assert [path.name for path in source.parent.glob('*.json')] == [source.name]
+
+
+@pytest.mark.parametrize('words', [[], ['--val', '0.2']])
+def test_parts_that_are_not_there_hold_no_image(yolo, capsys, words):
+    """As Roboflow's exports name them; the unlabelled images are those that a list of the labelled ones leaves."""
+    names = sorted(os.listdir('export/train/images'))[:6]
+    Path('export/train.txt').write_text(''.join(f'train/images/{name}\n' for name in names))
+    Path('export/data.yaml').write_text(YAML.replace('../train/images', 'train.txt') + 'test: ../test/images\n')
+    if words:
+        shutil.rmtree('export/valid')
+    assert main(['init', 'mine', '--labeled', 'export', '--detector', 'retinanet_r18', '--no-trial', *words]) == 0
+    assert 'the 4 of the 10 images in export/train/images that have no labels' in capsys.readouterr().out
