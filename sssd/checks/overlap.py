@@ -16,6 +16,8 @@ PAIRS = {
     ('unlabelled', 'val'): 'so the result is not one on unseen images: take them out of one of the two',
     ('labelled', 'unlabelled'): 'so they count as labelled and as unlabelled: take them out of the unlabelled ones',
 }
+#: Why two files of labels must not share images; a source that is given twice is meant to count twice.
+TWICE = 'so they count twice, and labels of one may contradict those of the other: join the entries of one image'
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def check_overlap(findings: Findings, sources: list[Source], thorough: bool = Fa
 
 
 def _ordered(first: Source, second: Source) -> tuple[Source, Source, str] | None:
+    if first.role == second.role == 'labelled' and first.name != second.name:
+        return first, second, TWICE
     for one, other in ((first, second), (second, first)):
         if (one.role, other.role) in PAIRS:
             return one, other, PAIRS[one.role, other.role]

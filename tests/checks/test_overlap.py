@@ -33,6 +33,20 @@ def test_one_folder_for_two_sources(sets):
     assert sets.findings(thorough=False)['same-file'].count == 6
 
 
+def test_images_that_two_labelled_sources_have(sets):
+    """Such as two annotators of the same images; the same file given twice is meant so."""
+    second = dict(sets.train.to_dict(), ann_file='second.json')
+    sets.cfg.train_dataloader.dataset.datasets.insert(1, second)
+    sets.cfg.train_dataloader.sampler.update(batch_size=3, source_ratio=[1, 1, 1])
+    sets.cfg.train_dataloader.batch_size = 3
+    shutil.copy(sets.file(), sets.file().with_name('second.json'))
+    found = sets.findings(thorough=False)
+    assert list(found) == ['same-file'] and found['same-file'].count == 6
+    assert 'so they count twice, and labels of one may contradict' in found['same-file'].text
+    sets.train.ann_file = 'second.json'
+    assert sets.findings() == {}
+
+
 def test_copies_among_labelled_images_are_a_warning(sets):
     shutil.copy(sets.images() / '0000.png', sets.images() / '0001.png')
     found = sets.findings()
