@@ -9,7 +9,15 @@ from pathlib import Path
 from sssd.errors import UserError, refuse_all
 
 #: The names of the parts of a data set, and how exports call them.
-PARTS = {'train': 'train', 'val': 'val', 'valid': 'val', 'validation': 'val', 'test': 'test'}
+PARTS = {
+    'train': 'train',
+    'training': 'train',
+    'val': 'val',
+    'valid': 'val',
+    'validation': 'val',
+    'test': 'test',
+    'testing': 'test',
+}
 #: The one part of what is not divided.
 WHOLE = 'all'
 #: The key of ``info`` under which a file that is written here says where its images are.

@@ -249,3 +249,12 @@ def test_labels_of_photos_with_an_exif_turn_are_told(train, yolo):
         image.save('yolo/images/train/0000.png', exif=tags)
     (note,) = read_labels('yolo').notes
     assert note.startswith('1 labelled image with an EXIF tag to turn or mirror by, such as ') and '0000.png' in note
+
+
+def test_parts_may_be_called_training_and_testing(train, val):
+    Path('sets').mkdir()
+    for name, data in (('training', train), ('testing', val)):
+        shutil.copy(data.ann_file, f'sets/{name}.json')
+        shutil.copytree(data.img_dir, f'sets/{name}')
+    assert {name: len(read().coco['images']) for name, read in parts_of('sets').items()} == dict(train=6, test=3)
+    assert own_validation('sets') is None
