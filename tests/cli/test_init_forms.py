@@ -349,3 +349,17 @@ def test_parts_that_are_not_there_hold_no_image(yolo, capsys, words):
         shutil.rmtree('export/valid')
     assert main(['init', 'mine', '--labeled', 'export', '--detector', 'retinanet_r18', '--no-trial', *words]) == 0
     assert 'the 4 of the 10 images in export/train/images that have no labels' in capsys.readouterr().out
+
+
+def test_classes_that_differ_in_form_alone(data, capsys):
+    train, val = (json.loads(data[name].ann_file.read_text()) for name in ('train', 'val'))
+    val['categories'][0]['name'] = 'Disc '
+    data['val'].ann_file.write_text(json.dumps(val))
+    words = ['--labeled', str(data['train'].ann_file), '--val', str(data['val'].ann_file)]
+    assert init(*words) == 2
+    assert "'disc' and 'Disc ' differ in spelling alone, so write one of them in all files" in capsys.readouterr().err
+    for thing in train['annotations']:
+        thing['category_id'] = str(thing['category_id'])
+    data['train'].ann_file.write_text(json.dumps(train))
+    assert init(*words) == 2
+    assert "category_id is '1', '2', but categories have the id 1, 2: write both alike" in capsys.readouterr().err
