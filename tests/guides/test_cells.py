@@ -126,6 +126,14 @@ def test_parts_of_cells_count_as_parts(side, large):
     assert written.sum() == 3.75
 
 
+@pytest.mark.parametrize('boxes, wide, found', [(1, 40, True), (1, 80, False), (4, 40, False)])
+def test_a_large_level_goes_box_by_box_where_boxes_cover_little_of_it(boxes, wide, found):
+    """A quarter of it in both of two images, all of it, and a quarter four times."""
+    ones = torch.ones(2, boxes, 80)
+    assert 80**2 >= cells.LARGE
+    assert cells.by_box(ones, (torch.arange(80) < wide) * ones, (torch.arange(80) < wide) * ones) == found
+
+
 @pytest.mark.parametrize('rule', RULES)
 def test_a_slot_without_a_box_covers_nothing(rule):
     cells = Cells.of([torch.zeros(2, 1, 4, 4)], [(8, 8)])
@@ -185,6 +193,7 @@ def test_pooling_and_writing_have_first_and_second_derivatives_either_way(monkey
 
     before = both()  # by a product, as on another device
     monkeypatch.setattr(cells, 'LARGE', 0)
+    monkeypatch.setattr(cells, 'LITTLE', float('inf'))
     for function, value in ((pooled, level), (written, vectors)):
         assert torch.autograd.gradcheck(function, value) and torch.autograd.gradgradcheck(function, value)
     for one, other in zip(before, both()):

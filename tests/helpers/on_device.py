@@ -109,7 +109,7 @@ def guide(device, kind, **options):
             bboxes=torch.rand(count, 4, device=device), labels=torch.zeros(count, dtype=torch.long, device=device)
         )
         samples.append(sample)
-    cells.LARGE = 0  # levels that go box by box on a CPU do not here
+    cells.LARGE, cells.LITTLE = 0, float('inf')  # levels that go box by box on a CPU do not here
     with torch.device(device):
         made = kind(16, 3, (8, 16, 32, 64), **options)
     features = [level.requires_grad_() for level in pyramid(device)]
