@@ -19,8 +19,8 @@ from sssd.guides.labels import BoxLabels, host_tensor
 RULES = ('index', 'overlap', 'share')
 #: From so many cells on, a level on a CPU goes box by box where boxes cover little of it.
 LARGE = 5000
-#: What part of such a level boxes may cover, overlaps counted, before the product with the mask is as fast.
-LITTLE = 1 / 3
+#: What part of such a level boxes may cover, overlaps counted, before one product is as fast: as sums, and as writing.
+SUMMED, WRITTEN = 3 / 4, 1 / 3
 #: A box that covers less of a level than this part of one cell counts as covering so much.
 LEAST = 1e-6
 
@@ -204,7 +204,7 @@ class _Sums(torch.autograd.Function):
     def forward(ctx, level: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """The sums."""
         ctx.save_for_backward(rows, columns)
-        if not by_box(level, rows, columns):
+        if not by_box(level, rows, columns, SUMMED):
             with exact(level):
                 return torch.bmm(mask_of(rows, columns), level.flatten(2).transpose(1, 2))
         sums = level.new_zeros(*rows.shape[:2], level.shape[1])
@@ -226,7 +226,7 @@ class _Written(torch.autograd.Function):
         """The map."""
         ctx.save_for_backward(rows, columns)
         shape = rows.shape[2], columns.shape[2]
-        if not by_box(vectors, rows, columns):
+        if not by_box(vectors, rows, columns, WRITTEN):
             with exact(vectors):
                 return torch.bmm(vectors.transpose(1, 2), mask_of(rows, columns)).unflatten(2, shape)
         level = vectors.new_zeros(len(vectors), vectors.shape[2], *shape)
@@ -245,12 +245,12 @@ def mask_of(rows: Tensor, columns: Tensor) -> Tensor:
     return (rows[..., None] * columns[:, :, None]).flatten(2)
 
 
-def by_box(values: Tensor, rows: Tensor, columns: Tensor) -> bool:
-    """Whether a level is summed or written box by box: a large one, if boxes cover whole cells, and few of them."""
+def by_box(values: Tensor, rows: Tensor, columns: Tensor, part: float) -> bool:
+    """Whether a level goes box by box: a large one, if boxes cover whole cells, and less than this part of it."""
     cells = rows.shape[2] * columns.shape[2]
-    if not on_host(values) or cells < LARGE or Cover(rows, columns).counts.sum() >= LITTLE * len(rows) * cells:
+    if not on_host(values) or cells < LARGE or Cover(rows, columns).counts.sum() >= part * len(rows) * cells:
         return False
-    return all(bool(((part == 0) | (part == 1)).all()) for part in (rows, columns))
+    return all(bool(((side == 0) | (side == 1)).all()) for side in (rows, columns))
 
 
 def on_host(values: Tensor) -> bool:

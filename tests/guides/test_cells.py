@@ -131,7 +131,7 @@ def test_a_large_level_goes_box_by_box_where_boxes_cover_little_of_it(boxes, wid
     """A quarter of it in both of two images, all of it, and a quarter four times."""
     ones = torch.ones(2, boxes, 80)
     assert 80**2 >= cells.LARGE
-    assert cells.by_box(ones, (torch.arange(80) < wide) * ones, (torch.arange(80) < wide) * ones) == found
+    assert cells.by_box(ones, (torch.arange(80) < wide) * ones, (torch.arange(80) < wide) * ones, 0.5) == found
 
 
 @pytest.mark.parametrize('rule', RULES)
@@ -193,7 +193,8 @@ def test_pooling_and_writing_have_first_and_second_derivatives_either_way(monkey
 
     before = both()  # by a product, as on another device
     monkeypatch.setattr(cells, 'LARGE', 0)
-    monkeypatch.setattr(cells, 'LITTLE', float('inf'))
+    monkeypatch.setattr(cells, 'SUMMED', float('inf'))
+    monkeypatch.setattr(cells, 'WRITTEN', float('inf'))
     for function, value in ((pooled, level), (written, vectors)):
         assert torch.autograd.gradcheck(function, value) and torch.autograd.gradgradcheck(function, value)
     for one, other in zip(before, both()):

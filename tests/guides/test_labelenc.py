@@ -109,7 +109,8 @@ def test_a_share_of_the_boxes_is_dimmed_in_training_alone():
 def test_no_value_is_read_back_from_the_device(monkeypatch):
     """Fake tensors have no values: whatever asks for one raises. Nor of large levels, box by box on a CPU."""
     monkeypatch.setattr(cells, 'LARGE', 0)
-    monkeypatch.setattr(cells, 'LITTLE', float('inf'))
+    monkeypatch.setattr(cells, 'SUMMED', float('inf'))
+    monkeypatch.setattr(cells, 'WRITTEN', float('inf'))
     batch = samples()
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fakes = [tiny.sample(SIZE) for _ in batch]

@@ -180,7 +180,8 @@ def test_detach_stops_the_gradient_before_the_student(detach):
 def test_no_value_is_read_back_from_the_device(options, monkeypatch):
     """Fake tensors have no values: whatever asks for one raises. Nor of large levels, box by box on a CPU."""
     monkeypatch.setattr(cells, 'LARGE', 0)
-    monkeypatch.setattr(cells, 'LITTLE', float('inf'))
+    monkeypatch.setattr(cells, 'SUMMED', float('inf'))
+    monkeypatch.setattr(cells, 'WRITTEN', float('inf'))
     batch = samples(BOXES)
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         fakes = [tiny.sample(SIZE) for _ in batch]

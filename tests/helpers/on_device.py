@@ -9,6 +9,7 @@ since a build for CPUs cannot differentiate a fake CUDA tensor. This changes the
 """
 
 import json
+import math
 import sys
 from types import SimpleNamespace
 from unittest import mock
@@ -109,7 +110,7 @@ def guide(device, kind, **options):
             bboxes=torch.rand(count, 4, device=device), labels=torch.zeros(count, dtype=torch.long, device=device)
         )
         samples.append(sample)
-    cells.LARGE, cells.LITTLE = 0, float('inf')  # levels that go box by box on a CPU do not here
+    cells.LARGE, cells.SUMMED, cells.WRITTEN = 0, math.inf, math.inf  # levels that go box by box on a CPU do not here
     with torch.device(device):
         made = kind(16, 3, (8, 16, 32, 64), **options)
     features = [level.requires_grad_() for level in pyramid(device)]
