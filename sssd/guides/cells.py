@@ -7,6 +7,7 @@ the maps (n, C, h_p, w_p) of a pyramid and written into them level by level, ove
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import torch
@@ -25,7 +26,8 @@ SUMMED, WRITTEN = 3 / 4, 1 / 3
 LEAST = 1e-6
 
 
-class Cover(NamedTuple):
+@dataclass(frozen=True)
+class Cover:
     """What n x m boxes cover of one level: the cells where a row and a column that they cover cross.
 
     Attributes:
@@ -41,14 +43,19 @@ class Cover(NamedTuple):
         """How many cells each box covers, parts of cells added up, (n, m)."""
         return self.rows.sum(-1) * self.columns.sum(-1)
 
+    @cached_property
+    def mask(self) -> Tensor:
+        """What part of each cell is covered, (n, m, h w); made once for pooling, writing and their backward passes."""
+        return (self.rows[..., None] * self.columns[:, :, None]).flatten(2)
+
     @property
     def cells(self) -> Tensor:
         """Which cells, wholly or in part, (n, m, h w)."""
-        return (self.rows[..., None] * self.columns[:, :, None] > 0).flatten(2)
+        return self.mask > 0
 
     def to(self, dtype: torch.dtype) -> 'Cover':
         """The same in numbers: 1 and 0, or the parts."""
-        return Cover(self.rows.to(dtype), self.columns.to(dtype))
+        return self if self.rows.dtype == dtype else Cover(self.rows.to(dtype), self.columns.to(dtype))
 
     def without_first(self) -> 'Cover':
         """That of all boxes but the first of each image."""
@@ -56,14 +63,15 @@ class Cover(NamedTuple):
 
     def with_whole_first(self) -> 'Cover':
         """The same, but the first box of each image covers the whole level."""
-        return Cover(*(torch.cat([torch.ones_like(part[:, :1]), part[:, 1:]], dim=1) for part in self))
+        sides = (self.rows, self.columns)
+        return Cover(*(torch.cat([torch.ones_like(side[:, :1]), side[:, 1:]], dim=1) for side in sides))
 
     def windows(self) -> 'Cover':
         """The same for every tap of a 3x3 convolution: (n, m, 3, h) and (n, m, 3, w).
 
         Where tap t of an output cell looks, rows or columns t - 1 further on; there is nothing beyond the map.
         """
-        return Cover(*(F.pad(part, (1, 1)).unfold(-1, part.shape[-1], 1) for part in self))
+        return Cover(*(F.pad(side, (1, 1)).unfold(-1, side.shape[-1], 1) for side in (self.rows, self.columns)))
 
 
 class Axis(NamedTuple):
@@ -140,7 +148,7 @@ class Cells:
                 the box, so that a map tells where its sides are within a cell.
         """
         x1, y1, x2, y2 = labels.boxes.unbind(2)
-        rows, columns = self.rows.covered(y1, y2, rule), self.columns.covered(x1, x2, rule)
+        rows, columns = self.rows.covered(y1, y2, rule).float(), self.columns.covered(x1, x2, rule).float()
         rows, (heights, widths) = rows * labels.valid[..., None], zip(*self.shapes)
         return [Cover(*parts) for parts in zip(rows.split(heights, dim=2), columns.split(widths, dim=2))]
 
@@ -178,7 +186,7 @@ def pool(features: Sequence[Tensor], covered: Sequence[Cover]) -> Tensor:
     means = []
     for level, cover in zip(features, covered, strict=True):
         level = at_least_float(level)
-        total = _Sums.apply(level, *cover.to(level.dtype))
+        total = summed(level, cover.to(level.dtype))
         means.append(total / cover.counts[..., None].clamp(min=LEAST))
     return torch.stack(means, dim=1)
 
@@ -189,24 +197,37 @@ def render(vectors: Tensor, covered: Sequence[Cover]) -> list[Tensor]:
     Maps (n, C, h_p, w_p).
     """
     levels = at_least_float(vectors).unbind(1)
-    return [_Written.apply(level, *cover.to(level.dtype)) for level, cover in zip(levels, covered, strict=True)]
+    return [written(level, cover.to(level.dtype)) for level, cover in zip(levels, covered, strict=True)]
+
+
+def summed(level: Tensor, cover: Cover) -> Tensor:
+    """Sums (n, m, C) of a map (n, C, h, w) over the cells of boxes; its backward pass is :func:`written`.
+
+    Box by box where that is faster (:func:`by_box`); elsewhere by a product with the mask of boxes times cells, which
+    needs no look at the boxes, for which one would wait on a device.
+    """
+    if by_box(level, cover, SUMMED):
+        return _Sums.apply(level, cover.rows, cover.columns)
+    with exact(level):
+        return torch.bmm(level.flatten(2), cover.mask.transpose(1, 2)).transpose(1, 2)
+
+
+def written(vectors: Tensor, cover: Cover) -> Tensor:
+    """Vectors (n, m, C) in the cells of boxes, a map (n, C, h, w); its backward pass is :func:`summed`."""
+    if by_box(vectors, cover, WRITTEN):
+        return _Written.apply(vectors, cover.rows, cover.columns)
+    with exact(vectors):
+        maps = torch.bmm(vectors.transpose(1, 2), cover.mask)
+    return maps.unflatten(2, (cover.rows.shape[2], cover.columns.shape[2]))
 
 
 class _Sums(torch.autograd.Function):
-    """Sums (n, m, C) of a map (n, C, h, w) over the cells of a :class:`Cover`; the backward pass of :class:`_Written`.
-
-    On the large levels of a CPU of which boxes cover little, box by box over the cells that it covers, if it covers
-    whole ones; elsewhere, where a look at the boxes would wait for the device, and on small levels by a product with
-    the mask of boxes times cells, which takes less to make anew in every pass than to keep.
-    """
+    """:func:`summed`, box by box."""
 
     @staticmethod
     def forward(ctx, level: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """The sums."""
         ctx.save_for_backward(rows, columns)
-        if not by_box(level, rows, columns, SUMMED):
-            with exact(level):
-                return torch.bmm(mask_of(rows, columns), level.flatten(2).transpose(1, 2))
         sums = level.new_zeros(*rows.shape[:2], level.shape[1])
         for image, box, *window in windows(rows, columns):
             sums[image, box] = level[(image, slice(None), *window)].sum(1).sum(1)  # rows first: lines add up whole
@@ -215,21 +236,17 @@ class _Sums(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
         """What every sum has, in its cells."""
-        return _Written.apply(grad, *ctx.saved_tensors), None, None
+        return written(grad, Cover(*ctx.saved_tensors)), None, None
 
 
 class _Written(torch.autograd.Function):
-    """Vectors (n, m, C) in the cells of a :class:`Cover`, a map (n, C, h, w); the backward pass of :class:`_Sums`."""
+    """:func:`written`, box by box."""
 
     @staticmethod
     def forward(ctx, vectors: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
         """The map."""
         ctx.save_for_backward(rows, columns)
-        shape = rows.shape[2], columns.shape[2]
-        if not by_box(vectors, rows, columns, WRITTEN):
-            with exact(vectors):
-                return torch.bmm(vectors.transpose(1, 2), mask_of(rows, columns)).unflatten(2, shape)
-        level = vectors.new_zeros(len(vectors), vectors.shape[2], *shape)
+        level = vectors.new_zeros(len(vectors), vectors.shape[2], rows.shape[2], columns.shape[2])
         for image, box, *window in windows(rows, columns):
             level[(image, slice(None), *window)] += vectors[image, box, :, None, None]
         return level
@@ -237,18 +254,14 @@ class _Written(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:
         """The sum over the cells of every vector."""
-        return _Sums.apply(grad, *ctx.saved_tensors), None, None
+        return summed(grad, Cover(*ctx.saved_tensors)), None, None
 
 
-def mask_of(rows: Tensor, columns: Tensor) -> Tensor:
-    """Rows (n, m, h) and columns (n, m, w) to cells (n, m, h w)."""
-    return (rows[..., None] * columns[:, :, None]).flatten(2)
-
-
-def by_box(values: Tensor, rows: Tensor, columns: Tensor, part: float) -> bool:
-    """Whether a level goes box by box: a large one, if boxes cover whole cells, and less than this part of it."""
+def by_box(values: Tensor, cover: Cover, part: float) -> bool:
+    """Whether a level goes box by box: a large one on a CPU, of which boxes cover whole cells, less than this part."""
+    rows, columns = cover.rows, cover.columns
     cells = rows.shape[2] * columns.shape[2]
-    if not on_host(values) or cells < LARGE or Cover(rows, columns).counts.sum() >= part * len(rows) * cells:
+    if not on_host(values) or cells < LARGE or cover.counts.sum() >= part * len(rows) * cells:
         return False
     return all(bool(((side == 0) | (side == 1)).all()) for side in (rows, columns))
 
@@ -288,13 +301,13 @@ def render_convolved(vectors: Tensor, covered: Sequence[Cover], weight: Tensor, 
     dtype, taps, constant = taps.dtype, at_least_float(taps), at_least_float(constant)
     maps = []
     for level, everywhere, cover in zip(taps.unbind(1), constant.unbind(1), covered, strict=True):
-        rows, columns = cover.to(taps.dtype).windows()
+        looks, height = cover.to(taps.dtype).windows(), cover.rows.shape[-1]
         with exact(taps):
-            lines = torch.bmm(level.reshape(-1, 3 * weight.shape[0], 3), rows.flatten(0, 1))
-        lines = lines.view(len(level), -1, weight.shape[0] * rows.shape[-1])
-        plain = everywhere[..., None].expand(*everywhere.shape, rows.shape[-1]).flatten(1)[:, None]
-        columns = F.pad(columns.flatten(1, 2), (0, 0, 0, 1), value=1.0)
-        maps.append(crossed(torch.cat([lines, plain], dim=1), columns, rows.shape[-1]).to(dtype))
+            lines = torch.bmm(level.reshape(-1, 3 * weight.shape[0], 3), looks.rows.flatten(0, 1))
+        lines = lines.view(len(level), -1, weight.shape[0] * height)
+        plain = everywhere[..., None].expand(*everywhere.shape, height).flatten(1)[:, None]
+        columns = F.pad(looks.columns.flatten(1, 2), (0, 0, 0, 1), value=1.0)
+        maps.append(crossed(torch.cat([lines, plain], dim=1), columns, height).to(dtype))
     return maps
 
 

@@ -129,9 +129,9 @@ def test_parts_of_cells_count_as_parts(side, large):
 @pytest.mark.parametrize('boxes, wide, found', [(1, 40, True), (1, 80, False), (4, 40, False)])
 def test_a_large_level_goes_box_by_box_where_boxes_cover_little_of_it(boxes, wide, found):
     """A quarter of it in both of two images, all of it, and a quarter four times."""
-    ones = torch.ones(2, boxes, 80)
+    side = (torch.arange(80) < wide).float().expand(2, boxes, 80)
     assert 80**2 >= cells.LARGE
-    assert cells.by_box(ones, (torch.arange(80) < wide) * ones, (torch.arange(80) < wide) * ones, 0.5) == found
+    assert cells.by_box(side, Cover(side, side), 0.5) == found
 
 
 @pytest.mark.parametrize('rule', RULES)
@@ -161,7 +161,10 @@ def test_a_convolution_of_what_was_written_without_writing_it(shape, parts):
     torch.manual_seed(0)
     covered = [covers_of((2, 4), shape)] * 2
     if parts:
-        covered = [Cover(*(side * torch.rand(side.shape, dtype=torch.double) for side in some)) for some in covered]
+        covered = [
+            Cover(*(side * torch.rand(side.shape, dtype=torch.double) for side in (some.rows, some.columns)))
+            for some in covered
+        ]
     vectors = torch.randn(2, 2, 4, 6, dtype=torch.double, requires_grad=True)
     weight = torch.randn(5, 6, 3, 3, dtype=torch.double, requires_grad=True)
     constant = torch.randn(2, 2, 5, dtype=torch.double, requires_grad=True)
