@@ -37,8 +37,6 @@ def model_card(
         evaluations: What was logged, by role, as of :func:`sssd.report.scalars.history`.
     """
     name, backbone = model['type'], (model.get('backbone') or {}).get('type', 'backbone')
-    source = commit()
-    code = f'{source["commit"] or "unknown"}{" with changes" if source["dirty"] else ""}'
     step = 'iteration unknown' if iteration is None else f'iteration {iteration}'
     lines = [
         f'# {name} ({backbone}), {len(classes)} class{"es" * (len(classes) != 1)}',
@@ -53,7 +51,7 @@ def model_card(
         f'| part | {why} |',
         f'| trained until | {_time(trained)} |',
         f'| exported | {now()} |',
-        f'| commit of sssd | {code} |',
+        f'| commit of sssd | {_code()} |',
         f'| versions | {", ".join(f"{key} {value}" for key, value in versions().items())} |',
         '',
         '## Data',
@@ -72,6 +70,12 @@ def model_card(
         'decide what may be done with them. The code that trained them is under Apache 2.0.',
     ]
     return '\n'.join(lines) + '\n'
+
+
+def _code() -> str:
+    """The commit that runs, and whether it has changes."""
+    source = commit()
+    return f'{source["commit"] or "unknown"}{" with changes" if source["dirty"] else ""}'
 
 
 def _time(told: str | None) -> str:

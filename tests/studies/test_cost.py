@@ -40,6 +40,13 @@ def test_more_unlabelled_images_cost_more():
     assert iteration_cost(config) == pytest.approx(2 + 6 * 1.6)
 
 
+def test_further_looks_of_the_teacher_cost_their_pixels():
+    """Of three, one is Eq. 3's own."""
+    config = read_config('configs/photos/retinanet_bccd_init.py')
+    assert config.model.pseudo_labels.sizes == [0.75, 1.33]
+    assert iteration_cost(config) == pytest.approx(4 + 4 * (1.6 + (0.75**2 + 1.33**2) / 3))
+
+
 def test_a_burn_in_costs_its_labels():
     config = read_config('configs/photos/faster_rcnn_bccd_init.py')
     cost = Cost.of(config)
