@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sssd.datasets.forms import IMAGES, PARTS, WHOLE, Labels, Readers, called
 from sssd.datasets.json_io import read_coco
+from sssd.datasets.labelme import beginning, is_labelme
 from sssd.errors import UserError, shorten
 from sssd.listing import near_file
 
@@ -17,6 +18,8 @@ _PART = re.compile(rf'(?:^|[^a-z])({"|".join(PARTS)})(?=[^a-z]|$)')
 _OTHER = ('captions_', 'person_keypoints_', 'image_info_', 'panoptic_', 'stuff_')
 #: What Label Studio puts beside labels in YOLO's form: names and ids of the classes.
 _NOTES = 'notes.json'
+#: What tells COCO's files among those of other tools.
+_HAS_LISTS = re.compile(rb'"(images|annotations|categories|licenses)"\s*:')
 _LOOKED_FOR = 20
 
 
@@ -43,6 +46,9 @@ def _by_part(folder: Path) -> dict[str, Path]:
     """The JSON files of a folder by the part that their names tell."""
     files = [file for file in sorted(folder.iterdir()) if file.suffix.lower() == '.json' and file.is_file()]
     files = [file for file in files if not file.name.startswith(_OTHER) and file.name.lower() != _NOTES]
+    others = [file for file in files if not is_labelme(file)]
+    if len(others) < len(files):
+        files = [file for file in others if _HAS_LISTS.search(beginning(file))]  # not the settings of a tool
     found: dict[str, list[Path]] = {}
     for file in files:
         told = _PART.findall(file.stem.lower())
@@ -51,22 +57,11 @@ def _by_part(folder: Path) -> dict[str, Path]:
         found.pop(WHOLE, None)  # such as the settings of a tool
     parts = {}
     for part, several in found.items():
-        if len(several) > 1 and _is_labelme(several[0]):
-            raise UserError(
-                f'{folder} has files of LabelMe, one an image, which is no form that is read: export as COCO.'
-            )
         exact = [file for file in several if file.stem.lower() in (part, f'instances_{part}')]
         if len(exact or several) > 1:
             raise UserError(f'{folder} has {shorten([file.name for file in several])}: name the one that is meant.')
         (parts[part],) = exact or several
     return parts
-
-
-def _is_labelme(path: Path) -> bool:
-    """Whether a JSON file is one image's of LabelMe."""
-    with path.open('rb') as file:
-        head = file.read(4096)
-    return b'"shapes"' in head and b'"images"' not in head
 
 
 def read(path: Path, images: str | None = None, annotations: bool = True) -> Labels:

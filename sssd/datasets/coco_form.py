@@ -88,7 +88,7 @@ def _of_list(path, entries: list, name: str, needed: dict, columns: dict) -> Ite
     if set(map(type, entries)) - {dict}:
         where = tuple(i for i, entry in enumerate(entries) if not isinstance(entry, dict))
         yield Fault(
-            f'{path} is not in COCO format: entry {where[0]} of {name!r} is {_text(entries[where[0]])!r}, but has to '
+            f'{path} is not in COCO format: entry {where[0]} of {name!r} is {shown(entries[where[0]])!r}, but has to '
             f'be an object with {", ".join(map(repr, needed))}{_more(where)}; correct it or take it out.',
             name,
             where,
@@ -125,9 +125,9 @@ def column(entries: list, key: str) -> list:
 def _fault_of_field(path, value, name: str, key: str, kind: str, where: tuple[int, ...]) -> Fault:
     """The sentence on values that are not of their kind."""
     if kind == 'box':
-        said = f'the bbox of entry {where[0]} of {name!r} is {_text(value)}, but has to be [x, y, width, height]'
+        said = f'the bbox of entry {where[0]} of {name!r} is {shown(value)}, but has to be [x, y, width, height]'
     else:
-        said = f'{key!r} of entry {where[0]} of {name!r} is {_text(value)!r}, but has to be {SAID[kind]}'
+        said = f'{key!r} of entry {where[0]} of {name!r} is {shown(value)!r}, but has to be {SAID[kind]}'
     return Fault(f'{path}: {said}{_more(where)}; correct it or take the entry out.', name, where)
 
 
@@ -190,7 +190,7 @@ def _is_box(box) -> bool:
     return type(box) is list and len(box) == 4 and all(type(side) in (int, float) and _is_small(side) for side in box)
 
 
-def _text(value) -> str:
+def shown(value) -> str:
     """The beginning of a value, as a sentence shows it."""
     try:
         text = str(value)

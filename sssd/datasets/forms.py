@@ -2,10 +2,12 @@
 
 import math
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from sssd.datasets.coco_form import shown
 from sssd.errors import UserError, refuse_all
 
 #: The names of the parts of a data set, and how exports call them.
@@ -31,7 +33,7 @@ class Labels:
     Attributes:
         coco: ``images``, ``annotations`` and ``categories`` as in a COCO file; ``file_name`` is relative to ``images``.
         images: The folder of the images.
-        form: ``'COCO'``, ``'VOC'`` or ``'YOLO'``.
+        form: ``'COCO'``, ``'VOC'``, ``'YOLO'`` or ``'LabelMe'``.
         source: What was read, as the user would name it.
         file: The COCO file that has just this content; None if it has to be written first.
         notes: What the user should know: a sentence each.
@@ -47,6 +49,19 @@ class Labels:
 
 class AbsentError(UserError):
     """A folder of a part of a data set is not there; exports name parts that they do not have."""
+
+
+class RepeatedError(UserError):
+    """A mistake in a label that others will have as well, as when a tool wrote all of them alike.
+
+    Args:
+        sentence: What is wrong.
+        kind: What equal mistakes have in common; :class:`Mistakes` tells the first one, and how many there are.
+    """
+
+    def __init__(self, sentence: str, kind: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
 
 
 #: The parts of a data set, each with a function that reads it.
@@ -92,21 +107,23 @@ class Builder:
 
 
 class Mistakes:
-    """Gathers mistakes, so that all are told at once.
+    """Gathers mistakes, so that all are told at once, and those of one kind as one.
 
     Args:
         what: What has them, for the sentence.
     """
 
     def __init__(self, what: str | Path) -> None:
-        self.what, self.sentences = what, []
+        self.what, self.counts, self._firsts = what, Counter(), {}
 
     def kept(self, read: Callable, *args):
         """What ``read`` gives; None, with the mistake kept, where it raises a :class:`UserError`."""
         try:
             return read(*args)
         except UserError as error:
-            self.sentences.append(str(error))
+            sentence = str(error)
+            first = self._firsts.setdefault(error.kind, sentence) if isinstance(error, RepeatedError) else sentence
+            self.counts[first] += 1
             return None
 
     def refuse(self) -> None:
@@ -115,7 +132,11 @@ class Mistakes:
         Raises:
             UserError: If there is one.
         """
-        refuse_all(str(self.what), self.sentences)
+        told = [
+            f'{sentence.removesuffix(".")} ({count} such mistakes).' if count > 1 else sentence
+            for sentence, count in self.counts.items()
+        ]
+        refuse_all(str(self.what), told)
 
 
 def saying_where(coco: dict, images: str, path: str | Path) -> dict:
@@ -214,15 +235,21 @@ def number_of(text: str | None, where: str, what: str) -> float:
         what: What it is, for the sentence.
 
     Raises:
-        UserError: If it is none.
+        RepeatedError: If it is none.
     """
     try:
         value = float(text)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         value = math.nan
     if not math.isfinite(value):
-        raise UserError(f'{where}: {what} is {str(text)[:40]!r}, but has to be a number: correct the label.')
+        raise RepeatedError(f'{where}: {what} is {shown(text)!r}, but has to be a number: correct the label.', what)
     return value
+
+
+def near(folder: str) -> str:
+    """An absolute path as seen from the present folder, if it is below that."""
+    seen = os.path.relpath(folder)
+    return folder if seen.startswith('..') else seen
 
 
 def several(count: int, what: str) -> str:

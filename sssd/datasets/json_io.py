@@ -129,8 +129,13 @@ def kind_of(path: Path) -> str:
     return 'folder' if path.is_dir() else 'pipe' if path.is_fifo() else 'device or socket'
 
 
-def parse_json(path: str | Path, content: bytes):
+def parse_json(path: str | Path, content: bytes, remedy: str = 'give a COCO annotation file'):
     """The value that JSON text stands for. Python's collector waits meanwhile: it would look at every new entry.
+
+    Args:
+        path: The file, for the sentence.
+        content: What it holds.
+        remedy: What to do if it is no JSON.
 
     Raises:
         UserError: If it is no JSON, such as text that is cut off.
@@ -145,11 +150,9 @@ def parse_json(path: str | Path, content: bytes):
             told = f'its bytes are no {error.encoding}: save it as UTF-8'
         elif not content.strip():
             told = 'it is empty'
-        raise UserError(f'{path} is no valid JSON ({told}); give a COCO annotation file.') from error
+        raise UserError(f'{path} is no valid JSON ({told}); {remedy}.') from error
     except RecursionError as error:
-        raise UserError(
-            f'{path} is no valid JSON (its lists are nested too deeply); give a COCO annotation file.'
-        ) from error
+        raise UserError(f'{path} is no valid JSON (its lists are nested too deeply); {remedy}.') from error
     finally:
         if waits:
             gc.enable()

@@ -1,4 +1,4 @@
-"""One reader for labels as people have them: COCO, Pascal VOC, YOLO, and the exports of Roboflow and CVAT.
+"""One reader for labels as people have them: COCO, Pascal VOC, YOLO, LabelMe, and the exports of Roboflow and CVAT.
 
 A form is known by its files alone. What a path leads to is divided into parts, ``train``, ``val`` and ``test``, or is
 one whole. Nothing is ever written here, and no image is decoded.
@@ -13,16 +13,18 @@ from pathlib import Path
 
 from sssd.datasets.coco import find_coco
 from sssd.datasets.forms import WHOLE, Labels, Readers
+from sssd.datasets.labelme import find_labelme
 from sssd.datasets.voc import find_voc
 from sssd.datasets.yolo import find_yolo
 from sssd.errors import UserError
 
 __all__ = ['Labels', 'aligned', 'own_validation', 'parts_of', 'read_labels']
 
-_FINDERS = {'COCO': find_coco, 'VOC': find_voc, 'YOLO': find_yolo}
+_FINDERS = {'COCO': find_coco, 'VOC': find_voc, 'YOLO': find_yolo, 'LabelMe': find_labelme}
 _LOOKED_FOR = (
     'a COCO file (.json; Roboflow: train/_annotations.coco.json; CVAT: annotations/instances_*.json), a data.yaml of '
-    'YOLO with names:, and XML files of VOC (Annotations/*.xml, or beside the images)'
+    "YOLO with names:, an obj.data of CVAT's YOLO 1.1, XML files of VOC (Annotations/*.xml, or beside the images), and "
+    'JSON files of LabelMe beside the images'
 )
 
 
@@ -51,7 +53,8 @@ def read_labels(path: str | Path, images: str | None = None, part: str = 'train'
     """Read labelled images of any form.
 
     Args:
-        path: A COCO file; a data.yaml; a folder of XML files; or a folder with any of them, such as an export.
+        path: A COCO file; a data.yaml or obj.data; a folder of XML files or of LabelMe's; or a folder with any of them,
+            such as an export.
         images: The folder of the images, where the form does not tell it.
         part: What to take of a data set that is divided: ``'train'``, or ``'val'``, for which ``test`` is taken if
             there is nothing else. One that is not divided is taken whole.

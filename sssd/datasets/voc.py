@@ -7,29 +7,15 @@ XMLDataset of mmdet ends it one pixel earlier.
 import os
 import posixpath
 import re
-from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
-from sssd.datasets.forms import (
-    PARTS,
-    WHOLE,
-    Builder,
-    Labels,
-    Mistakes,
-    Readers,
-    called,
-    files_by_stem,
-    find_files,
-    names_in,
-    number_of,
-    several,
-)
+from sssd.datasets.beside import folder_of, holds, images_of, part_of, parts_by_folder
+from sssd.datasets.forms import WHOLE, Builder, Labels, Mistakes, Readers, files_by_stem, names_in, number_of, several
 from sssd.datasets.xml_safe import line_of, parse_xml
 from sssd.errors import UserError
-from sssd.images import EXTENSIONS, image_size, natural_key
-from sssd.listing import list_folder
+from sssd.images import image_size, natural_key
 
-_IMAGES = ('JPEGImages', 'images', 'imgs', 'img')
 _ANNOTATIONS = ('Annotations', 'xml', 'xmls')
 _LISTS = Path('ImageSets', 'Main')
 _SUFFIX = '.xml'
@@ -48,40 +34,25 @@ def find_voc(path: Path, images: str | None) -> Readers:
     if path.is_file():
         if path.suffix == '.txt' and path.parent.parent.name == 'ImageSets':
             root = path.parents[2]
-            return {WHOLE: lambda: _read(path, _annotations(root) or root, images, path)}
+            folder = folder_of(root, _ANNOTATIONS, _holds_xml) or root
+            return {WHOLE: lambda: _read(path, folder, images, path)}
         return {}
-    folder = _annotations(path)
-    if folder is None:
-        inner = {PARTS[place.name.lower()]: place for place in called(path, *PARTS) if _holds_xml(place)}
-        return {part: lambda place=place: _read(place, place, images) for part, place in inner.items()}
+    folder = folder_of(path, _ANNOTATIONS, _holds_xml)
     lists = path / _LISTS
     parts = {part: lists / f'{part}.txt' for part in ('train', 'val', 'test') if (lists / f'{part}.txt').is_file()}
     if 'train' not in parts and (lists / 'trainval.txt').is_file():
         parts['train'] = lists / 'trainval.txt'
-    if parts:
+    if parts and folder is not None:
         return {part: lambda names=names: _read(names, folder, images, names) for part, names in parts.items()}
-    told = sorted({_part_of(name) for name in files_by_stem(folder, _SUFFIX)})
-    if told == ['train']:
-        return {WHOLE: lambda: _read(path, folder, images)}
-    return {part: lambda part=part: _read(path, folder, images, part=part) for part in told}
-
-
-def _part_of(name: str) -> str:
-    """The part that an XML file belongs to: that which the sub-folder it lies in is called like, else ``train``."""
-    place, slash, _ = name.partition('/')
-    return PARTS.get(place.lower(), 'train') if slash else 'train'
-
-
-def _annotations(path: Path) -> Path | None:
-    """The folder of the XML files of ``path``: one that is called so, or itself."""
-    places = (*called(path, *_ANNOTATIONS), path)
-    return next((place for place in places if _holds_xml(place)), None)
+    return parts_by_folder(path, folder, _holds_xml, _stems, partial(_read, images=images))
 
 
 def _holds_xml(folder: Path) -> bool:
-    """Whether a folder has XML files; one that is called like a folder of them, or a folder in it."""
-    deep = folder in called(folder.parent, *_ANNOTATIONS)
-    return any(path.is_file() for path in find_files(folder, _SUFFIX, deep))
+    return holds(folder, _ANNOTATIONS, _SUFFIX)
+
+
+def _stems(folder: Path) -> dict[str, Path]:
+    return files_by_stem(folder, _SUFFIX)
 
 
 def _read(
@@ -93,7 +64,7 @@ def _read(
         UserError: Naming file and line of what is wrong.
     """
     found = files_by_stem(folder, _SUFFIX)
-    chosen = [name for name in sorted(found, key=natural_key) if part in (None, _part_of(name))]
+    chosen = [name for name in sorted(found, key=natural_key) if part in (None, part_of(name))]
     names = chosen if listed is None else _names_of(listed, folder, found)
     paths = {name: found[name] for name in names}
     mistakes = Mistakes(source)
@@ -105,23 +76,18 @@ def _read(
     }
     sizes = {name: mistakes.kept(_size, root, paths[name]) for name, root in roots.items() if root is not None}
     mistakes.refuse()
-    files = _images_of(folder, found, images)
+    files = images_of(folder, found, images, '<filename>')
     shift = int(_counts_from_one(things))
     built, measured = Builder(sorted({kind for each in things.values() for kind, _, _ in each})), 0
-    others = [name for name, root in roots.items() if files.names_another(name, root)]
+    others = [name for name, root in roots.items() if files.names_another(name, _told(root))]
     for name, root in roots.items():
-        image, size = files.of(name, root, paths[name]), sizes[name]
+        image, size = files.of(name, _told(root), paths[name]), sizes[name]
         measured += size is None
         built.add_image(image, *(size or image_size(os.path.join(files.folder, image))))
         for kind, (x1, y1, x2, y2), difficult in things[name]:
             built.add_box(kind, (x1 - shift, y1 - shift, x2 - x1 + shift, y2 - y1 + shift), iscrowd=int(difficult))
     left = len(files.names) - len(found) if listed is None else 0
-    notes = _notes(built, measured, shift, left)
-    if others:
-        told = f'{several(len(others), "XML file")} whose <filename> is another image that is there, such as'
-        notes += (
-            f'{told} {paths[others[0]]}: each was taken for the image of its own name, so see whether it is that',
-        )
+    notes = (*_notes(built, measured, shift, left), *files.note([paths[name] for name in others], 'XML file'))
     return Labels(built.coco(), files.folder, 'VOC', str(source), notes=notes)
 
 
@@ -165,53 +131,9 @@ def _root(path: Path):
     return root
 
 
-def _images_of(folder: Path, stems: Collection[str], images: str | None) -> '_Images':
-    """The images: those of the folder that is given, else of that with most images of the XML files' names.
-
-    Of equal ones the XML files' own folder comes first, then what is called like a folder of images beside or in it.
-    """
-    if images is not None:
-        return _Images(images)
-    named = [*called(folder.parent, *_IMAGES), *called(folder, *_IMAGES)]
-    tried = [_Images(str(place)) for place in (folder, *named)]
-    best = max(tried, key=lambda each: sum(stem in each.names for stem in stems))
-    return best if best.names.keys() & set(stems) or not named else tried[1]
-
-
-class _Images:
-    """The images of a folder and its sub-folders by the names of their XML files, which lie in the same sub-folders."""
-
-    def __init__(self, folder: str) -> None:
-        self.folder, self.names = folder, {}
-        for name in list_folder(folder).names():
-            self.names.setdefault(os.path.splitext(name)[0], []).append(name)
-
-    def names_another(self, name: str, root) -> bool:
-        """Whether an XML file's <filename> is another image beside the one of the XML file's name."""
-        own, told = self.names.get(name, []), _told_beside(name, root)
-        return bool(own) and told not in own and told in self.names.get(os.path.splitext(told)[0], ())
-
-    def of(self, name: str, root, path: Path) -> str:
-        """The image of an XML file: of the same name, as mmdet has it, else what its <filename> says."""
-        own, beside = self.names.get(name, []), _told_beside(name, root)
-        if own:
-            return beside if beside in own else own[0]
-        told = (root.findtext('filename') or '').strip()
-        stem = os.path.basename(name)
-        for wanted in filter(None, (told, beside, os.path.basename(told), stem)):
-            for file in (wanted, *(f'{wanted}{ending}' for ending in EXTENSIONS)):
-                if os.path.isfile(os.path.join(self.folder, file)):
-                    return file
-        raise UserError(
-            f'{path}: its image is not in {self.folder}, neither {stem}.jpg or the like nor the '
-            f'{told!r} of its <filename>: put it there, or name its folder (--images).'
-        )
-
-
-def _told_beside(name: str, root) -> str:
-    """The image that an XML file's <filename> names, in the sub-folder of the XML file."""
-    told = os.path.basename((root.findtext('filename') or '').strip())
-    return os.path.join(os.path.dirname(name), told)
+def _told(root) -> str:
+    """The image that an XML file names."""
+    return (root.findtext('filename') or '').strip()
 
 
 def _size(root, path: Path) -> tuple[int, int] | None:

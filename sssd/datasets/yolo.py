@@ -1,4 +1,7 @@
-"""Labels in the text files of YOLO, as Ultralytics' data.yaml names them; Roboflow's and Label Studio's exports too."""
+"""Labels in the text files of YOLO, as Ultralytics' data.yaml names them; Roboflow's and Label Studio's exports too.
+
+Those of CVAT have Darknet's obj.data instead.
+"""
 
 import os
 import re
@@ -10,6 +13,7 @@ from pathlib import Path
 
 import yaml
 
+from sssd.datasets.darknet import ABOVE, data_file_of, read_data
 from sssd.datasets.forms import (
     PARTS,
     WHOLE,
@@ -18,9 +22,11 @@ from sssd.datasets.forms import (
     Labels,
     Mistakes,
     Readers,
+    RepeatedError,
     called,
     files_by_stem,
     names_in,
+    near,
     number_of,
     read_text,
     several,
@@ -43,16 +49,17 @@ def find_yolo(path: Path, images: str | None) -> Readers:
     """The parts of a YOLO data set; none if ``path`` is no such.
 
     Args:
-        path: Its YAML file, or a folder with one, or with ``images/``, ``labels/`` and ``classes.txt``.
+        path: Its YAML file or its ``obj.data``, or a folder with one, or with ``images/``, ``labels/`` and
+            ``classes.txt``.
         images: Must be None: the data set says where its images are.
 
     Raises:
         UserError: If the file is broken, a folder that it names is not there, or ``images`` is given.
     """
     if path.is_file():
-        readers = _of_yaml(path) if path.suffix.lower() in SUFFIXES else {}
+        readers = _of_yaml(path) if path.suffix.lower() in SUFFIXES else _of_data(data_file_of(path))
     else:
-        readers = _of_folder(path)
+        readers = _of_folder(path) or _of_data(data_file_of(path))
     if readers and images is not None:
         raise UserError(f'{path} says itself where its images are: leave out the folder {images}.')
     return readers
@@ -79,14 +86,29 @@ def _of_folder(path: Path) -> Readers:
 def _of_yaml(path: Path) -> Readers:
     content = read_yaml(path)
     names = _names_of(path, content)
-    root, keypoints = _root_of(path, content), 'kpt_shape' in content
-    keys = {PARTS[key]: key for key in reversed(list(PARTS)) if content.get(key)}
+    root, keypoints, keys = _root_of(path, content), 'kpt_shape' in content, _keys_of(content)
     if not keys:
         raise UserError(f'{path} names no images: give it a train: and a val: with their folders.')
     return {
         part: lambda key=key: _read(path, _places(path, root, key, content[key]), names, keypoints, key)
         for part, key in keys.items()
     }
+
+
+def _of_data(path: Path | None) -> Readers:
+    """As :func:`_of_yaml`, of an ``obj.data``; nothing without one."""
+    if path is None:
+        return {}
+    content, names, root = *read_data(path), path.parent
+    return {
+        part: lambda key=key: _read(path, _places(path, root, key, content[key], ABOVE), names, False, key, ABOVE)
+        for part, key in _keys_of(content).items()
+    }
+
+
+def _keys_of(content: dict) -> dict[str, str]:
+    """The keys by which a file names its parts."""
+    return {PARTS[key]: key for key in reversed(list(PARTS)) if content.get(key)}
 
 
 def read_yaml(path: Path) -> dict:
@@ -159,17 +181,18 @@ def _root_of(path: Path, content: dict) -> Path:
     return next((place for place in (here / told, Path(told)) if os.path.isdir(place)), here)
 
 
-def _places(path: Path, root: Path, key: str, told: str | list) -> list[Path]:
+def _places(path: Path, root: Path, key: str, told: str | list, above: str = '../') -> list[Path]:
     """The folders, or text files with names of images, of one part.
 
     Roboflow names ``../train/images`` what is ``train/images`` beside the file; Ultralytics bears that, and so do we.
+    ``above`` is what may be too much so.
     """
     found = []
     for name in [told] if isinstance(told, str) else told:
         if not isinstance(name, str):
             raise UserError(f'{path}: {key}: has an entry that is no path: give folders or text files.')
         ways = dict.fromkeys((name, name.replace('\\', '/')))  # the second one is what Windows means
-        tried = list(dict.fromkeys(root / way for each in ways for way in (each, each.removeprefix('../'))))
+        tried = list(dict.fromkeys(root / way for each in ways for way in (each, each.removeprefix(above))))
         place = next((place for place in tried if os.path.exists(place)), None)
         if place is None:
             raise AbsentError(
@@ -180,13 +203,15 @@ def _places(path: Path, root: Path, key: str, told: str | list) -> list[Path]:
     return found
 
 
-def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: bool, key: str = '') -> Labels:
-    """Read all images of some folders or lists, with their labels.
+def _read(
+    source: Path, places: Sequence[Path], names: list[str], keypoints: bool, key: str = '', above: str = ''
+) -> Labels:
+    """Read all images of some folders or lists, with their labels; ``above`` is as in :func:`_images_of`.
 
     Raises:
         UserError: Naming file and line of what is wrong.
     """
-    paths = list(dict.fromkeys(os.path.abspath(image) for place in places for image in _images_of(place)))
+    paths = list(dict.fromkeys(os.path.abspath(image) for place in places for image in _images_of(place, above)))
     if not paths:
         raise UserError(f'{source}: there is no image in {", ".join(map(str, places))}: check the path.')
     root = os.path.commonpath([os.path.dirname(path) for path in paths])
@@ -221,8 +246,7 @@ def _read(source: Path, places: Sequence[Path], names: list[str], keypoints: boo
     shared = [file for file, count in used.items() if count > 1]
     told = _notes(orphans if all(place.is_dir() for place in places) else [], shared, turned, **counts)
     name = f'{source} ({key})' if key else str(source)
-    near = os.path.relpath(root)
-    return Labels(built.coco(), root if near.startswith('..') else near, 'YOLO', name, notes=told)
+    return Labels(built.coco(), near(root), 'YOLO', name, notes=told)
 
 
 def _notes(
@@ -273,17 +297,22 @@ def _label_folders(folder: Path) -> list[Path]:
     return [*found, folder]
 
 
-def _images_of(place: Path) -> Iterator[str]:
-    """The images of a folder, or those that a text file names, relative to it or to the present folder."""
+def _images_of(place: Path, above: str = '') -> Iterator[str]:
+    """The images of a folder, or those that a text file names, relative to it or to the present folder.
+
+    ``above`` is what the names may begin with in an export of Darknet's form.
+    """
     if place.is_dir():
         yield from list_folder(str(place))
         return
     for number, line in names_in(place):
         names = dict.fromkeys((line, line.strip(), line.strip().replace('\\', '/')))  # the last of Windows
-        tried = [path for name in names for path in (place.parent / name, Path(name))]
+        here = place.parent
+        tried = [path for name in names for path in (here / name, here / name.removeprefix(above), Path(name))]
         found = next((path for path in tried if os.path.isfile(path)), None)
         if found is None:
-            raise UserError(f'{place}, line {number}: the image {line.strip()} is not there: correct the list.')
+            export = 'export again with the images (CVAT: Save images), put it beside its labels, or ' if above else ''
+            raise UserError(f'{place}, line {number}: the image {line.strip()} is not there: {export}correct the list.')
         yield str(found)
 
 
@@ -308,19 +337,23 @@ def _rows(path: Path, classes: int, keypoints: bool, mistakes: Mistakes) -> list
 def _row(where: str, words: list[str], classes: int, keypoints: bool) -> tuple[int, tuple, bool]:
     if len(words) < 5 or (len(words) != 5 and not keypoints and (len(words) == 6 or len(words) % 2 == 0)):
         hint = '; a sixth may be the score of a prediction' if len(words) == 6 else ''
-        raise UserError(
+        raise RepeatedError(
             f'{where}: it has {several(len(words), "number")}, but a label is a class and x, y, width, height, or '
-            f'a class and the corners of an outline{hint}: correct the label.'
+            f'a class and the corners of an outline{hint}: correct the label.',
+            several(len(words), 'number'),
         )
     kind, *values = (number_of(word, where, 'a value') for word in words)
     if kind != int(kind) or not 0 <= kind < classes:
-        raise UserError(f'{where}: the class is {words[0]}, but the data set has 0 to {classes - 1}: correct one.')
+        raise RepeatedError(
+            f'{where}: the class is {words[0]}, but the data set has 0 to {classes - 1}: correct one.', 'class'
+        )
     is_outline = len(values) != 4 and not keypoints
     used = values if is_outline else values[:4]
     if min(used) < -TOLERANCE or max(used) > 1 + TOLERANCE:
-        raise UserError(
+        raise RepeatedError(
             f'{where}: {max(used, key=lambda value: abs(value - 0.5)):g} is not from 0 to 1: coordinates are '
-            'shares of the width and height of the image, so correct the label.'
+            'shares of the width and height of the image, so correct the label.',
+            'range',
         )
     if is_outline:
         corners = (min(used[::2]), min(used[1::2]), max(used[::2]), max(used[1::2]))

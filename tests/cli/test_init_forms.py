@@ -363,3 +363,72 @@ def test_classes_that_differ_in_form_alone(data, capsys):
     data['train'].ann_file.write_text(json.dumps(train))
     assert init(*words) == 2
     assert "category_id is '1', '2', but categories have the id 1, 2: write both alike" in capsys.readouterr().err
+
+
+def test_labelme_is_written_as_coco_and_its_parts_are_taken(data, capsys):
+    truth = label_forms.write_labelme(data['train'], 'me/train')
+    truth_val = label_forms.write_labelme(data['val'], 'me/val')
+    before = content_of('me')
+    assert init('--labeled', 'me') == 0
+    out = capsys.readouterr().out
+    assert 'me/train: LabelMe, images in me/train' in out and 'wrote configs/mine/data/train.json' in out
+    both, val = built()
+    same(boxes_in(both.datasets[0]), truth), same(boxes_in(val), truth_val)
+    assert both.metainfo['classes'] == tuple(sorted(NAMES)) and content_of('me') == before
+    assert main(['split', 'me', '--val', '0.2', '--out-dir', 'out']) in (0, None)
+    assert len(json.loads(Path('out/me-train.json').read_text())['images']) == 8
+
+
+def test_images_beside_labelmes_that_have_no_file_are_the_unlabelled_ones(data, capsys):
+    label_forms.write_labelme(data['train'], 'me')
+    for path in sorted(Path('me').glob('*.json'))[:3]:
+        path.unlink()
+    assert main(['init', 'configs/mine', '--labeled', 'me', '--detector', 'retinanet_r18', '--no-trial']) == 0
+    out = capsys.readouterr().out
+    assert 'note: 3 images without a JSON file: left out' in out
+    assert 'the 3 of the 10 images in me that have no labels are the unlabelled ones' in out
+
+
+def test_sizes_in_labelmes_files_that_are_not_those_of_the_images(data, capsys):
+    """As if all photos were made smaller after their labels, or labelled by a tool that does not obey EXIF."""
+    label_forms.write_labelme(data['train'], 'me'), label_forms.write_labelme(data['val'], 'you')
+    whole = {path: path.read_text() for path in Path('me').glob('*.json')}
+    for path, text in whole.items():
+        path.write_text(json.dumps(json.loads(text) | dict(imageWidth=960, imageHeight=720)))
+    assert init('--labeled', 'me', '--val', 'you') == 2
+    said = capsys.readouterr().err
+    assert 'me: width and height of 10 of 10 images looked at are not those of the file, such as 960 x 720' in said
+    for path, text in whole.items():
+        path.write_text(text)
+        with Image.open(path.with_suffix('.png')) as image:
+            tags = image.getexif()
+            tags[0x0112] = 6
+            image.save(path.with_suffix('.png'), exif=tags)
+    assert init('--labeled', 'me', '--val', 'you') == 2
+    assert '10 of 10 images looked at have an EXIF tag by which' in capsys.readouterr().err
+
+
+def test_polygons_of_labelme_are_masks(data, capsys):
+    label_forms.write_labelme(data['train'], 'me')
+    words = ['--labeled', 'me', '--val', '0.3', '--detector', 'mmdet::mask_rcnn/mask-rcnn_r50_fpn_1x_coco.py']
+    assert init(*words) == 2
+    assert 'the labels have no masks' in capsys.readouterr().err
+    for path in Path('me').glob('*.json'):
+        content = json.loads(path.read_text())
+        for thing in content['shapes']:
+            (a, b), (c, d) = thing['points']
+            thing.update(points=[[a, b], [c, b], [c, d], [a, d]], shape_type='polygon')
+        path.write_text(json.dumps(content))
+    assert init(*words, '--weights', 'none') == 0
+    things = json.loads(Path('configs/mine/data/train.json').read_text())['annotations']
+    assert all(len(thing['segmentation'][0]) == 8 for thing in things)
+
+
+def test_cvats_yolo_with_its_parts(data, capsys):
+    truth = label_forms.write_cvat_yolo(data['train'], Path('cvat'), NAMES)
+    truth_val = label_forms.write_cvat_yolo(data['val'], Path('cvat'), NAMES, 'valid')
+    assert init('--labeled', 'cvat') == 0
+    assert 'cvat/obj.data (train): YOLO, images in cvat/obj_train_data' in capsys.readouterr().out
+    both, val = built()
+    same(boxes_in(both.datasets[0]), truth), same(boxes_in(val), truth_val)
+    assert both.metainfo['classes'] == tuple(NAMES)

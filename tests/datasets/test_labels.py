@@ -413,3 +413,39 @@ def test_all_mistakes_of_a_set_are_told_at_once(train, tmp_path):
         assert begin.startswith(str(path)) and begin.endswith(' has 2 mistakes:') and len(lines) == 2
         for number, (word, line) in enumerate(zip(words, lines), 1):
             assert line.startswith(f'  {number}. ') and word in line
+
+
+def told_of(path, text):
+    """What is said of a data set that has this text in three of its six label files."""
+    for name in ('0000', '0001', '0002'):
+        Path(f'yolo/labels/train/{name}.txt').write_text(text)
+    with pytest.raises(UserError) as told:
+        read_labels(path)
+    return str(told.value)
+
+
+@pytest.mark.parametrize(
+    'line, words',
+    [
+        ('0 0.5 0.5 0.5 0.5 0.9', 'it has 6 numbers, '),
+        ('0 48 36 20 20', '48 is not from 0 to 1: '),
+        ('7 0.5 0.5 0.5 0.5', 'the class is 7, '),
+        ('disc 0.5 0.5 0.5 0.5', "a value is 'disc', "),
+    ],
+)
+def test_a_mistake_of_all_lines_is_told_once(train, val, line, words):
+    """By its first place and its number, so that it hides no other one."""
+    write_yolo(train, val, ULTRALYTICS)
+    told = told_of('yolo', f'{line}\n' * 20)
+    assert f'yolo/labels/train/0000.txt, line 1: {words}' in told and told.endswith(' (60 such mistakes).')
+    assert told.count('\n') == 0 and told.count('such mistakes') == 1
+    begin, *lines = told_of('yolo', f'0 0.5 0.5 0.5 0.5\n{line}\n0 0.5 0.5\n{line}\n').splitlines()
+    assert begin == 'yolo/data.yaml has 2 mistakes:' and [each[:4] for each in lines] == ['  1.', '  2.']
+    assert f'0000.txt, line 2: {words}' in lines[0] and lines[0].endswith(' (6 such mistakes).')
+    assert '0000.txt, line 3: it has 3 numbers, ' in lines[1] and lines[1].endswith(' (3 such mistakes).')
+
+
+def test_other_numbers_of_values_are_other_mistakes(train, val):
+    write_yolo(train, val, ULTRALYTICS)
+    told = told_of('yolo', '0 0.5 0.5\n0 0.5\n0 0.5\n')
+    assert 'has 2 mistakes' in told and 'it has 3 numbers' in told and 'it has 2 numbers' in told

@@ -1,6 +1,7 @@
 """A COCO set written in other forms, as their tools write them; nothing of sssd is used."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -126,4 +127,56 @@ def write_cvat(data, root, subset='default'):
         category['supercategory'] = ''
     coco.update(info=dict(contributor='', date_created=''), licenses=[dict(name='', id=0, url='')])
     (root / f'annotations/instances_{subset}.json').write_text(json.dumps(coco))
+    return coco
+
+
+def rectangle(name, box, turned=False, **more):
+    """A shape of LabelMe around a box; ``turned`` begins at its lower right corner, as it may have been drawn."""
+    x, y, w, h = box
+    corners = [[x, y], [x + w, y + h]]
+    corners = corners[::-1] if turned else corners
+    return dict(label=name, points=corners, group_id=None, shape_type='rectangle', flags={}) | more
+
+
+def labelme_of(image, shapes, path=None, **more):
+    """What a file of LabelMe holds; ``path`` is its imagePath."""
+    return (
+        dict(
+            version='5.4.1',
+            flags={},
+            shapes=shapes,
+            imagePath=image['file_name'] if path is None else path,
+            imageData=None,
+            imageHeight=image['height'],
+            imageWidth=image['width'],
+        )
+        | more
+    )
+
+
+def write_labelme(data, images, labels=None):
+    """One JSON an image, beside it or in a folder ``labels``; every second rectangle from its lower right corner."""
+    coco = json.loads(data.ann_file.read_text())
+    images, labels = Path(images), Path(labels or images)
+    for folder in (images, labels):
+        folder.mkdir(parents=True, exist_ok=True)
+    for image in coco['images']:
+        shutil.copy(data.img_dir / image['file_name'], images)
+        shapes = [rectangle(*thing, turned=bool(n % 2)) for n, thing in enumerate(things_of(coco, image))]
+        path = os.path.relpath(images / image['file_name'], labels)
+        (labels / image['file_name']).with_suffix('.json').write_text(json.dumps(labelme_of(image, shapes, path)))
+    return coco
+
+
+def write_cvat_yolo(data, root, names, part='train', above='data/'):
+    """``obj.data``, ``obj.names``, ``PART.txt`` and ``obj_PART_data/``; further parts of a root are added."""
+    root.mkdir(parents=True, exist_ok=True)
+    folder = root / f'obj_{part}_data'
+    coco = write_yolo_part(data, folder, folder, names, empty='file')
+    lines = [f'{above}{folder.name}/{image["file_name"]}\n' for image in coco['images']]
+    (root / f'{part}.txt').write_text(''.join(lines))
+    (root / 'obj.names').write_text(''.join(f'{name}\n' for name in names))
+    parts = [each for each in ('train', 'valid', 'test') if (root / f'{each}.txt').is_file()]
+    lists = ''.join(f'{each} = {above}{each}.txt\n' for each in parts)
+    (root / 'obj.data').write_text(f'classes = {len(names)}\n{lists}names = {above}obj.names\nbackup = backup/\n')
     return coco

@@ -36,7 +36,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--validation',
         metavar='LABELS',
-        help='labelled images for --threshold auto: COCO, YOLO or VOC (default: the validation of the training)',
+        help='labelled images for --threshold auto: COCO, YOLO, VOC or LabelMe (default: the validation of the '
+        'training)',
     )
     parser.add_argument('--validation-images', metavar='DIR', help='their folder, where the labels do not tell it')
     parser.add_argument('--draw', action='store_true', help='also write the images with their boxes, into OUT/drawn')
