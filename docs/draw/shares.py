@@ -16,6 +16,7 @@ STUDIES = (
         ('sed', 'sed_pseudo', 'pseudo', 'few_longer'),
     ),
     ('photos_bccd_init.json', 'BCCD, what init writes\nImageNet features', ('sed_pseudo',)),
+    ('photos_bccd_retinanet_init.json', 'BCCD, RetinaNet, what init writes\nImageNet features', ('sed_pseudo',)),
     ('photos_aquarium_init.json', 'Aquarium, what init writes\nImageNet features', ('sed_pseudo',)),
     ('photos_bccd.json', 'BCCD, RetinaNet\nImageNet features', ('sed', 'pseudo', 'few_longer')),
     ('bccd_retinanet_5p.json', 'BCCD, RetinaNet\nrandom weights', ('sed',)),
