@@ -15,18 +15,6 @@ NAMES = ['disc', 'bar']
 
 
 @pytest.fixture
-def train(make_tiny_coco, tmp_path, monkeypatch):
-    """Six images, the last one without objects; the folder above is the present one."""
-    monkeypatch.chdir(tmp_path)
-    return make_tiny_coco(tmp_path / 'truth', num_images=6, empty_last=True)
-
-
-@pytest.fixture
-def val(make_tiny_coco, tmp_path):
-    return make_tiny_coco(tmp_path / 'truth_val', num_images=3, seed=1)
-
-
-@pytest.fixture
 def export(train):
     """One part, as CVAT has it."""
     return label_forms.write_cvat_yolo(train, Path('export'), NAMES)

@@ -7,46 +7,13 @@ from pathlib import Path
 
 import label_forms
 import pytest
-from label_forms import boxes_of
+from label_forms import boxes_of, check
 
 from sssd.datasets.labels import aligned, own_validation, parts_of, read_labels
 from sssd.datasets.xml_safe import parse_xml
 from sssd.errors import UserError
 
 NAMES = ['disc', 'bar']
-
-
-@pytest.fixture
-def train(make_tiny_coco, tmp_path, monkeypatch):
-    """Six images, the last one without objects; the folder above is the present one."""
-    monkeypatch.chdir(tmp_path)
-    return make_tiny_coco(tmp_path / 'truth', num_images=6, empty_last=True)
-
-
-@pytest.fixture
-def val(make_tiny_coco, tmp_path):
-    return make_tiny_coco(tmp_path / 'truth_val', num_images=3, seed=1)
-
-
-def check(labels, truth, form):
-    """The boxes are the true ones, sizes too, and images lie where it is said."""
-    assert labels.form == form
-    found, expected = boxes_of(labels.coco), boxes_of(truth)
-    assert {name: [box[0] for box in boxes] for name, boxes in found.items()} == {
-        name: [box[0] for box in boxes] for name, boxes in expected.items()
-    }
-    for name, boxes in expected.items():
-        assert [box[1:] for box in found[name]] == [pytest.approx(box[1:], abs=1e-3) for box in boxes]
-    sizes = {image['file_name']: (image['width'], image['height']) for image in truth['images']}
-    for image in labels.coco['images']:
-        assert os.path.isfile(os.path.join(labels.images, image['file_name']))
-        assert (image['width'], image['height']) == sizes.get(
-            image['file_name'], sizes.get(Path(image['file_name']).name)
-        )
-    for thing in labels.coco['annotations']:
-        assert thing['area'] == pytest.approx(thing['bbox'][2] * thing['bbox'][3], abs=0.1)
-    ids = [thing['id'] for thing in labels.coco['annotations']]
-    assert len(set(ids)) == len(ids)
 
 
 def write_voc_lists(train):

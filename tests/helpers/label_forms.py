@@ -5,6 +5,8 @@ import os
 import shutil
 from pathlib import Path
 
+import pytest
+
 XML = """<annotation verified="yes">
 \t<folder>{folder}</folder>
 \t<filename>{name}</filename>
@@ -27,6 +29,27 @@ def boxes_of(coco):
     for thing in coco['annotations']:
         found[files[thing['image_id']]].append((names[thing['category_id']], *thing['bbox']))
     return {name: sorted(boxes) for name, boxes in found.items()}
+
+
+def check(labels, truth, form):
+    """The boxes are the true ones, sizes too, and images lie where it is said."""
+    assert labels.form == form
+    found, expected = boxes_of(labels.coco), boxes_of(truth)
+    assert {name: [box[0] for box in boxes] for name, boxes in found.items()} == {
+        name: [box[0] for box in boxes] for name, boxes in expected.items()
+    }
+    for name, boxes in expected.items():
+        assert [box[1:] for box in found[name]] == [pytest.approx(box[1:], abs=1e-3) for box in boxes]
+    sizes = {image['file_name']: (image['width'], image['height']) for image in truth['images']}
+    for image in labels.coco['images']:
+        assert os.path.isfile(os.path.join(labels.images, image['file_name']))
+        assert (image['width'], image['height']) == sizes.get(
+            image['file_name'], sizes.get(Path(image['file_name']).name)
+        )
+    for thing in labels.coco['annotations']:
+        assert thing['area'] == pytest.approx(thing['bbox'][2] * thing['bbox'][3], abs=0.1)
+    ids = [thing['id'] for thing in labels.coco['annotations']]
+    assert len(set(ids)) == len(ids)
 
 
 def things_of(coco, image):
