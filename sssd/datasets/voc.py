@@ -14,7 +14,7 @@ from sssd.datasets.beside import folder_of, holds, images_of, part_of, parts_by_
 from sssd.datasets.forms import WHOLE, Builder, Labels, Mistakes, Readers, files_by_stem, names_in, number_of, several
 from sssd.datasets.xml_safe import line_of, parse_xml
 from sssd.errors import UserError
-from sssd.images import image_size, natural_key
+from sssd.images import EXTENSIONS, image_size, natural_key
 
 _ANNOTATIONS = ('Annotations', 'xml', 'xmls')
 _LISTS = Path('ImageSets', 'Main')
@@ -116,10 +116,20 @@ def _names_of(listed: Path, folder: Path, found: dict[str, Path]) -> list[str]:
 
 
 def _name_of(line: str, found: dict[str, Path]) -> str:
-    """The name in a line: as it stands, without blanks around it, or without the flag of the lists of one class."""
+    """The name in a line: as it stands, or without what the lists of some tools have around it.
+
+    That is blanks, the flag of the lists of one class, and the suffix of an image or of its XML file.
+    """
     bare = line.strip()
-    tried = [posixpath.normpath(name) for name in (line, bare, re.sub(r'\s+(-1|0|1)$', '', bare))]
-    return next((name for name in tried if name in found), tried[-1])
+    unflagged = re.sub(r'\s+(-1|0|1)$', '', bare)
+    stem = _without_suffix(unflagged)
+    tried = [posixpath.normpath(name) for name in (line, bare, unflagged, stem)]
+    return next((name for name in tried if name in found), tried[2])
+
+
+def _without_suffix(name: str) -> str:
+    stem, suffix = posixpath.splitext(name)
+    return stem if suffix.lower() in (*EXTENSIONS, _SUFFIX) else name
 
 
 def _root(path: Path):

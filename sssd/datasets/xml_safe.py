@@ -1,5 +1,6 @@
 """XML of others, read without anything that a document could make the reader do."""
 
+import re
 from pathlib import Path
 from xml.etree.ElementTree import Element, TreeBuilder
 from xml.parsers import expat
@@ -11,6 +12,7 @@ MAX_DEPTH = 50
 #: Bytes of a file; one with a thousand objects has 0.3 MB.
 MAX_BYTES = 50_000_000
 LINE = '{line}'  # no attribute of a document can have this name
+_ENCODING = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']""", re.ASCII)
 
 
 def parse_xml(path: str | Path) -> Element:
@@ -21,7 +23,9 @@ def parse_xml(path: str | Path) -> Element:
     Raises:
         UserError: Naming file and line, if it is no XML, declares entities, or is deeper or larger than any label.
     """
-    builder, parser, depth = TreeBuilder(), expat.ParserCreate(), 0
+    path = Path(path)
+    content, encoding = _content(path)
+    builder, parser, depth = TreeBuilder(), expat.ParserCreate(encoding), 0
 
     def refuse(*_):
         raise UserError(
@@ -43,11 +47,8 @@ def parse_xml(path: str | Path) -> Element:
 
     parser.EntityDeclHandler = refuse
     parser.StartElementHandler, parser.EndElementHandler, parser.CharacterDataHandler = begin, end, builder.data
-    path = Path(path)
     try:
-        if not path.is_file() or path.stat().st_size > MAX_BYTES:
-            raise UserError(f'{path} is no file, or larger than any label ({MAX_BYTES >> 20} MB): check the path.')
-        parser.Parse(path.read_bytes(), True)
+        parser.Parse(content, True)
     except (expat.ExpatError, ValueError, LookupError) as error:
         if isinstance(error, UserError):
             raise
@@ -55,9 +56,33 @@ def parse_xml(path: str | Path) -> Element:
             f'{path}, line {parser.CurrentLineNumber}: it is no XML ({error}): export the label again, or take the '
             'file and its image out.'
         ) from error
+    return builder.close()
+
+
+def _content(path: Path) -> tuple[bytes, str | None]:
+    """The bytes of a file and their encoding, None if expat sees to it.
+
+    It knows no encoding of several bytes a character but UTF-8 and UTF-16, so text in another one, such as GBK or
+    Shift-JIS, is handed over as UTF-8.
+    """
+    try:
+        if not path.is_file() or path.stat().st_size > MAX_BYTES:
+            raise UserError(f'{path} is no file, or larger than any label ({MAX_BYTES >> 20} MB): check the path.')
+        content = path.read_bytes()
     except OSError as error:
         raise UserError(f'{path} cannot be read ({error.strerror}): check its permissions.') from error
-    return builder.close()
+    told = _ENCODING.match(content)
+    if told is None or told[1].lower().startswith(b'utf'):
+        return content, None
+    name = told[1].decode('ascii')
+    try:
+        return content.decode(name).encode(), 'utf-8'
+    except LookupError:
+        return content, None  # expat has the sentence
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f'{path} says that it is in {name}, but is not ({error.reason} at byte {error.start}): save it as UTF-8.'
+        ) from error
 
 
 def line_of(element: Element) -> int:

@@ -258,3 +258,30 @@ def test_parts_may_be_called_training_and_testing(train, val):
         shutil.copytree(data.img_dir, f'sets/{name}')
     assert {name: len(read().coco['images']) for name, read in parts_of('sets').items()} == dict(train=6, test=3)
     assert own_validation('sets') is None
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.PNG', '.xml', '.jpg 1'])
+def test_lists_of_voc_may_have_suffixes(train, suffix):
+    label_forms.write_voc(train, 'voc', lists=dict(train=[f'0001{suffix}', f'0003{suffix}']))
+    assert names_of(read_labels('voc')) == ['0001.png', '0003.png']
+    Path('voc/ImageSets/Main/train.txt').write_text('0001.png\n0099.png\n')
+    with pytest.raises(UserError, match=r'of which 1 have no XML file in .*such as 0099\.png'):
+        read_labels('voc')
+
+
+@pytest.mark.parametrize(
+    'encoding, name',
+    [('GBK', '圆盘'), ('shift_jis', '円'), ('big5', '圓盤'), ('windows-1251', 'диск'), ('UTF-16', '圆')],
+)
+def test_xml_files_in_other_encodings(train, encoding, name):
+    label_forms.write_voc(train, 'voc')
+    paths = list(Path('voc/Annotations').iterdir())
+    for path in paths:
+        text = f'<?xml version="1.0" encoding="{encoding}"?>\n{path.read_text().replace("disc", name)}'
+        path.write_bytes(text.encode(encoding))
+    assert name in [each['name'] for each in read_labels('voc').coco['categories']]
+    paths[0].write_bytes(f'<?xml version="1.0" encoding="{encoding}"?>\n<annotation>\n'.encode('ascii') + b'\xff\xff')
+    with pytest.raises(
+        UserError, match='is no XML' if encoding in ('UTF-16', 'windows-1251') else 'is in .*, but is not'
+    ):
+        read_labels('voc')
