@@ -1,12 +1,15 @@
 """Where and with what a result was made."""
 
+import hashlib
 import importlib
+import json
 import os
 import platform
 import subprocess
 import sys
 from datetime import datetime, timezone
 from pathlib import Path
+from typing import Any
 
 PACKAGES = ('torch', 'mmengine', 'mmcv', 'mmdet', 'sssd')
 #: Where a copy of the code has no ``.git``, this variable may name the commit.
@@ -16,6 +19,19 @@ COMMIT_VARIABLE = 'SSSD_COMMIT'
 def now() -> str:
     """The time in UTC, to the second, in ISO form."""
     return datetime.now(timezone.utc).isoformat(timespec='seconds')
+
+
+def digest(said: Any) -> str:
+    """A short hash of what a config says, by which its results are known again."""
+    return hashlib.sha256(json.dumps(_sortable(said), sort_keys=True, default=repr).encode()).hexdigest()[:16]
+
+
+def _sortable(said: Any) -> Any:
+    """The same with keys that have an order: JSON sorts neither numbers beside texts, nor takes tuples for keys."""
+    if isinstance(said, dict):
+        alike = all(isinstance(key, str) for key in said) or all(isinstance(key, int) for key in said)
+        return {key if alike else repr(key): _sortable(value) for key, value in said.items()}
+    return [_sortable(value) for value in said] if isinstance(said, (list, tuple)) else said
 
 
 def commit() -> dict[str, str | bool | None]:

@@ -1,7 +1,6 @@
 """SSSD's calibration of lambda (Sec. 3.2): the share that a constant lambda gives the distance, by short real runs."""
 
 import copy
-import hashlib
 import json
 import math
 import tempfile
@@ -254,8 +253,7 @@ class Calibration:
     def _hash(self) -> str:
         """Fingerprint of what a trial depends on, the goal apart."""
         settings = {key: value for key, value in self.cfg.to_dict().items() if key not in ('work_dir', 'launcher')}
-        text = json.dumps([settings, self.iterations, LAST], sort_keys=True, default=repr)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return provenance.digest([settings, self.iterations, LAST])
 
     def _kept(self) -> list[dict]:
         """The trials of an earlier call, which had to have the same settings."""

@@ -22,8 +22,6 @@ study's. A study without the runs ``few`` and ``all`` has no table of the headro
 the data that every run but the start is tested on once it is trained (:mod:`sssd.studies.final_test`).
 """
 
-import hashlib
-import json
 import logging
 import os
 import threading
@@ -36,6 +34,7 @@ from mmengine.config import Config
 
 from sssd.errors import UserError, first_line
 from sssd.places import read_config
+from sssd.provenance import digest
 from sssd.studies.lengths import kept, longer
 from sssd.studies.spec_checks import SEED, START, check_run, check_seed, check_spec
 from sssd.studies.sweep import Sweep, expanded, variants
@@ -220,8 +219,7 @@ def fingerprint(
         said.append(trained(load_config(start, seed)))
     if processes > 1:
         said.append(dict(processes=processes))
-    text = json.dumps(said, sort_keys=True, default=repr)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return digest(said)
 
 
 def trained(config: Config) -> dict:

@@ -92,6 +92,14 @@ def test_fingerprint_changes_with_what_matters_only(study):
     assert fingerprint(few, 0, start) != same
 
 
+def test_keys_of_a_config_may_be_of_several_kinds(study):
+    runs = [study.load().runs['few'] for _ in range(3)]
+    for run, mapping in zip(runs, ({1: 'a', 'b': 2}, {'b': 2, 1: 'a'}, {'1': 'a', 'b': 2})):
+        run.cfg_options['stub.map'] = mapping
+    said = [fingerprint(run, 0) for run in runs]
+    assert said[0] == said[1] != said[2]
+
+
 @pytest.mark.parametrize(
     'line, match',
     [
