@@ -75,6 +75,20 @@ def _names_of(path: Path, content: dict[str, str]) -> list[str]:
             f'{path}: names = {told[:200]}, but there is no {" and no ".join(str(place)[:200] for place in tried)}: '
             'correct the path.'
         )
+    names = class_names(file)
+    if content.get('classes', str(len(names))) != str(len(names)):
+        raise UserError(
+            f'{path} says classes = {content["classes"]}, but {file} has {len(names)} names: correct one of them.'
+        )
+    return names
+
+
+def class_names(file: Path) -> list[str]:
+    """The names of the classes in a list of them, one a line.
+
+    Raises:
+        UserError: If it has none, a name twice, or an empty line among them, whose number would be that of a class.
+    """
     lines = [(number, line.strip()) for number, line in names_in(file)]
     names = [name for _, name in lines]
     blank = next((place for place, (number, _) in enumerate(lines, 1) if number != place), None)
@@ -85,8 +99,4 @@ def _names_of(path: Path, content: dict[str, str]) -> list[str]:
         raise UserError(f'{file}, line {blank}: it is empty, but its number stands for a class: give it the name.')
     if twice:
         raise UserError(f'{file} has several classes called {twice[0]!r}: give each a name of its own.')
-    if content.get('classes', str(len(names))) != str(len(names)):
-        raise UserError(
-            f'{path} says classes = {content["classes"]}, but {file} has {len(names)} names: correct one of them.'
-        )
     return names

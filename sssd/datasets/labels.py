@@ -23,8 +23,9 @@ __all__ = ['Labels', 'aligned', 'own_validation', 'parts_of', 'read_labels']
 _FINDERS = {'COCO': find_coco, 'VOC': find_voc, 'YOLO': find_yolo, 'LabelMe': find_labelme}
 _LOOKED_FOR = (
     'a COCO file (.json; Roboflow: train/_annotations.coco.json; CVAT: annotations/instances_*.json), a data.yaml of '
-    "YOLO with names:, an obj.data of CVAT's YOLO 1.1, XML files of VOC (Annotations/*.xml, or beside the images), and "
-    'JSON files of LabelMe beside the images'
+    "YOLO with names:, an obj.data of CVAT's YOLO 1.1, label files of YOLO with the names of their classes in a "
+    'classes.txt, XML files of VOC (Annotations/*.xml, or beside the images), and JSON files of LabelMe '
+    'beside the images'
 )
 
 
@@ -53,8 +54,8 @@ def read_labels(path: str | Path, images: str | None = None, part: str = 'train'
     """Read labelled images of any form.
 
     Args:
-        path: A COCO file; a data.yaml or obj.data; a folder of XML files or of LabelMe's; or a folder with any of them,
-            such as an export.
+        path: A COCO file; a data.yaml or obj.data; a folder of XML files, of LabelMe's or of YOLO's; or a folder with
+            any of them, such as an export.
         images: The folder of the images, where the form does not tell it.
         part: What to take of a data set that is divided: ``'train'``, or ``'val'``, for which ``test`` is taken if
             there is nothing else. One that is not divided is taken whole.

@@ -18,7 +18,7 @@ from xml.etree import ElementTree
 
 from sssd.datasets.forms import saying_where
 from sssd.datasets.json_io import write_json
-from sssd.datasets.yolo import label_path
+from sssd.datasets.yolo_labels import label_path
 from sssd.errors import UserError, shorten
 
 #: Names of the forms.

@@ -125,7 +125,7 @@ def test_yolo_by_a_list_of_files(train, val):
 def test_yolo_of_several_folders_and_without_a_yaml_file(train, val):
     write_yolo(train, val, ULTRALYTICS.replace('images/train', '[images/train, images/val]'))
     assert len(read_labels('yolo').coco['images']) == 9
-    truth = label_forms.write_yolo_part(train, Path('studio/images'), Path('studio/labels'), NAMES)
+    truth = label_forms.write_yolo_part(train, Path('studio/images'), Path('studio/labels'), NAMES, 'written')
     Path('studio/classes.txt').write_text('disc\nbar\n')
     check(read_labels('studio'), truth, 'YOLO')
 

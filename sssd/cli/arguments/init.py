@@ -25,8 +25,8 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         '--labeled',
         required=True,
         metavar='PATH',
-        help='labelled images: a COCO file, a data.yaml of YOLO, a folder of VOC XML files or of LabelMe JSON files, '
-        'or an export of Roboflow or CVAT; it is only read',
+        help='labelled images: a COCO file, a data.yaml of YOLO, a folder of VOC XML, LabelMe JSON or labelImg YOLO '
+        'files, or an export of Roboflow or CVAT; it is only read',
     )
     parser.add_argument('--labeled-images', metavar='DIR', help='their folder, where the labels do not tell it')
     parser.add_argument(
