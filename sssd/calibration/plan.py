@@ -83,6 +83,8 @@ def plan_of(cfg: Config, share: bool, ratio: float | None, named: Mapping[str, f
                 'sssd.SED has scale and distill, with pseudo_labels pseudo; sssd.GuidedDetector and SED with guidance '
                 'have guide.'
             )
+    if 'pseudo' in named:
+        _refuse_range(cfg.model.get('pseudo_labels'))
     if share and 'guide' in branches and ('guide' in named or (ratio is not None and branches == ['guide'])):
         raise UserError('--share and a gradient ratio are both given for lambda_: give one of them.')
     own = {branch: own_value(cfg, branch) for branch in branches}
@@ -99,6 +101,16 @@ def plan_of(cfg: Config, share: bool, ratio: float | None, named: Mapping[str, f
             f'{RATIO:g}.'
         )
     return Plan(searched, wanted, own)
+
+
+def _refuse_range(pseudo_labels: dict | None) -> None:
+    """Refuse pseudo-labels whose score is found while training, from the highest down: few steps measure none."""
+    score = (pseudo_labels or {}).get('score_thr')
+    if isinstance(score, (list, tuple)):
+        raise UserError(
+            f'--pseudo-ratio is given, but score_thr of pseudo_labels is the range {list(score)}, in which training '
+            'finds the score only later: give one score to measure with, or set lambda_p by hand.'
+        )
 
 
 def branches_of(cfg: Config) -> list[str]:

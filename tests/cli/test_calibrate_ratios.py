@@ -195,6 +195,10 @@ def test_what_is_calibrated_how():
     assert plan(sure, pseudo=0.2).measured_with(None) == dict(lambda_s=1.0, lambda_d=1.0, lambda_p=1.0)
     with pytest.raises(UserError, match='no such branch'):
         plan(sed, pseudo=0.2)
+    ranged = dict(model=dict(type='sssd.SED', pseudo_labels=dict(score_thr=(0.4, 0.95))))
+    with pytest.raises(UserError, match=r'--pseudo-ratio is given, but score_thr .* is the range \[0\.4, 0\.95\]'):
+        plan(ranged, pseudo=0.2)
+    assert plan(ranged).wanted == halves
     off = dict(model=dict(type='sssd.SED', lambda_s=0.0))
     assert plan(off).wanted == dict(distill=0.5)
     assert plan(off).measured_with(None) == dict(lambda_s=0.0, lambda_d=1.0)
