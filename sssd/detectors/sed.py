@@ -58,9 +58,9 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
     With ``pseudo_labels`` a third term, ``lambda_p L_pseudo``, stands beside the two: the boxes that the teacher is
     sure of as labels of the strong view, mmdet's way. It is no part of the paper.
 
-    ``lambda_s``, ``lambda_d`` and ``shift``, with pseudo-labels also ``lambda_p``, with guidance ``lambda_`` and
-    ``student_grad``, are attributes that hooks set (:class:`~sssd.hooks.LambdaScheduleHook`,
-    :class:`~sssd.hooks.ScaleDrawHook`).
+    ``lambda_s``, ``lambda_d`` and ``shift``, with pseudo-labels also ``lambda_p`` and ``pseudo_box_weight``, with
+    guidance ``lambda_`` and ``student_grad``, are attributes that hooks set
+    (:class:`~sssd.hooks.LambdaScheduleHook`, :class:`~sssd.hooks.ScaleDrawHook`).
 
     The unlabelled branch is computed first, and by default its backward pass is over before the labelled one begins
     (``backward='branch'``), so a step needs hardly more memory than a supervised one. What the loss terms say is the
@@ -259,6 +259,15 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         if weights['scale'] > 0 or weights['distill'] > 0:
             makers += [partial(self.view_losses, view) for view in self.views]
         return makers
+
+    @property
+    def pseudo_box_weight(self) -> float:
+        """``box_weight`` of the pseudo-labels."""
+        return self.pseudo_labels.box_weight
+
+    @pseudo_box_weight.setter
+    def pseudo_box_weight(self, value: float) -> None:
+        self.pseudo_labels.box_weight = value
 
     def weights(self) -> dict[str, float]:
         """Weights of the unsupervised terms by kind."""

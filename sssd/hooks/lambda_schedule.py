@@ -35,8 +35,8 @@ class LambdaScheduleHook(Hook):
             if not hasattr(model, name):
                 raise UserError(
                     f'LambdaScheduleHook: {type(model).__name__} has no weight {name!r}; SED has '
-                    'lambda_s and lambda_d, with pseudo_labels lambda_p; GuidedDetector and SED with guidance '
-                    'have lambda_ and student_grad.'
+                    'lambda_s and lambda_d, with pseudo_labels lambda_p and pseudo_box_weight; GuidedDetector and SED '
+                    'with guidance have lambda_ and student_grad.'
                 )
 
         if self.burn_in and getattr(model, 'pseudo_labels', None) is not None and 'lambda_p' not in self.schedules:
