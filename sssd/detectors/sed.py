@@ -23,7 +23,7 @@ from sssd.detectors.sizes import require_one_size
 from sssd.detectors.whole_losses import whole_losses
 from sssd.errors import UserError, require_weights
 from sssd.hooks.recompute import contexts
-from sssd.losses import probabilities, sum_of, total_of
+from sssd.losses import share_above_half, sum_of, total_of
 from sssd.registry import LOSSES, MODELS
 from sssd.views import Pass, PredictionView, View, build_views
 
@@ -318,7 +318,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
             with_grad, target = view.distill_pair(passes.strong, passes.weak)
             terms = self.distill_losses[view.name].distill(with_grad, target)
             losses.update(named(view, 'distill', self.lambda_d, terms))
-            health[f'{view.name}_teacher_above_half'] = share_above_half(target)
+            health[f'{view.name}_teacher_above_half'] = share_above_half(target.logits, target.activation, target.valid)
         return losses
 
     def run(
@@ -390,12 +390,3 @@ def cut(rows: PredictionView, gradients: BranchGradients) -> PredictionView:
     """Rows without their graph, which waits until the gradients of others have come."""
     logits, boxes = gradients.cut_rows(rows.logits, rows.boxes)
     return replace(rows, logits=logits, boxes=boxes)
-
-
-def share_above_half(rows) -> Tensor:
-    """Share of valid rows in which the teacher gives one of the object classes more than 0.5."""
-    probability = probabilities(rows.logits, rows.activation)
-    if rows.activation == 'softmax':
-        probability = probability[:, :-1]
-    confident = (probability.amax(1) > 0.5) & rows.valid if len(probability) else rows.valid
-    return confident.sum() / rows.valid.sum().clamp(min=1)

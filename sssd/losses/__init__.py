@@ -1,7 +1,7 @@
 """Losses on tensors alone: they know neither detectors nor runners."""
 
 from sssd.losses.balanced import BalancedSoftLoss
-from sssd.losses.distances import box_distance, kl_divergence, probabilities, score_distance
+from sssd.losses.distances import box_distance, kl_divergence, probabilities, score_distance, share_above_half
 from sssd.losses.feature_distances import FeatureDistance
 from sssd.losses.gradients import branch_gradients
 from sssd.losses.reweight import OHEM, Focal, Histogram, Mean, Reweight
@@ -22,6 +22,7 @@ __all__ = [
     'kl_divergence',
     'probabilities',
     'score_distance',
+    'share_above_half',
     'sum_of',
     'total_of',
 ]

@@ -17,6 +17,15 @@ def probabilities(logits: Tensor, activation: str) -> Tensor:
     return logits.sigmoid() if activation == SIGMOID else logits.softmax(-1)
 
 
+def share_above_half(logits: Tensor, activation: str, valid: Tensor) -> Tensor:
+    """Share of valid rows (N,) in which one of the object classes has more than 0.5; softmax has background last."""
+    probability = probabilities(logits, activation)
+    if activation == SOFTMAX:
+        probability = probability[:, :-1]
+    confident = (probability.amax(1) > 0.5) & valid if len(probability) else valid
+    return confident.sum() / valid.sum().clamp(min=1)
+
+
 def kl_divergence(target: Tensor, pred: Tensor, activation: str) -> Tensor:
     """KL(target || pred) of Eq. 2 and 3 for every row.
 

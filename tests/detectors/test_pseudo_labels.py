@@ -90,6 +90,21 @@ def test_a_detector_whose_terms_are_of_classes_and_boxes_together():
     assert 'unsup_loss_pseudo_positive_bag_loss' in tiny.losses_of(model, tiny.make_batch())
 
 
+def test_the_weight_of_boxes_is_set_while_it_trains(monkeypatch):
+    model = build('retinanet', lambda_s=0.0, lambda_d=0.0)
+    set_labels(monkeypatch, BOXES)
+    batch = tiny.make_batch()
+    before = pseudo_terms(model, batch)
+    hook, runner = LambdaScheduleHook(pseudo_box_weight=1.5, lambda_p=1.0), SimpleNamespace(model=model)
+    hook.before_train(runner)
+    model.pseudo_box_weight = 1.5
+    after = pseudo_terms(model, batch)
+    assert after['unsup_loss_pseudo_bbox'] == pytest.approx(3 * before['unsup_loss_pseudo_bbox'])
+    assert after['unsup_loss_pseudo_cls'] == before['unsup_loss_pseudo_cls']
+    with pytest.raises(UserError, match="SED has no weight 'pseudo_box_weight'"):
+        hook.before_train(SimpleNamespace(model=tiny.build_sed(tiny.retinanet())))
+
+
 def test_objectness_is_a_part_of_the_score():
     pseudo_labels = tiny.build_sed(tiny.retinanet(), pseudo_labels=dict()).pseudo_labels
     factors = [pseudo_labels.factor(name) for name in ('loss_cls', 'loss_obj', 'loss_bbox', 'loss_centerness')]
