@@ -41,9 +41,11 @@ LAMBDAS = dict(paper=(1.0, 1.0), scratch=(4.0, 4.0))
 #: RetinaNet, 0.25 and 1.2 for Faster R-CNN (benchmarks/results/pilot_photos.json).
 RATIOS = dict(scale=0.25, distill=0.6)
 #: Pseudo-labels of a detector with a second stage, of RetinaNet, and lambda_p of both; chosen as those. RetinaNet's
-#: scores rise by what they teach, so the least one is found while it trains, and several looks make up for its boxes.
-SURE, FOUND = dict(score_thr=0.7), dict(score_thr=(0.4, 0.95), found=0.8, box_weight=1.0, sizes=[0.75, 1.33])
+#: scores rise by what they teach, so the least one is found while it trains, and several looks make up for its boxes,
+#: which teach until the rate falls: then a student would learn their teacher's mistakes (docs/results.md).
+SURE, FOUND = dict(score_thr=0.7), dict(score_thr=(0.4, 0.95), found=0.8, sizes=[0.75, 1.33])
 LAMBDA_P = 1.0
+BOXES_OF_FOUND = "dict(type='StepAtDecay', start=1.0, end=0.0)"
 #: Rows of an image in a second stage of the small preset, as in configs/_base_/photos/faster_rcnn_sed.py.
 ROWS = 256
 #: The teacher's alpha, and what it falls to with the learning rate.
@@ -222,7 +224,7 @@ def model_values(kind: str, own: OwnDetector) -> dict:
         )
         if pseudo_labels
         else '',
-        lambda_p=f', lambda_p={LAMBDA_P}' if pseudo_labels else '',
+        lambda_p=weights_of_pseudo_labels(pseudo_labels),
         no_p=', lambda_p=0.0' if pseudo_labels else '',
         literal=write_literals(dict(model=typed(own.config))),
     )
@@ -235,6 +237,14 @@ def pseudo_labels_of(kind: str, own: OwnDetector) -> dict:
     if own.config.get('roi_head'):
         return SURE
     return FOUND if (own.config.get('bbox_head') or {}).get('type') == 'RetinaHead' else {}
+
+
+def weights_of_pseudo_labels(options: dict) -> str:
+    """What LambdaScheduleHook says of pseudo-labels with these options."""
+    if not options:
+        return ''
+    boxes = f',\n         pseudo_box_weight={BOXES_OF_FOUND}' if options is FOUND else ''
+    return f', lambda_p={LAMBDA_P}{boxes}'
 
 
 def schedule_values(kind: str, plan: Plan, training: Training, total: int) -> dict:
