@@ -4,7 +4,8 @@ An iteration draws the same numbers whether or not the training was interrupted 
 steps, such as a hook of one's own, finds the random states of its process as they were (``random_states.py``).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -22,6 +23,8 @@ from sssd.provenance import versions
 COURSE = 'sssd_course'
 #: Parts of the random numbers that must not meet: those of images, and those of the training step.
 IMAGES, STEP = 0, 1
+#: Transforms of mmdet that keep earlier images in the memory of their process.
+CACHED = ('CachedMosaic', 'CachedMixUp')
 
 
 def keep_seed(cfg: Config, checkpoint: str | None) -> None:
@@ -82,7 +85,7 @@ class CourseHook(Hook):
         before = checkpoint.get('meta', {}).get(COURSE)
         if before is None:
             return
-        changes = changed(before, course_of(runner))
+        changes = changed(before, course_of(runner)) + forgotten(runner.cfg.get('train_dataloader'))
         if changes:
             print_log(
                 f'This run goes on, but not bit by bit as if it had never stopped: {"; ".join(changes)}.',
@@ -110,3 +113,19 @@ def changed(before: Mapping, now: Mapping) -> list[str]:
         for name, value in now.items()
         if before.get(name) != value
     ]
+
+
+def forgotten(dataloader: Any) -> list[str]:
+    """What is lost with a process of a dataloader's config, in words: images that its transforms keep."""
+    names = sorted(set(types_in(dataloader)) & set(CACHED))
+    return [f'{" and ".join(names)} had kept earlier images, which are lost'] if names else []
+
+
+def types_in(config: Any) -> Iterator[str]:
+    """Names of all types in a config, however deep."""
+    if isinstance(config, Mapping):
+        kind = config.get('type')
+        yield kind.rpartition('.')[2] if isinstance(kind, str) else getattr(kind, '__name__', '')
+        config = list(config.values())
+    for inner in config if isinstance(config, (list, tuple)) else ():
+        yield from types_in(inner)
