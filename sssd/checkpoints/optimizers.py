@@ -1,12 +1,12 @@
 """An optimizer of the config that differs from the one a run was interrupted under: refused, or told."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from logging import WARNING
 from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch.optim import Optimizer
 
 from sssd.checkpoints.schedules import listed, told
@@ -18,6 +18,8 @@ ASIDE = ('params', 'param_names', 'foreach', 'fused', 'capturable', 'differentia
 KEPT = ('initial_', 'max_', 'min_')
 #: Names that PyTorch adds to what an older version has written.
 LATER = {'maximize', 'decoupled_weight_decay'}
+#: Key in a checkpoint's ``meta`` of the kinds of its optimizers.
+KINDS = 'sssd_optimizers'
 INSTEAD = "with the config's begin with the checkpoint's weights by --cfg-options load_from=FILE, without --resume."
 
 
@@ -30,6 +32,11 @@ class OptimizerHook(Hook):
 
     priority = 'LOWEST'  # after CheckpointGuard, which tells of another model
 
+    def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
+        """Keep the kinds: groups of parameters of RAdam and Adamax, for one, look alike."""
+        kinds = [type(wrapper.optimizer).__name__ for _, wrapper in wrappers({}, runner.optim_wrapper)]
+        checkpoint.setdefault('meta', {})[KINDS] = kinds
+
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
         """Refuse another kind, tell of other values.
 
@@ -41,9 +48,10 @@ class OptimizerHook(Hook):
         schedulers = listed(runner.param_schedulers)
         moved = {'lr', *(scheduler.param_name for scheduler in schedulers)}
         moved |= {state.get('param_name', 'lr') for state in listed(checkpoint.get('param_schedulers'))}
-        found = []
-        for saved, optimizer in optimizers(checkpoint['optimizer'], runner.optim_wrapper):
-            refuse_other_kind(saved, optimizer)
+        found, kinds = [], checkpoint.get('meta', {}).get(KINDS) or ()
+        for number, (state, wrapper) in enumerate(wrappers(checkpoint['optimizer'], runner.optim_wrapper)):
+            saved, optimizer = state.get('param_groups', ()), wrapper.optimizer
+            refuse_other_kind(saved, optimizer, kinds[number] if number < len(kinds) else None)
             found += value_differences(saved, optimizer.param_groups, moved)
         if found:
             print_log(
@@ -54,27 +62,28 @@ class OptimizerHook(Hook):
             )
 
 
-def optimizers(saved: Mapping[str, Any], wrapper: Any) -> Iterator[tuple[Sequence[Mapping[str, Any]], Optimizer]]:
-    """Each optimizer of a wrapper, or of a dict of wrappers, with its groups of parameters in a checkpoint."""
-    pairs = [(saved, wrapper)]
+def wrappers(saved: Mapping[str, Any], wrapper: Any) -> list[tuple[Mapping[str, Any], OptimWrapper]]:
+    """Each wrapper of an optimizer, that itself or those of a dict of them, with its state in a checkpoint."""
     if isinstance(wrapper, OptimWrapperDict):
-        pairs = [(saved.get(name) or {}, inner) for name, inner in wrapper.items()]
-    for state, inner in pairs:
-        yield state.get('param_groups', ()), inner.optimizer
+        return [(saved.get(name) or {}, inner) for name, inner in wrapper.items()]
+    return [(saved, wrapper)]
 
 
-def refuse_other_kind(saved: Sequence[Mapping[str, Any]], optimizer: Optimizer) -> None:
+def refuse_other_kind(saved: Sequence[Mapping[str, Any]], optimizer: Optimizer, kind: str | None = None) -> None:
     """Refuse an optimizer that cannot go on with the state of another.
 
     Args:
         saved: The groups of parameters in the checkpoint.
         optimizer: The config's.
+        kind: The name of the kind in the checkpoint, if it has one.
 
     Raises:
         UserError: Naming it and what its groups differ in.
     """
     theirs, ours = _names(saved) - LATER, _names(optimizer.param_groups) - LATER
-    if theirs == ours:
+    if kind not in (None, type(optimizer).__name__):
+        what = f'is {kind}'
+    elif theirs == ours:
         if [len(group['params']) for group in saved] == [len(group['params']) for group in optimizer.param_groups]:
             return
         what = 'has its parameters in other groups (optim_wrapper.paramwise_cfg)'

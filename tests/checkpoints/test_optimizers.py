@@ -1,10 +1,13 @@
 """Another optimizer where a run goes on: refused if it is of another kind, and its other values are told."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
-from torch.optim import SGD, Adam, Adamax, AdamW
+from mmengine.optim import OptimWrapper, OptimWrapperDict
+from torch.optim import SGD, Adam, Adamax, AdamW, RAdam
 
-from sssd.checkpoints.optimizers import refuse_other_kind, value_differences
+from sssd.checkpoints.optimizers import OptimizerHook, refuse_other_kind, value_differences
 from sssd.errors import UserError
 
 
@@ -29,6 +32,31 @@ def test_another_kind_is_refused(old, new, said):
     groups = saved(old(parameters(), lr=0.1))
     with pytest.raises(UserError, match=said):
         refuse_other_kind(groups, new(parameters(), lr=0.1))
+
+
+@pytest.mark.parametrize('several', [False, True])
+def test_kinds_whose_groups_look_alike_are_told_by_their_names(several):
+    """Which are in the checkpoint."""
+
+    def run(kind):
+        wrapped = OptimWrapper(kind(parameters(), lr=0.1, betas=(0.9, 0.99)))
+        return SimpleNamespace(
+            optim_wrapper=OptimWrapperDict(first=OptimWrapper(SGD(parameters(), lr=0.1)), second=wrapped)
+            if several
+            else wrapped,
+            param_schedulers=[],
+            _resume=True,
+        )
+
+    old = run(RAdam)
+    checkpoint = dict(optimizer=old.optim_wrapper.state_dict())
+    hook = OptimizerHook()
+    hook.before_save_checkpoint(old, checkpoint)
+    hook.after_load_checkpoint(run(RAdam), checkpoint)
+    with pytest.raises(
+        UserError, match='Adam, is not the kind that the checkpoint was trained with, which is RAdam: take'
+    ):
+        hook.after_load_checkpoint(run(Adam), checkpoint)
 
 
 def test_parameters_in_other_groups_are_refused():
