@@ -4,7 +4,8 @@ Those of CVAT have Darknet's obj.data instead, those of labelImg only a list of 
 """
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 
 from sssd.datasets.darknet import ABOVE, data_file_of, read_data
@@ -21,39 +22,37 @@ def find_yolo(path: Path, images: str | None) -> Readers:
 
     Args:
         path: Its YAML file or its ``obj.data``, or a folder with one, or with label files and ``classes.txt``.
-        images: The folder of the images of label files with ``classes.txt``, if the user named it; the others say it
-            themselves.
+        images: The folder of the images, if the user named it: of label files with ``classes.txt``, or of those that a
+            list names and that are not where it says, as in CVAT's exports without images.
 
     Raises:
-        UserError: If the file is broken, a folder that it names is not there, or ``images`` is given to what says it.
+        UserError: If the file is broken, or a folder that it names is not there. The readers raise it of what is wrong
+            in the data, and if ``images`` is given beside folders, which say themselves where the images are.
     """
     is_yaml = path.is_file() and path.suffix.lower() in SUFFIXES
     told = path if is_yaml else (path.is_dir() and yaml_of(path)) or data_file_of(path)
     if told is None:
         return {} if path.is_file() else find_folder(path, images)
-    readers = _of_yaml(told) if told.suffix.lower() in SUFFIXES else _of_data(told)
-    if images is not None:
-        raise UserError(f'{path} says itself where its images are: leave out the folder {images}.')
-    return readers
+    return _of_yaml(told, images) if told.suffix.lower() in SUFFIXES else _of_data(told, images)
 
 
-def _of_yaml(path: Path) -> Readers:
+def _of_yaml(path: Path, images: str | None) -> Readers:
     content = read_yaml(path)
     names = names_of(path, content)
     root, keypoints, keys = root_of(path, content), 'kpt_shape' in content, _keys_of(content)
     if not keys:
         raise UserError(f'{path} names no images: give it a train: and a val: with their folders.')
     return {
-        part: lambda key=key: _read(path, _places(path, root, key, content[key]), names, key, keypoints=keypoints)
+        part: lambda key=key: _read(path, _places(path, root, key, content[key]), names, key, images, keypoints)
         for part, key in keys.items()
     }
 
 
-def _of_data(path: Path) -> Readers:
+def _of_data(path: Path, images: str | None) -> Readers:
     """As :func:`_of_yaml`, of an ``obj.data``."""
     content, names, root = *read_data(path), path.parent
     return {
-        part: lambda key=key: _read(path, _places(path, root, key, content[key], ABOVE), names, key, ABOVE)
+        part: lambda key=key: _read(path, _places(path, root, key, content[key], ABOVE), names, key, images)
         for part, key in _keys_of(content).items()
     }
 
@@ -86,27 +85,67 @@ def _places(path: Path, root: Path, key: str, told: str | list, above: str = '..
 
 
 def _read(
-    source: Path, places: Sequence[Path], names: list[str], key: str, above: str = '', keypoints: bool = False
+    source: Path, places: Sequence[Path], names: list[str], key: str, images: str | None = None, keypoints: bool = False
 ) -> Labels:
-    """Read all images of some folders or lists, with their labels; ``above`` is as in :func:`_images_of`."""
-    images = dict.fromkeys(os.path.abspath(image) for place in places for image in _images_of(place, above))
-    return read_part(Part(source, list(images), names, places, label_folders, keypoints, key))
+    """Read all images of some folders or lists, with their labels; ``images`` is as in :func:`find_yolo`."""
+    folder = next((place for place in places if place.is_dir()), None)
+    if images is not None and folder is not None:
+        raise UserError(f'{source} says itself where its images are, {folder}: leave out the folder {images}.')
+    found: dict[str, str] = {}
+    for image, said in (pair for place in places for pair in _images_of(place, images)):
+        if found.setdefault(image, said) != said:
+            raise UserError(
+                f'{source} has labels of {found[image]} and of {said}, but both would be {image}: rename one.'
+            )
+    return read_part(Part(source, found, names, places, label_folders, keypoints, key))
 
 
-def _images_of(place: Path, above: str = '') -> Iterator[str]:
-    """The images of a folder, or those that a text file names, relative to it or to the present folder.
-
-    ``above`` is what the names may begin with in an export of Darknet's form.
-    """
+def _images_of(place: Path, images: str | None) -> Iterator[tuple[str, str]]:
+    """The images of a folder, or those that a text file names, and the paths by which their labels are found."""
     if place.is_dir():
-        yield from list_folder(str(place))
+        yield from ((path, path) for path in map(os.path.abspath, list_folder(str(place))))
         return
+    by_name = cache(_by_name)
     for number, line in names_in(place):
-        names = dict.fromkeys((line, line.strip(), line.strip().replace('\\', '/')))  # the last of Windows
-        here = place.parent
-        tried = [path for name in names for path in (here / name, here / name.removeprefix(above), Path(name))]
-        found = next((path for path in tried if os.path.isfile(path)), None)
-        if found is None:
-            export = 'export again with the images (CVAT: Save images), put it beside its labels, or ' if above else ''
-            raise UserError(f'{place}, line {number}: the image {line.strip()} is not there: {export}correct the list.')
-        yield str(found)
+        names = list(dict.fromkeys((line, line.strip(), line.strip().replace('\\', '/'))))  # the last of Windows
+        if images is None:
+            image = said = _listed(place.parent, names)
+        else:
+            image, said = _apart(place.parent, names[-1], images, by_name)
+        if image is None:
+            where = 'there' if images is None else f'in {images}'
+            raise UserError(
+                f'{place}, line {number}: the image {line.strip()} is not {where}: name the folder of the images, put '
+                'them beside their labels (CVAT: Save images), or correct the list.'
+            )
+        yield os.path.abspath(image), os.path.abspath(said)
+
+
+def _listed(here: Path, names: list[str]) -> Path | None:
+    """The image of a name, which is relative to the list or to the present folder; exports have Darknet's before it."""
+    tried = [path for name in names for path in (here / name, here / name.removeprefix(ABOVE), Path(name))]
+    return next((path for path in tried if os.path.isfile(path)), None)
+
+
+def _apart(
+    here: Path, name: str, images: str, by_name: Callable[[str], dict[str, list[str]]]
+) -> tuple[Path | None, Path]:
+    """The image of a name in another folder, and where it would be in the export.
+
+    With as many of the name's own folders as are there; or the only image of its name, wherever it lies.
+    """
+    parts = Path(name).parts
+    tried = (Path(images, *parts[begin:]) for begin in range(len(parts)))
+    image = next((path for path in tried if os.path.isfile(path)), None)
+    if image is None:
+        same = by_name(images).get(parts[-1], ())
+        image = Path(images, same[0]) if len(same) == 1 else None
+    return image, here / os.path.normpath(name).removeprefix(ABOVE)
+
+
+def _by_name(images: str) -> dict[str, list[str]]:
+    """The images of a folder, sub-folders included, by their names without folders."""
+    found: dict[str, list[str]] = {}
+    for path in list_folder(images).names():
+        found.setdefault(os.path.basename(path), []).append(path)
+    return found

@@ -55,9 +55,11 @@ def _labelled(labels: Path, images: list[str]) -> bool:
 
 def _read(path: Path, place: Path, labels: Path, classes: Path, names: list[str], key: str = '') -> Labels:
     """Read some images of ``place``, whose labels are in the same sub-folders of ``labels``, or beside them."""
-    images = [os.path.join(os.path.abspath(place), name) for name in names]
+    paths = [os.path.join(os.path.abspath(place), name) for name in names]
 
     def folders(folder: Path) -> list[Path]:
         return [labels / os.path.relpath(folder, os.path.abspath(place)), folder]
 
-    return read_part(Part(path, images, class_names(classes), [place], folders, key=key, backgrounds=False))
+    return read_part(
+        Part(path, dict(zip(paths, paths)), class_names(classes), [place], folders, key=key, backgrounds=False)
+    )

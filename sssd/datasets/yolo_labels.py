@@ -3,7 +3,7 @@
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -23,7 +23,8 @@ class Part:
 
     Attributes:
         source: The file or folder that names it.
-        images: The paths of its images.
+        images: The paths of its images, each with the one by which its label is found: in exports without images that
+            where the image would be.
         names: Names of the classes, in the order of their numbers.
         places: The folders or lists that the images are from.
         labels: The folders in which the labels of the images of a folder may be, the usual one first.
@@ -33,7 +34,7 @@ class Part:
     """
 
     source: Path
-    images: Sequence[str]
+    images: Mapping[str, str]
     names: Sequence[str]
     places: Sequence[Path]
     labels: Callable[[Path], Sequence[Path]]
@@ -55,8 +56,8 @@ def read_part(part: Part) -> Labels:
     used: Counter[Path] = Counter()
     turned: list[str] = []
     mistakes, texts, folders = Mistakes(part.source), cache(_texts), cache(part.labels)
-    for path in part.images:
-        file = _label_of(path, folders, texts)
+    for path, said in part.images.items():
+        file = _label_of(said, folders, texts)
         missing += file is None
         if file is None and not part.backgrounds:
             continue
@@ -73,7 +74,7 @@ def read_part(part: Part) -> Labels:
             built.add_box(part.names[number], (x1 * width, y1 * height, (x2 - x1) * width, (y2 - y1) * height))
     mistakes.refuse()
     if missing == len(part.images):
-        first = Path(part.images[0])
+        first = Path(next(iter(part.images.values())))
         wanted = (part.labels(first.parent)[0] / first.name).with_suffix('.txt')
         raise UserError(
             f'{part.source}: none of the {several(missing, "image")} of {root} has a label file; {wanted} was looked '

@@ -184,7 +184,7 @@ def test_sets_in_two_forms_have_their_classes_in_one_order(data):
         (['--labeled', 'export', '--val', 'unlabeled'], '--val unlabeled holds no labels'),
         (['--labeled', 'export', '--val', '1.5'], 'the share of validation is 1.5, but must lie above 0 and below 1'),
         (['--labeled', 'export', '--val', '0.2', '--val-images', 'unlabeled'], '--val-images goes with a --val that'),
-        (['--labeled', 'export', '--labeled-images', 'unlabeled'], '--labeled export says itself where its images are'),
+        (['--labeled', 'export', '--labeled-images', 'unlabeled'], 'data.yaml says itself where its images are'),
         (['--labeled', 'export/train', '--val', 'export'], '--labeled export/train holds no labels'),
         (
             ['--labeled', 'export', '--val', 'export/data.yaml', '--unlabeled', 'export/valid'],

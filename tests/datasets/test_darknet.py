@@ -117,8 +117,8 @@ def test_an_export_without_its_images(export):
     with pytest.raises(UserError) as told:
         read_labels('export')
     assert str(told.value) == (
-        'export/train.txt, line 1: the image data/obj_train_data/0000.png is not there: export again with the images '
-        '(CVAT: Save images), put it beside its labels, or correct the list.'
+        'export/train.txt, line 1: the image data/obj_train_data/0000.png is not there: name the folder of the images, '
+        'put them beside their labels (CVAT: Save images), or correct the list.'
     )
 
 
@@ -156,6 +156,36 @@ def test_no_list_of_images_at_all(export):
         read_labels('export')
 
 
-def test_it_says_itself_where_its_images_are(export):
-    with pytest.raises(UserError, match='says itself where its images are: leave out the folder truth'):
-        read_labels('export', 'truth')
+@pytest.mark.parametrize('above', ['data/', '', './'])
+@pytest.mark.parametrize('place', ['', 'obj_train_data', 'data/obj_train_data'])
+def test_images_of_an_export_without_them_are_taken_from_another_folder(train, above, place):
+    truth = label_forms.write_cvat_yolo(train, Path('export'), NAMES, above=above)
+    Path('photos', place).mkdir(parents=True)
+    for path in Path('export/obj_train_data').glob('*.png'):
+        path.rename(Path('photos', place, path.name))
+    labels = read_labels('export', 'photos')
+    check(labels, truth, str(Path('photos', place)))
+    assert labels.notes == ()
+    Path('photos', place, '0003.png').unlink()
+    with pytest.raises(UserError, match=r'train\.txt, line 4: the image .*0003\.png is not in photos: name the folder'):
+        read_labels('export', 'photos')
+
+
+def test_sub_folders_of_an_export_without_images(train):
+    label_forms.write_cvat_yolo(train, Path('export'), NAMES)
+    names = ['a/0000.png', 'b/0000.png']
+    Path('export/train.txt').write_text(''.join(f'data/obj_train_data/{name}\n' for name in names))
+    for number, name in enumerate(names):
+        text = Path('export/obj_train_data', name).with_suffix('.txt')
+        text.parent.mkdir()
+        text.write_text(f'{number} 0.5 0.5 0.5 0.5\n')
+        Path('photos', name).parent.mkdir(parents=True)
+        shutil.copy('export/obj_train_data/0000.png', Path('photos', name))
+    coco = read_labels('export', 'photos').coco
+    assert [(image['file_name'], image['id']) for image in coco['images']] == [('a/0000.png', 1), ('b/0000.png', 2)]
+    assert [(thing['image_id'], thing['category_id']) for thing in coco['annotations']] == [(1, 1), (2, 2)]
+    for name in names:
+        os.remove(f'photos/{name}')
+    shutil.copy('export/obj_train_data/0000.png', 'photos')
+    with pytest.raises(UserError, match=r'has labels of .*a/0000\.png and of .*b/0000\.png, but both would be'):
+        read_labels('export', 'photos')

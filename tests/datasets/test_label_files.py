@@ -6,7 +6,7 @@ from pathlib import Path
 
 import label_forms
 import pytest
-from label_forms import boxes_of
+from label_forms import boxes_of, check
 from PIL import Image
 
 from sssd.datasets.labels import own_validation, parts_of, read_labels
@@ -285,3 +285,17 @@ def test_xml_files_in_other_encodings(train, encoding, name):
         UserError, match='is no XML' if encoding in ('UTF-16', 'windows-1251') else 'is in .*, but is not'
     ):
         read_labels('voc')
+
+
+@pytest.mark.parametrize('images', [None, 'photos'])
+def test_cvats_ultralytics_yolo_with_its_images_and_without(train, yolo, images):
+    """Its lists begin with a folder that is not in the export."""
+    Path('yolo/data.yaml').write_text('path: .\ntrain: train.txt\nnames:\n  0: disc\n  1: bar\n')
+    Path('yolo/train.txt').write_text(''.join(f'data/images/train/{image["file_name"]}\n' for image in yolo['images']))
+    if images:
+        shutil.move('yolo/images/train', images)
+        with pytest.raises(
+            UserError, match='train.txt, line 1: the image data/images/train/0000.png is not there: name'
+        ):
+            read_labels('yolo')
+    check(read_labels('yolo', images), yolo, 'YOLO')

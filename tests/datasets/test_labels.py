@@ -229,7 +229,9 @@ def test_forms_that_cannot_be_told(train, val):
         shutil.copy(train.ann_file, f'empty/{name}')
     with pytest.raises(UserError, match=r"empty has 'train\.1@5\.json', 'train\.2@5\.json': name the one"):
         read_labels('empty')
-    with pytest.raises(UserError, match='says itself where its images are: leave out the folder empty'):
+    with pytest.raises(
+        UserError, match='says itself where its images are, yolo/images/train: leave out the folder empty'
+    ):
         read_labels('yolo/data.yaml', 'empty')
 
 
