@@ -16,6 +16,7 @@ from sssd.datasets.forms import WHOLE, Labels, Readers
 from sssd.datasets.labelme import find_labelme
 from sssd.datasets.voc import find_voc
 from sssd.datasets.yolo import find_yolo
+from sssd.datasets.yolo_folder import find_folder
 from sssd.errors import UserError
 
 __all__ = ['Labels', 'aligned', 'own_validation', 'parts_of', 'read_labels']
@@ -43,6 +44,8 @@ def parts_of(path: str | Path, images: str | None = None) -> Readers:
     if not path.is_file() and not path.is_dir():
         raise UserError(f'{path} is no file and no folder: name the labels.')
     found = {form: readers for form, find in _FINDERS.items() if (readers := find(path, images))}
+    if not found and path.is_dir():  # the least certain form: texts and a list of classes lie beside many others
+        found = {'YOLO': readers} if (readers := find_folder(path, images)) else {}
     if not found:
         raise UserError(f'{path} holds no labels of a form that is known here; looked for: {_LOOKED_FOR}.')
     if len(found) > 1:

@@ -13,6 +13,8 @@ MAX_DEPTH = 50
 MAX_BYTES = 50_000_000
 LINE = '{line}'  # no attribute of a document can have this name
 _ENCODING = re.compile(rb"""\s*<\?xml[^>]*?\sencoding\s*=\s*["']([\w.:-]+)["']""", re.ASCII)
+#: What programs of Windows mean by these names: more characters than the standards have.
+WIDER = {'gb2312': 'gb18030', 'gbk': 'gb18030', 'shift_jis': 'cp932', 'shift-jis': 'cp932', 'euc-kr': 'cp949'}
 
 
 def parse_xml(path: str | Path) -> Element:
@@ -72,16 +74,20 @@ def _content(path: Path) -> tuple[bytes, str | None]:
     except OSError as error:
         raise UserError(f'{path} cannot be read ({error.strerror}): check its permissions.') from error
     told = _ENCODING.match(content)
-    if told is None or told[1].lower().startswith(b'utf'):
+    name = '' if told is None else told[1].decode('ascii').lower()
+    if name in ('', 'utf-8') or name.startswith(('utf-16', 'utf_16')):
         return content, None
-    name = told[1].decode('ascii')
     try:
-        return content.decode(name).encode(), 'utf-8'
+        return content.decode(WIDER.get(name, name)).encode(), 'utf-8'
     except LookupError:
         return content, None  # expat has the sentence
     except UnicodeDecodeError as error:
         raise UserError(
             f'{path} says that it is in {name}, but is not ({error.reason} at byte {error.start}): save it as UTF-8.'
+        ) from error
+    except (UnicodeError, ValueError) as error:
+        raise UserError(
+            f'{path} says that it is in {name}, which no text is in ({error}): save it as UTF-8.'
         ) from error
 
 

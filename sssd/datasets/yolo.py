@@ -4,26 +4,27 @@ Those of CVAT have Darknet's obj.data instead, those of labelImg only a list of 
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from functools import cache
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sssd.datasets.darknet import ABOVE, data_file_of, read_data
 from sssd.datasets.forms import PARTS, AbsentError, Labels, Readers, names_in
-from sssd.datasets.yolo_folder import find_folder
-from sssd.datasets.yolo_labels import Part, label_folders, read_part
+from sssd.datasets.yolo_labels import Part, has_label, label_folders, read_part
 from sssd.datasets.yolo_yaml import SUFFIXES, names_of, read_yaml, root_of, yaml_of
 from sssd.errors import UserError
 from sssd.listing import list_folder
+
+#: The folders that exports of CVAT put images into, YOLO 1.1 and Ultralytics'.
+_EXPORTED = re.compile(r'^(obj_\w+_data|images/(train|val|valid|validation|test)|images)/', re.IGNORECASE)
 
 
 def find_yolo(path: Path, images: str | None) -> Readers:
     """The parts of a YOLO data set; none if ``path`` is no such.
 
     Args:
-        path: Its YAML file or its ``obj.data``, or a folder with one, or with label files and ``classes.txt``.
-        images: The folder of the images, if the user named it: of label files with ``classes.txt``, or of those that a
-            list names and that are not where it says, as in CVAT's exports without images.
+        path: Its YAML file or its ``obj.data``, or a folder with one.
+        images: The folder of the images that a list names, if the user named it, as for CVAT's exports without images.
 
     Raises:
         UserError: If the file is broken, or a folder that it names is not there. The readers raise it of what is wrong
@@ -32,7 +33,7 @@ def find_yolo(path: Path, images: str | None) -> Readers:
     is_yaml = path.is_file() and path.suffix.lower() in SUFFIXES
     told = path if is_yaml else (path.is_dir() and yaml_of(path)) or data_file_of(path)
     if told is None:
-        return {} if path.is_file() else find_folder(path, images)
+        return {}
     return _of_yaml(told, images) if told.suffix.lower() in SUFFIXES else _of_data(told, images)
 
 
@@ -105,13 +106,12 @@ def _images_of(place: Path, images: str | None) -> Iterator[tuple[str, str]]:
     if place.is_dir():
         yield from ((path, path) for path in map(os.path.abspath, list_folder(str(place))))
         return
-    by_name = cache(_by_name)
     for number, line in names_in(place):
         names = list(dict.fromkeys((line, line.strip(), line.strip().replace('\\', '/'))))  # the last of Windows
         if images is None:
             image = said = _listed(place.parent, names)
         else:
-            image, said = _apart(place.parent, names[-1], images, by_name)
+            image, said = _apart(place.parent, names[-1], Path(images))
         if image is None:
             where = 'there' if images is None else f'in {images}'
             raise UserError(
@@ -127,25 +127,14 @@ def _listed(here: Path, names: list[str]) -> Path | None:
     return next((path for path in tried if os.path.isfile(path)), None)
 
 
-def _apart(
-    here: Path, name: str, images: str, by_name: Callable[[str], dict[str, list[str]]]
-) -> tuple[Path | None, Path]:
-    """The image of a name in another folder, and where it would be in the export.
+def _apart(here: Path, name: str, images: Path) -> tuple[Path | None, Path]:
+    """The image of a name in another folder, and where it would be in the export, by which its label is found.
 
-    With as many of the name's own folders as are there; or the only image of its name, wherever it lies.
+    All of its own folders count but those that exports make: CVAT's ``data/obj_train_data`` and ``images/train``.
     """
-    parts = Path(name).parts
-    tried = (Path(images, *parts[begin:]) for begin in range(len(parts)))
-    image = next((path for path in tried if os.path.isfile(path)), None)
-    if image is None:
-        same = by_name(images).get(parts[-1], ())
-        image = Path(images, same[0]) if len(same) == 1 else None
-    return image, here / os.path.normpath(name).removeprefix(ABOVE)
-
-
-def _by_name(images: str) -> dict[str, list[str]]:
-    """The images of a folder, sub-folders included, by their names without folders."""
-    found: dict[str, list[str]] = {}
-    for path in list_folder(images).names():
-        found.setdefault(os.path.basename(path), []).append(path)
-    return found
+    plain = os.path.normpath(name)
+    own = _EXPORTED.sub('', plain.removeprefix(ABOVE))
+    tried = (images / way for way in (plain, plain.removeprefix(ABOVE), own))
+    image = next((path for path in tried if path.is_file()), None)
+    said = [here / plain, here / plain.removeprefix(ABOVE)]
+    return image, next((path for path in said if has_label(path)), said[-1])

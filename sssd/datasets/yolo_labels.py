@@ -55,9 +55,9 @@ def read_part(part: Part) -> Labels:
     built, missing, twice, outlines = Builder(list(part.names)), 0, 0, 0
     used: Counter[Path] = Counter()
     turned: list[str] = []
-    mistakes, texts, folders = Mistakes(part.source), cache(_texts), cache(part.labels)
+    mistakes, texts, folders = Mistakes(part.source), cache(texts_of), cache(part.labels)
     for path, said in part.images.items():
-        file = _label_of(said, folders, texts)
+        file = label_of(said, folders, texts)
         missing += file is None
         if file is None and not part.backgrounds:
             continue
@@ -116,7 +116,7 @@ def _notes(
     return tuple(note for note, holds in notes.items() if holds)
 
 
-def _texts(folder: Path) -> dict[str, Path]:
+def texts_of(folder: Path) -> dict[str, Path]:
     """The label files of a folder by their names without suffix, which may be ``.TXT`` too."""
     found = files_by_stem(folder, '.txt', deep=False)
     return {_composed(stem): path for stem, path in found.items() if path.name != CLASSES}
@@ -127,7 +127,7 @@ def _composed(name: str) -> str:
     return unicodedata.normalize('NFC', name)
 
 
-def _label_of(
+def label_of(
     image: str, folders: Callable[[Path], Sequence[Path]], texts: Callable[[Path], dict[str, Path]]
 ) -> Path | None:
     """The label file of an image; None if it has none."""
@@ -152,3 +152,8 @@ def label_path(image: str) -> Path:
     if places:
         parts[places[-1]] = 'labels'
     return Path(*parts).with_suffix('.txt')
+
+
+def has_label(image: Path) -> bool:
+    """Whether there is a label file for an image that may lie elsewhere."""
+    return any((folder / f'{image.stem}.txt').is_file() for folder in label_folders(image.parent))

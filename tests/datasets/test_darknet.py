@@ -157,7 +157,7 @@ def test_no_list_of_images_at_all(export):
 
 
 @pytest.mark.parametrize('above', ['data/', '', './'])
-@pytest.mark.parametrize('place', ['', 'obj_train_data', 'data/obj_train_data'])
+@pytest.mark.parametrize('place', ['', 'obj_train_data'])
 def test_images_of_an_export_without_them_are_taken_from_another_folder(train, above, place):
     truth = label_forms.write_cvat_yolo(train, Path('export'), NAMES, above=above)
     Path('photos', place).mkdir(parents=True)
@@ -187,5 +187,23 @@ def test_sub_folders_of_an_export_without_images(train):
     for name in names:
         os.remove(f'photos/{name}')
     shutil.copy('export/obj_train_data/0000.png', 'photos')
-    with pytest.raises(UserError, match=r'has labels of .*a/0000\.png and of .*b/0000\.png, but both would be'):
-        read_labels('export', 'photos')
+    with pytest.raises(UserError, match=r'line 1: the image data/obj_train_data/a/0000\.png is not in photos'):
+        read_labels('export', 'photos')  # it may be that of a or of b
+
+
+def test_a_folder_data_that_is_in_the_export_counts(train):
+    label_forms.write_cvat_yolo(train, Path('export'), NAMES)
+    Path('export/train.txt').write_text('data/0000.png\nimgs/0001.png\n')
+    for name in ('data/0000', 'imgs/0001'):
+        for root, suffix in (('export', '.txt'), ('photos', '.png')):
+            Path(root, name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(f'export/obj_train_data/{name[-4:]}{suffix}', Path(root, f'{name}{suffix}'))
+    labels = read_labels('export', 'photos')
+    assert labels.notes == () and all(boxes_of(labels.coco).values())
+
+
+@pytest.mark.parametrize('line', ['.', './', '..'])
+def test_a_line_that_is_no_name(export, line):
+    Path('export/train.txt').write_text(f'{line}\n')
+    with pytest.raises(UserError, match=r'train\.txt, line 1: the image .* is not in truth'):
+        read_labels('export', 'truth')

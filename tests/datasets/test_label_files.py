@@ -271,19 +271,34 @@ def test_lists_of_voc_may_have_suffixes(train, suffix):
 
 @pytest.mark.parametrize(
     'encoding, name',
-    [('GBK', '圆盘'), ('shift_jis', '円'), ('big5', '圓盤'), ('windows-1251', 'диск'), ('UTF-16', '圆')],
+    [
+        ('GBK', '圆盘'),
+        ('gb2312', '镕'),
+        ('shift_jis', '円'),
+        ('big5', '圓盤'),
+        ('windows-1251', 'диск'),
+        ('utf8', '圆'),
+        ('UTF-16', '圆'),
+    ],
 )
 def test_xml_files_in_other_encodings(train, encoding, name):
     label_forms.write_voc(train, 'voc')
     paths = list(Path('voc/Annotations').iterdir())
     for path in paths:
         text = f'<?xml version="1.0" encoding="{encoding}"?>\n{path.read_text().replace("disc", name)}'
-        path.write_bytes(text.encode(encoding))
+        path.write_bytes(text.encode('gbk' if encoding == 'gb2312' else encoding))  # as Windows takes it
     assert name in [each['name'] for each in read_labels('voc').coco['categories']]
     paths[0].write_bytes(f'<?xml version="1.0" encoding="{encoding}"?>\n<annotation>\n'.encode('ascii') + b'\xff\xff')
-    with pytest.raises(
-        UserError, match='is no XML' if encoding in ('UTF-16', 'windows-1251') else 'is in .*, but is not'
-    ):
+    with pytest.raises(UserError, match='0[0-9]*.xml.*(is no XML|is in .*, but is not)'):
+        read_labels('voc')
+
+
+@pytest.mark.parametrize('encoding', ['punycode', 'undefined', 'unicode_escape'])
+def test_encodings_of_no_text_are_refused(train, encoding):
+    label_forms.write_voc(train, 'voc')
+    text = f'<?xml version="1.0" encoding="{encoding}"?>\n<annotation>\\ud800</annotation>'
+    Path('voc/Annotations/0000.xml').write_text(text)
+    with pytest.raises(UserError, match=r'0000\.xml.*(save it as UTF-8|is no XML)'):
         read_labels('voc')
 
 

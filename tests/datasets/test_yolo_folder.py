@@ -74,7 +74,7 @@ def test_mistakes_in_the_list_of_classes(train, text, words):
         read_labels('flat')
 
 
-def test_what_lacks_a_part_is_told(train):
+def test_what_lacks_something_is_told(train):
     write(train, 'flat', 'flat', 'flat/classes.txt')
     os.remove('flat/classes.txt')
     with pytest.raises(UserError, match='label files of YOLO with the names of their classes in a classes.txt'):
@@ -88,11 +88,72 @@ def test_what_lacks_a_part_is_told(train):
         read_labels('texts', 'photos')
 
 
-def test_a_list_of_classes_beside_other_labels_changes_nothing(train):
+def test_labels_of_other_forms_come_first(train):
+    """Texts of YOLO may have been made of them."""
     truth = label_forms.write_voc(train, 'voc', flat=True)
-    Path('voc/classes.txt').write_text('disc\nbar\n')
-    Path('voc/readme.txt').write_text('a text')
+    write(train, 'made', 'made', 'made/classes.txt')
+    for path in [*Path('made').glob('*.txt')]:
+        shutil.copy(path, 'voc')
     check(read_labels('voc'), truth, 'VOC')
-    shutil.copy('voc/classes.txt', 'voc/0000.txt')
-    with pytest.raises(UserError, match='voc holds labels in the forms VOC and YOLO'):
-        read_labels('voc')
+    for path in Path('voc').glob('*.xml'):
+        path.unlink()
+    check(read_labels('voc'), truth, 'YOLO')
+
+
+def test_parts_have_lists_of_classes_of_their_own_or_of_another(train, val):
+    for part, data in (('train', train), ('valid', val)):
+        write(data, f'set/{part}/images', f'set/{part}/labels', f'set/{part}/classes.txt')
+    os.remove('set/valid/classes.txt')
+    assert {part: len(read().coco['images']) for part, read in parts_of('set').items()} == dict(train=6, val=3)
+    write(val, 'set/val', 'set/val', 'set/val/classes.txt')
+    with pytest.raises(UserError, match='set/val and set/valid are both the part val: take one out'):
+        read_labels('set')
+
+
+def test_a_part_that_nobody_labelled_is_none(train, val):
+    write(train, 'set/images/train', 'set/labels/train', 'set/classes.txt')
+    write(val, 'set/images/val', 'elsewhere', 'set/classes.txt')
+    assert own_validation('set') is None and read_labels('set').notes == ('3 images without a label file: left out',)
+
+
+def test_images_of_parts_in_a_folder_of_their_own(train, val):
+    for part, data in (('train', train), ('valid', val)):
+        write(data, f'photos/{part}', f'texts/{part}', f'texts/{part}/_darknet.labels'.replace('//', '/'))
+    found = parts_of('texts', 'photos')
+    assert {part: len(read().coco['images']) for part, read in found.items()} == dict(train=6, val=3)
+
+
+def test_lists_of_classes_that_differ_are_refused(train):
+    write(train, 'set/images', 'set/labels', 'set/classes.txt')
+    shutil.copy('set/classes.txt', 'set/labels')
+    assert len(read_labels('set').coco['images']) == 6
+    Path('set/labels/classes.txt').write_text('bar\ndisc\n')
+    with pytest.raises(UserError, match='labels/classes.txt and set/classes.txt differ in the names of classes'):
+        read_labels('set')
+
+
+@pytest.mark.parametrize('lists', [['train.txt', 'test.txt'], ['val.txt']])
+def test_lists_of_images_that_nothing_explains_are_refused(train, lists):
+    write(train, 'set/obj', 'set/obj', 'set/obj.names')
+    for name in lists:
+        Path('set', name).write_text('obj/0000.png\n')
+    with pytest.raises(
+        UserError, match=rf'a list of classes and of images \({", ".join(lists)}\), but nothing that says'
+    ):
+        read_labels('set')
+
+
+@pytest.mark.parametrize('place', ['train2017', 'obj_valid_data', 'ds/val', 'train/test'])
+def test_sub_folders_that_may_be_parts_or_not_are_refused(train, place):
+    write(train, f'set/images/{place}', f'set/labels/{place}', 'set/classes.txt')
+    with pytest.raises(
+        UserError, match=f'set/images has images in {place}, which may be a part of the data set or not'
+    ):
+        read_labels('set')
+
+
+def test_accents_may_be_written_in_both_ways(train):
+    write(train, 'flat', 'flat', 'flat/classes.txt')
+    os.rename('flat/0000.png', 'flat/caf\u00e9.png')
+    os.rename('flat/0000.txt', 'flat/cafe\u0301.txt')
+    assert len(read_labels('flat').coco['images']) == 6
