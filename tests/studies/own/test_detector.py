@@ -182,7 +182,7 @@ def test_weights_of_the_losses_are_known_or_found(kind, name, weights):
     'kind, name, wanted',
     [
         ('small', 'faster_rcnn', 'dict(score_thr=0.7)'),
-        ('small', 'retinanet', 'dict(score_thr=(0.4, 0.95), found=0.8, box_weight=1.0, sizes=[0.75, 1.33])'),
+        ('small', 'retinanet', 'dict(score_thr=(0.4, 0.95), found=0.8, sizes=[0.75, 1.33])'),
         ('small', 'fcos', None),
         ('scratch', 'faster_rcnn', None),
         ('scratch', 'retinanet', None),
@@ -197,6 +197,8 @@ def test_pseudo_labels_where_they_were_measured(kind, name, wanted):
         f'\n    # weighed by lambda_p: docs/method.md\n    pseudo_labels={wanted},' if wanted else ''
     )
     assert ('lambda_p=1.0' in found['lambda_p']) == bool(wanted) == ('lambda_p=0.0' in found['no_p'])
+    boxes = "pseudo_box_weight=dict(type='StepAtDecay', start=1.0, end=0.0)"
+    assert (boxes in found['lambda_p']) == ((kind, name) == ('small', 'retinanet'))
 
 
 def test_the_baseline_of_faster_rcnn_has_twice_the_rate():
