@@ -118,7 +118,7 @@ def test_a_part_that_nobody_labelled_is_none(train, val):
 
 def test_images_of_parts_in_a_folder_of_their_own(train, val):
     for part, data in (('train', train), ('valid', val)):
-        write(data, f'photos/{part}', f'texts/{part}', f'texts/{part}/_darknet.labels'.replace('//', '/'))
+        write(data, f'photos/{part}', f'texts/{part}', f'texts/{part}/_darknet.labels')
     found = parts_of('texts', 'photos')
     assert {part: len(read().coco['images']) for part, read in found.items()} == dict(train=6, val=3)
 
