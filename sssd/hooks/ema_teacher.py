@@ -1,9 +1,13 @@
 """The EMA teacher of Eq. 4."""
 
+from collections.abc import Iterator
+
 import torch
+from mmengine.dist import all_reduce_params
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _NormBase
 
 from sssd.errors import UserError
 from sssd.hooks.progress import progress_of
@@ -47,20 +51,29 @@ class EMATeacherHook(Hook):
         self.stepped = self.stepped or any(value.grad is not None for value in values)
 
     def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None) -> None:
-        """Average after an iteration that stepped the optimizer, and log alpha."""
+        """Share running statistics; average after an iteration that stepped the optimizer, and log alpha."""
+        model = unwrap(runner.model)
+        all_reduce_params(running_statistics(model.student), op='mean')
         if not self.stepped:
             return
         self.stepped = False
         alpha = self.alpha(progress_of(runner))
         if not 0 <= alpha <= 1:
             raise UserError(f'EMATeacherHook: the schedule gives alpha {alpha}, but Eq. 4 needs one in [0, 1].')
-        model = unwrap(runner.model)
         average(model.teacher, model.student, alpha)
         runner.message_hub.update_scalar('train/alpha', alpha)
 
     def after_train(self, runner) -> None:
         """Watch no longer."""
         self.handle.remove()
+
+
+def running_statistics(model: nn.Module) -> Iterator[Tensor]:
+    """Running means and variances that a forward pass of this process alone moves: those of norms in train mode."""
+    for module in model.modules():
+        own = isinstance(module, _NormBase) and not isinstance(module, nn.SyncBatchNorm)
+        if own and module.training and module.track_running_stats:
+            yield from (module.running_mean, module.running_var)
 
 
 @torch.no_grad()

@@ -107,6 +107,21 @@ def test_the_score_of_a_pseudo_label_is_that_of_the_whole_batch(ranks):
         assert len(set(found['sure'])) == 3
 
 
+def test_batch_norm_that_trains_has_the_same_statistics_on_every_rank(ranks):
+    first, second = (found['batch_norm'] for found in ranks)
+    assert largest_gap(first['after'], second['after']) == 0
+    moved = {name for name, value in first['before'].items() if not torch.equal(value, second['before'][name])}
+    assert moved and all(name.startswith('student.') for name in moved)
+    for name in moved:
+        mean = (first['before'][name] + second['before'][name]) / 2
+        torch.testing.assert_close(first['after'][name], mean)
+        old, new = (first[when][name.replace('student.', 'teacher.')] for when in ('before', 'after'))
+        torch.testing.assert_close(new, (old + mean) / 2)
+    frozen = {name for name in first['before'] if 'layer1' in name or '.bn1.' in name and 'layer' not in name}
+    assert frozen and not frozen & moved
+    assert all(torch.equal(first['before'][name], first['after'][name]) for name in frozen)
+
+
 def test_synchronised_batch_norm_is_refused_on_cpus(ranks):
     """Why the table has no SyncBN of two ranks."""
     assert all(found['sync_bn'].startswith('SyncBatchNorm expected input tensor to be on GPU') for found in ranks)

@@ -10,12 +10,13 @@ from types import SimpleNamespace
 import guided
 import tiny
 import torch
+from mmengine.logging import MessageHub
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from mmengine.runner.utils import set_random_seed
 
 from sssd.detectors import SureScore
-from sssd.hooks import RecomputeHook, ScaleDrawHook
+from sssd.hooks import EMATeacherHook, RecomputeHook, ScaleDrawHook
 from sssd.hooks.ema_teacher import average
 from sssd.losses.reweight import mean_over_ranks
 
@@ -232,6 +233,32 @@ def measured(case, lacks, rank, world_size):
     return found
 
 
+def batch_norm(rank, world_size):
+    """Running statistics of student and teacher after a step whose images differ by rank, before and after the hook.
+
+    The backbone's first stage is frozen, and the rest of its BatchNorm trains.
+    """
+    detector = tiny.retinanet()
+    detector['backbone'].update(norm_cfg=dict(type='BN'), frozen_stages=1)
+    model = tiny.build_sed(detector)
+    wrapper, hook = tiny.sgd(model), EMATeacherHook(alpha=0.5)
+    runner = SimpleNamespace(model=model, iter=0, max_iters=1, optim_wrapper=wrapper)
+    runner.message_hub = MessageHub.get_instance('batch_norm')
+    hook.before_train(runner)
+    runs = MMDistributedDataParallel(model, broadcast_buffers=False)
+    runs.train()
+    runs.train_step(part_for(model, batch_for(model, **BATCH), rank, world_size), wrapper)
+    found = {'before': statistics(model)}
+    hook.after_train_iter(runner, 0)
+    hook.after_train(runner)
+    return {**found, 'after': statistics(model)}
+
+
+def statistics(model):
+    """Running means and variances."""
+    return {name: value.clone() for name, value in model.state_dict().items() if 'running_' in name}
+
+
 def draws():
     """s over some iterations, where every rank has a seed of its own, as under ``diff_rank_seed``."""
     seed, found, hook = set_random_seed(None, diff_rank_seed=True), [], ScaleDrawHook(max_shift=3)
@@ -272,6 +299,7 @@ def main(rendezvous, rank, world_size, out):
     found.update({case: lacking(*case, rank) for case in LACKING})
     found.update({('measured', *case): measured(*case, rank, world_size) for case in MEASURED})
     floored = mean_over_ranks(torch.tensor([0.1 + rank, 0.1]), sync=True, floor=1)
+    found['batch_norm'] = batch_norm(rank, world_size)
     found['sure'] = sure_scores(step[rank] for step in COUNTED)
     torch.save({**found, 's': draws(), 'sync_bn': synchronised_batch_norm(), 'floored': floored}, out)
     torch.distributed.destroy_process_group()
