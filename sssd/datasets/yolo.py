@@ -13,10 +13,13 @@ from sssd.datasets.forms import PARTS, AbsentError, Labels, Readers, names_in
 from sssd.datasets.yolo_labels import Part, has_label, label_folders, read_part
 from sssd.datasets.yolo_yaml import SUFFIXES, names_of, read_yaml, root_of, yaml_of
 from sssd.errors import UserError
-from sssd.listing import list_folder
+from sssd.listing import list_folder, near_file
 
 #: The folders that exports of CVAT put images into, YOLO 1.1 and Ultralytics'.
 _EXPORTED = re.compile(r'^(obj_\w+_data|images/(train|val|valid|validation|test)|images)/', re.IGNORECASE)
+
+#: Of an absolute path of Windows.
+_DRIVE = re.compile(r'[A-Za-z]:/')
 
 
 def find_yolo(path: Path, images: str | None) -> Readers:
@@ -106,25 +109,53 @@ def _images_of(place: Path, images: str | None) -> Iterator[tuple[str, str]]:
     if place.is_dir():
         yield from ((path, path) for path in map(os.path.abspath, list_folder(str(place))))
         return
+    moved: dict[str, str] = {}
     for number, line in names_in(place):
         names = list(dict.fromkeys((line, line.strip(), line.strip().replace('\\', '/'))))  # the last of Windows
         if images is None:
-            image = said = _listed(place.parent, names)
+            image = said = _listed(place.parent, names) or _moved((place.parent, place.parent.parent), names[-1])
         else:
             image, said = _apart(place.parent, names[-1], Path(images))
         if image is None:
-            where = 'there' if images is None else f'in {images}'
+            raise _absent(place, number, line.strip(), images)
+        image, said = os.path.abspath(image), os.path.abspath(said)
+        if _is_absolute(names[-1]) and moved.setdefault(image, names[-1]) != names[-1]:
             raise UserError(
-                f'{place}, line {number}: the image {line.strip()} is not {where}: name the folder of the images, put '
-                'them beside their labels (CVAT: Save images), or correct the list.'
+                f'{place} names {moved[image]} and {names[-1]}, but both would be {image}: bring the folders that tell '
+                'them apart, or correct the list.'
             )
-        yield os.path.abspath(image), os.path.abspath(said)
+        yield image, said
+
+
+def _absent(place: Path, number: int, name: str, images: str | None) -> UserError:
+    """What is said of an image that a list names and that is not there."""
+    near = near_file(str(place.parent / name.replace('\\', '/'))) if images is None else None
+    where = ('there' if images is None else f'in {images}') + (f', but {near} is' if near else '')
+    return UserError(
+        f'{place}, line {number}: the image {name} is not {where}: name the folder of the images, put '
+        'them beside their labels (CVAT: Save images), or correct the list.'
+    )
 
 
 def _listed(here: Path, names: list[str]) -> Path | None:
     """The image of a name, which is relative to the list or to the present folder; exports have Darknet's before it."""
     tried = [path for name in names for path in (here / name, here / name.removeprefix(ABOVE), Path(name))]
     return next((path for path in tried if os.path.isfile(path)), None)
+
+
+def _is_absolute(name: str) -> bool:
+    return name.startswith('/') or bool(_DRIVE.match(name))
+
+
+def _moved(places: Sequence[Path], name: str) -> Path | None:
+    """The image of an absolute name of another machine: as much of its end as there is in one of some folders."""
+    return next((place / end for end in _ends(name) for place in places if os.path.isfile(place / end)), None)
+
+
+def _ends(name: str) -> list[str]:
+    """The ends of an absolute path, the longest first."""
+    parts = name.split('/')
+    return ['/'.join(parts[start:]) for start in range(1, len(parts))] if _is_absolute(name) else []
 
 
 def _apart(here: Path, name: str, images: Path) -> tuple[Path | None, Path]:
@@ -135,6 +166,6 @@ def _apart(here: Path, name: str, images: Path) -> tuple[Path | None, Path]:
     plain = os.path.normpath(name)
     own = _EXPORTED.sub('', plain.removeprefix(ABOVE))
     tried = (images / way for way in (plain, plain.removeprefix(ABOVE), own))
-    image = next((path for path in tried if path.is_file()), None)
-    said = [here / plain, here / plain.removeprefix(ABOVE)]
+    image = next((path for path in tried if path.is_file()), None) or _moved([images], name)
+    said = [*(here / end for end in _ends(name)), here / plain, here / plain.removeprefix(ABOVE)]
     return image, next((path for path in said if has_label(path)), said[-1])

@@ -122,6 +122,43 @@ def test_yolo_by_a_list_of_files(train, val):
         read_labels('yolo')
 
 
+@pytest.mark.parametrize('before', ['/home/somebody/sets/yolo/images/train/', 'D:\\sets\\yolo\\images\\train\\'])
+@pytest.mark.parametrize('folder', ['yolo', 'yolo/lists'])
+def test_a_list_with_absolute_paths_of_another_machine(train, val, before, folder):
+    truth = write_yolo(train, val, ULTRALYTICS.replace('images/train', f'{folder}/train.txt'.removeprefix('yolo/')))
+    Path(folder).mkdir(exist_ok=True)
+    names = sorted(os.listdir('yolo/images/train'))
+    Path(folder, 'train.txt').write_text(''.join(f'{before}{name}\n' for name in names))
+    check(read_labels('yolo'), truth['train'], 'YOLO')
+    Path(folder, 'train.txt').write_text(f'{before}nothing.png\n')
+    with pytest.raises(UserError, match=r'train\.txt, line 1: the image .*nothing\.png is not there'):
+        read_labels('yolo')
+
+
+def test_a_list_with_absolute_paths_and_images_elsewhere(train, val):
+    truth = write_yolo(train, val, ULTRALYTICS.replace('images/train', 'train.txt'))
+    names = sorted(os.listdir('yolo/images/train'))
+    Path('yolo/train.txt').write_text(''.join(f'/home/somebody/yolo/images/train/{name}\n' for name in names))
+    os.rename('yolo/images/train', 'photos')
+    check(read_labels('yolo', images='photos'), truth['train'], 'YOLO')
+
+
+def test_a_name_that_is_spelt_otherwise_is_told(train, val):
+    write_yolo(train, val, ULTRALYTICS.replace('images/train', 'train.txt'))
+    Path('yolo/train.txt').write_text('images/train/0000.PNG\n')
+    with pytest.raises(UserError, match=r'the image images/train/0000\.PNG is not there, but 0000\.png is: name'):
+        read_labels('yolo')
+
+
+def test_two_absolute_paths_of_one_image_are_refused(train, val):
+    write_yolo(train, val, ULTRALYTICS.replace('images/train', 'train.txt'))
+    Path('yolo/train.txt').write_text('/sets/a/images/train/0000.png\n/sets/b/images/train/0000.png\n')
+    with pytest.raises(UserError, match='names /sets/a/.* and /sets/b/.*, but both would be .*: bring the folders'):
+        read_labels('yolo')
+    Path('yolo/train.txt').write_text('/sets/a/images/train/0000.png\n' * 2)
+    assert len(read_labels('yolo').coco['images']) == 1
+
+
 def test_yolo_of_several_folders_and_without_a_yaml_file(train, val):
     write_yolo(train, val, ULTRALYTICS.replace('images/train', '[images/train, images/val]'))
     assert len(read_labels('yolo').coco['images']) == 9
