@@ -100,7 +100,9 @@ def test_the_weight_of_the_distance_of_guided_runs(name, lambdas):
 def test_rows_of_the_tables_differ_from_sed_in_what_they_are_named_for():
     spec = load_spec('configs/photos/bccd_tables_study.py')
     found = configs(spec)
-    sed, few = found.pop('sed'), found.pop('few')
+    sed, few, held = found.pop('sed'), found.pop('few'), found.pop('sed_hold')
+    assert held.custom_hooks[3] == dict(sed.custom_hooks[3], hold=True, interval=5)
+    assert held.model == sed.model and held.custom_hooks[:3] == sed.custom_hooks[:3]
     assert found.pop('all').train_dataloader.dataset.ann_file == 'data/bccd/train.json'
     assert sed.model.scale_loss.reweight == sed.model.distill_loss.reweight == dict(type='Histogram')
     assert few.train_dataloader.dataset.ann_file == 'data/bccd_photo_splits/train.2@3.json' and len(found) == 11
