@@ -19,11 +19,12 @@ from sssd.cli._subject import check_numbers, with_device
 from sssd.cli.arguments._shared import EXPORTED
 from sssd.datasets.forms import several
 from sssd.datasets.json_io import writing
-from sssd.datasets.writers import write_labels
+from sssd.datasets.writers import check_form, write_labels
 from sssd.deploy.export import export, refuse_full
 from sssd.deploy.predict import Collected, detect, draw, images_of, load_exported, meta_of, root_of, version_of
 from sssd.deploy.thresholds import AUTO, suggest, thresholds_of, validation_of
 from sssd.errors import UserError
+from sssd.listing import passed_over
 from sssd.progress import tracked
 
 
@@ -33,11 +34,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_arguments(args)
     paths = images_of(args.images)
     root = root_of(args.images, paths)
+    tell_passed_over(args.images)
     with trusting(args.trust_checkpoint), config_told(), exported(args) as folder:
         inferencer, version = load_exported(folder, args.device), version_of(folder)
         args.thresholds = thresholds(inferencer, args, meta_of(folder))
     with writing(args.out):
         os.makedirs(args.out, exist_ok=True)  # before the work
+        check_form(args.to, root, [os.path.relpath(path, root) for path in paths], args.out)
     coco, broken = collect(inferencer, paths, root, args)
     with writing(args.out):
         files = write_labels(args.to, coco, root, args.out, args.image_url, version)
@@ -69,6 +72,14 @@ def check_arguments(args: argparse.Namespace) -> None:
         if os.path.isdir(place) and out.is_relative_to(Path(place).resolve()):
             raise UserError(f'--out {args.out} lies in the folder of images {place}: name one outside of it.')
     refuse_full(args.out)
+
+
+def tell_passed_over(places: Sequence[str]) -> None:
+    """Say what else is in the folders, such as photos in a form that is not read."""
+    for place in filter(os.path.isdir, places):
+        others = ', '.join(f'{kind}: {count}' for kind, count in passed_over(place).items())
+        if others:
+            print(f'passed over in {place}, as no images that can be read: {others}', file=sys.stderr)
 
 
 def thresholds(inferencer: DetInferencer, args: argparse.Namespace, meta: dict) -> list[float]:

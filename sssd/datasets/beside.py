@@ -1,10 +1,11 @@
 """What forms with a label file an image share, VOC and LabelMe: where these files are, their parts and their images."""
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from sssd.datasets.forms import PARTS, WHOLE, Labels, Readers, RepeatedError, called, find_files, several
+from sssd.errors import UserError
 from sssd.images import EXTENSIONS
 from sssd.listing import list_folder
 
@@ -51,6 +52,19 @@ def part_of(name: str) -> str:
     """The part that a label file belongs to: that which the sub-folder it lies in is called like, else ``train``."""
     place, slash, _ = name.partition('/')
     return PARTS.get(place.lower(), 'train') if slash else 'train'
+
+
+def refuse_twice(paths: Mapping[str, Path], places: Mapping[str, str]) -> None:
+    """Refuse two label files of one image, by the image of each.
+
+    Raises:
+        UserError: Naming both.
+    """
+    first: dict[str, str] = {}
+    for name, place in places.items():
+        if first.setdefault(place, name) != name:
+            pair = ' and '.join(sorted(str(paths[each]) for each in (first[place], name)))
+            raise UserError(f'{pair} would be labels of the same image: take one of them out.')
 
 
 def images_of(folder: Path, stems: Collection[str], images: str | None, key: str) -> 'Images':

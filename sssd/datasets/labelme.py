@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from sssd.datasets.beside import Images, folder_of, holds, images_of, part_of, parts_by_folder
+from sssd.datasets.beside import Images, folder_of, holds, images_of, part_of, parts_by_folder, refuse_twice
 from sssd.datasets.forms import (
     Builder,
     Labels,
@@ -114,7 +114,7 @@ def _read(source: Path, folder: Path, images: str | None, part: str | None = Non
     }
     there = {name: place for name, place in places.items() if place is not None}
     sizes = {name: pages[name].size or mistakes.kept(image_size, place) for name, place in there.items()}
-    mistakes.kept(_refuse_twice, paths, there)
+    mistakes.kept(refuse_twice, paths, there)
     mistakes.refuse()
     root = _root_of(list(places.values()), files.folder)
     things = {name: joined(page.things) for name, page in pages.items()}
@@ -170,15 +170,6 @@ def _image_of(files: Images, name: str, told: str, path: Path, images: str | Non
     if images is None and told and files.own(name, told) is None and os.path.isfile(place):
         return os.path.abspath(place)
     return os.path.abspath(os.path.join(files.folder, files.of(name, told, path)))
-
-
-def _refuse_twice(paths: dict[str, Path], places: dict[str, str]) -> None:
-    """Refuse two files of one image."""
-    first: dict[str, str] = {}
-    for name, place in places.items():
-        if first.setdefault(place, name) != name:
-            pair = ' and '.join(sorted(str(paths[each]) for each in (first[place], name)))
-            raise UserError(f'{pair} would be labels of the same image: take one of them out.')
 
 
 def _root_of(places: Sequence[str], folder: str) -> str:

@@ -7,11 +7,25 @@ XMLDataset of mmdet ends it one pixel earlier.
 import os
 import posixpath
 import re
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from sssd.datasets.beside import folder_of, holds, images_of, part_of, parts_by_folder
-from sssd.datasets.forms import WHOLE, Builder, Labels, Mistakes, Readers, files_by_stem, names_in, number_of, several
+from sssd.datasets.beside import folder_of, holds, images_of, part_of, parts_by_folder, refuse_twice
+from sssd.datasets.forms import (
+    PARTS,
+    WHOLE,
+    Builder,
+    Labels,
+    Mistakes,
+    Readers,
+    called,
+    files_by_stem,
+    find_files,
+    names_in,
+    number_of,
+    several,
+)
 from sssd.datasets.xml_safe import line_of, parse_xml
 from sssd.errors import UserError
 from sssd.images import EXTENSIONS, image_size, natural_key
@@ -77,11 +91,14 @@ def _read(
     sizes = {name: mistakes.kept(_size, root, paths[name]) for name, root in roots.items() if root is not None}
     mistakes.refuse()
     files = images_of(folder, found, images, '<filename>')
-    shift = int(_counts_from_one(things))
+    place = {name: files.of(name, _told(root), paths[name]) for name, root in roots.items()}
+    refuse_twice(paths, place)
+    apart = [*(path for name, path in found.items() if name not in paths), *_beside(folder)]
+    shift = int(_count_from_one(things.values()) and all(map(_counts_from_one, apart)))
     built, measured = Builder(sorted({kind for each in things.values() for kind, _, _ in each})), 0
     others = [name for name, root in roots.items() if files.names_another(name, _told(root))]
-    for name, root in roots.items():
-        image, size = files.of(name, _told(root), paths[name]), sizes[name]
+    for name, image in place.items():
+        size = sizes[name]
         measured += size is None
         built.add_image(image, *(size or image_size(os.path.join(files.folder, image))))
         for kind, (x1, y1, x2, y2), difficult in things[name]:
@@ -170,7 +187,23 @@ def _thing(thing, path: Path) -> tuple[str, list[float], bool]:
     return name, corners, number_of(thing.findtext('difficult') or '0', where, '<difficult>') == 1
 
 
-def _counts_from_one(things: dict) -> bool:
+def _count_from_one(files: Iterable[Sequence[tuple]]) -> bool:
     """Whether coordinates are those of VOC, whole numbers from 1 on, or pixels from 0 on as some tools write them."""
-    numbers = [number for each in things.values() for _, corners, _ in each for number in corners]
+    numbers = (number for things in files for _, corners, _ in things for number in corners)
     return all(number >= 1 and number == int(number) for number in numbers)
+
+
+def _counts_from_one(path: Path) -> bool:
+    """The same of a file of another part, which counts alike; whether it is right is told where that is read."""
+    try:
+        return _count_from_one([[_thing(each, path) for each in _root(path).iterfind('object')]])
+    except UserError:
+        return True
+
+
+def _beside(folder: Path) -> Iterator[Path]:
+    """The XML files of the other parts, if the folder is called like one."""
+    if folder.name.lower() in PARTS:
+        for place in called(folder.parent, *PARTS):
+            if place != folder and _holds_xml(place):
+                yield from find_files(place, _SUFFIX, deep=True)

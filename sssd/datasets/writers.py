@@ -11,7 +11,7 @@ FFmpeg libraries.
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 from xml.etree import ElementTree
@@ -60,6 +60,25 @@ def write_labels(
     return writers[form](coco, images, folder)
 
 
+def check_form(form: str, images: str, names: Sequence[str], folder: str | Path) -> None:
+    """Refuse beforehand what :func:`write_labels` would refuse in the end.
+
+    Args:
+        form: One of :data:`FORMS`.
+        images: The folder that the images' names are relative to.
+        names: The images.
+        folder: Where the labels will be written; it is there.
+
+    Raises:
+        UserError: As there.
+    """
+    if form in ('yolo', 'voc'):
+        _refuse_same_stems(names, form)
+        link = Path(folder, f'.link_{os.getpid()}')
+        _link(images, names[0], link)
+        link.unlink()
+
+
 def write_coco(coco: Mapping, images: str, folder: Path) -> list[Path]:
     """One COCO file, which says in its ``info`` where the images are."""
     path = folder / COCO_FILE
@@ -74,7 +93,7 @@ def write_yolo(coco: Mapping, images: str, folder: Path) -> list[Path]:
     A folder ``images`` among the images is linked under :data:`RENAMED`: readers look for labels where the last
     ``images`` of a path is turned into ``labels``.
     """
-    _refuse_same_stems(coco, 'yolo')
+    _refuse_same_stems([image['file_name'] for image in coco['images']], 'yolo')
     numbers = {category['id']: number for number, category in enumerate(coco['categories'])}
     listed = []
     for image, things in _by_image(coco):
@@ -99,7 +118,7 @@ def write_yolo(coco: Mapping, images: str, folder: Path) -> list[Path]:
 
 def write_voc(coco: Mapping, images: str, folder: Path) -> list[Path]:
     """``Annotations/*.xml`` and a list of the images; whole pixels counted from 1, scores are left out."""
-    _refuse_same_stems(coco, 'voc')
+    _refuse_same_stems([image['file_name'] for image in coco['images']], 'voc')
     names = {category['id']: category['name'] for category in coco['categories']}
     listed = []
     for image, things in _by_image(coco):
@@ -204,15 +223,15 @@ def _link(images: str, name: str, link: Path) -> None:
         ) from error
 
 
-def _refuse_same_stems(coco: Mapping, form: str) -> None:
+def _refuse_same_stems(names: Sequence[str], form: str) -> None:
     """Refuse images that differ in their extension alone.
 
     Raises:
         UserError: Naming the first ones.
     """
     stems = defaultdict(list)
-    for image in coco['images']:
-        stems[os.path.splitext(image['file_name'])[0]].append(image['file_name'])
+    for name in names:
+        stems[os.path.splitext(name)[0]].append(name)
     twice = next((names for names in stems.values() if len(names) > 1), None)
     if twice:
         raise UserError(

@@ -1,5 +1,7 @@
 """The page of several runs side by side: AP, differences with intervals, curves, and where the configs differ."""
 
+import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -10,10 +12,10 @@ from mmengine.config import Config
 
 from sssd import provenance
 from sssd.checkpoints.files import newest_checkpoint
-from sssd.errors import UserError, shorten
+from sssd.errors import UserError
 from sssd.progress import tracked
 from sssd.report.config_differences import config_differences
-from sssd.report.contact_sheet import GROUND_TRUTH, draw_rows
+from sssd.report.contact_sheet import GROUND_TRUTH, draw_rows, refuse_other_classes
 from sssd.report.detected import Found, Images, OverSeeds, images_and_kept, look, roles_of, rows_of
 from sssd.report.kept import Kept
 from sssd.report.page import Page
@@ -110,16 +112,18 @@ def found_by(
     """What a run's models found at its last validation, or find at the newest checkpoint; ``roles``: these alone.
 
     Raises:
-        UserError: If there is neither, or its classes are others.
+        UserError: If there is neither, its classes are others, or it is not validated on all of the images.
     """
     checkpoint = newest_checkpoint(place, say=lambda _: None) if kept is None else None
     if kept is None and checkpoint is None:
         raise UserError(f'{place} ({name}) has no checkpoint to compare: train on, or leave it out.')
-    classes = Images.of(config, 0).classes
-    if list(classes) != list(images.classes):
+    own = Images.of(config, sys.maxsize)
+    refuse_other_classes({'the first run': images.classes, name: own.classes})
+    others = set(map(os.path.realpath, images.paths)).difference(map(os.path.realpath, own.paths))
+    if others:
         raise UserError(
-            f'{name} has the classes {shorten(list(classes))} and the first run {shorten(list(images.classes))}: '
-            'compare runs of the same classes, in the same order.'
+            f'{name} is validated on other images than the first run, such as {min(others)} of that one, which it may '
+            'have been trained on: compare runs with one validation part, or leave images out with --images 0.'
         )
     return look(config, checkpoint, images, device, kept, roles)
 

@@ -20,7 +20,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from sssd.checks.labels import predicts_on_guide
-from sssd.errors import UserError
+from sssd.errors import UserError, shorten
 from sssd.figures.box_labels import Placer
 from sssd.figures.style import WIDTH, colour, dashes, legend_below, new_figure, plain, plt, styled
 from sssd.places import read_config
@@ -80,6 +80,7 @@ def contact_sheet(
     """
     configs = {title: read_config(config, 'config', 'name an existing file') for title, (config, _) in models.items()}
     dataset = validation_set(next(iter(configs.values())))
+    refuse_other_classes({title: validation_set(config).metainfo['classes'] for title, config in configs.items()})
     rows = [ground_truth(dataset.get_data_info(i)) for i in choose_images(dataset, num_images, seed)]
     for title, config in configs.items():
         checkpoint = models[title][1]
@@ -87,6 +88,21 @@ def contact_sheet(
         for row, boxes in zip(rows, found):
             row.found.append(boxes)
     return draw_rows(rows, [GROUND_TRUTH, *models], dataset.metainfo['classes'], Path(out), score_thr)
+
+
+def refuse_other_classes(classes: Mapping[str, Sequence[str]]) -> None:
+    """Refuse runs whose classes are not those of the first one, in the same order.
+
+    Raises:
+        UserError: Naming both.
+    """
+    (first, wanted), *others = classes.items()
+    for name, found in others:
+        if list(found) != list(wanted):
+            raise UserError(
+                f'{name} has the classes {shorten(list(found))} and {first} {shorten(list(wanted))}: '
+                'compare runs of the same classes, in the same order.'
+            )
 
 
 def choose_images(dataset, count: int, seed: int) -> list[int]:
@@ -127,12 +143,22 @@ def _detections(instances, score_thr: float) -> Boxes:
 
 
 def validation_set(config: Config):
-    """A config's validation images, without loading one."""
+    """A config's validation images, without loading one.
+
+    Raises:
+        UserError: If their file is not there, or cannot be read.
+    """
     init_default_scope(config.get('default_scope', 'mmdet'))
     settings = copy.deepcopy(config.val_dataloader.dataset)
     settings.pipeline = []  # only the annotations are read
-    with silence():
-        return DATASETS.build(settings)
+    try:
+        with silence():
+            return DATASETS.build(settings)
+    except OSError as error:
+        raise UserError(
+            f'the validation images of {config.filename} cannot be read ({error}): start where the training was '
+            'started, or put them back.'
+        ) from error
 
 
 def ground_truth(info: dict) -> Row:

@@ -68,11 +68,17 @@ def write_report(work_dir: str | Path, out: str | Path | None = None, images: in
 
 
 def detections(page: Page, work_dir: Path, config: Config, images: int, device: str, folder: Path) -> None:
-    """AP by class and by size, and the worst and the best images, of a run that has a checkpoint and evaluates."""
-    checkpoint = newest_checkpoint(work_dir, say=lambda _: None)
-    if not images or checkpoint is None or not config.get('val_dataloader'):
+    """AP by class and by size, and the worst and the best images, of a run with detections or a checkpoint."""
+    if not images or not config.get('val_dataloader'):
         return
-    seen, kept = images_and_kept(config, {NAME: work_dir}, images)
+    try:
+        seen, kept = images_and_kept(config, {NAME: work_dir}, images)
+    except UserError as error:  # the curves are worth a page
+        page.section('By class and by size', f'Left out: {error}')
+        return
+    checkpoint = newest_checkpoint(work_dir, say=lambda _: None) if kept[NAME] is None else None
+    if kept[NAME] is None and checkpoint is None:
+        return
     found = look(config, checkpoint, seen, device, kept[NAME])
     by_class_and_size(page, seen, found, source(kept[NAME], checkpoint))
     shown = next(iter(found))

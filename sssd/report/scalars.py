@@ -27,7 +27,7 @@ METRICS = {
 SINGLE_MODEL = 'model'
 ROLES = ('teacher', 'student')
 NOT_CURVES = ('step', 'iter', 'epoch')
-#: A curve that is 1 wherever the run was evaluated.
+#: A curve that is 1 wherever the run was evaluated, if by boxes.
 EVALUATED = 'evaluated'
 
 
@@ -115,7 +115,8 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, float], bool]]:
             for name, value in record.items()
             if name not in NOT_CURVES and isinstance(value, (int, float)) and math.isfinite(value)
         }
-        if 'iter' not in record:
+        metrics = [name for name in values if '/' in name]
+        if 'iter' not in record and (not metrics or any(map(metric_of, metrics))):
             values[EVALUATED] = 1.0
         yield last, values, 'iter' in record and bool(values)
 

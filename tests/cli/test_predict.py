@@ -143,6 +143,21 @@ def test_remedies_are_options_of_this_command(detector, shipped_job, images):
     assert predict.main([*words, '--validation-images', str(images)]) == 0
 
 
+@pytest.mark.parametrize('form', ['yolo', 'voc'])
+def test_what_has_no_place_in_a_form_is_told_before_anything_is_detected(detector, images, form, capsys, monkeypatch):
+    shutil.copy(images / '0000.png', images / '0000.jpg')
+    (images / 'photo.HEIC').touch()
+    monkeypatch.setattr(predict, 'detect', None)
+    with pytest.raises(UserError, match="'0000\\.jpg', '0000\\.png' would have one file of labels in the form"):
+        predict.main([str(detector), str(images), '--to', form, '--out', 'out', '--device', 'cpu'])
+    assert f'passed over in {images}, as no images that can be read: .heic: 1, .txt: 1' in capsys.readouterr().err
+    assert not list((images.parents[1] / 'out').iterdir())
+    (images / '0000.jpg').unlink()
+    monkeypatch.setattr('os.symlink', lambda *words, **more: (_ for _ in ()).throw(PermissionError(1, 'Not permitted')))
+    with pytest.raises(UserError, match='cannot be made a link to its image .Not permitted.'):
+        predict.main([str(detector), str(images), '--to', form, '--out', 'out', '--device', 'cpu'])
+
+
 def test_where_nothing_can_be_written(detector, images):
     with pytest.raises(UserError, match=r'^lost.json/out cannot be written \(Not a directory\)'):
         shutil.copy(images.parent / 'annotations.json', 'lost.json')

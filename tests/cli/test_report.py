@@ -220,6 +220,34 @@ def test_what_is_written_is_escaped(tmp_path):
     assert cells == ['x<y', '–', '–', '1.2', '<script>']
 
 
+def test_a_page_whose_validation_images_are_gone_says_so(runs, tmp_path):
+    shutil.copytree(runs / 'one', tmp_path / 'one')
+    config = tmp_path / 'one/tiny.py'
+    config.write_text(config.read_text() + "\nval_dataloader['dataset']['ann_file'] = 'nowhere/val.json'\n")
+    text = run_page.write_report(tmp_path / 'one').read_text()
+    assert 'Left out: the validation images of ' in text and 'nowhere/val.json' in text and 'Curves' in text
+
+
+def test_a_page_is_made_of_kept_detections_without_a_checkpoint(runs, tmp_path):
+    shutil.copytree(runs / 'one', tmp_path / 'one')
+    assert list((tmp_path / 'one').glob('*detections*'))
+    for path in [*(tmp_path / 'one').glob('*.pth'), *(tmp_path / 'one').glob('last_checkpoint')]:
+        path.unlink()
+    assert 'By class and by size' in run_page.write_report(tmp_path / 'one').read_text()
+
+
+def test_runs_with_other_validation_images_are_not_compared(runs, make_tiny_coco, tmp_path, capsys):
+    shutil.copytree(runs / 'one', tmp_path / 'apart')
+    data = make_tiny_coco(tmp_path / 'coco', seed=3)
+    config, dataset = tmp_path / 'apart/tiny.py', "val_dataloader['dataset']"
+    prefix = f"{dataset}['data_prefix'] = dict(img='{data.img_dir}')"
+    config.write_text(config.read_text() + f"\n{dataset}['ann_file'] = '{data.ann_file}'\n{prefix}\n")
+    words = [str(runs / 'one'), str(tmp_path / 'apart'), '--out', str(tmp_path / 'page.html')]
+    assert run_cli(compare.main, words) != 0
+    assert 'apart is validated on other images than the first run, such as ' in capsys.readouterr().err
+    assert run_cli(compare.main, [*words, '--images', '0']) == 0
+
+
 def test_a_page_without_detections(runs):
     out = run_page.write_report(runs / 'one', runs / 'plain.html', images=0)
     assert 'By class' not in out.read_text() and 'Curves' in out.read_text()

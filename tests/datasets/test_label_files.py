@@ -1,8 +1,10 @@
 """Where the files of VOC and YOLO lie and how they are called: sub-folders, suffixes in capitals, several folders."""
 
 import os
+import re
 import shutil
 from pathlib import Path
+from xml.etree import ElementTree
 
 import label_forms
 import pytest
@@ -65,6 +67,41 @@ def test_the_folder_with_the_images_is_found_among_others(train):
     shutil.move('voc/JPEGImages', 'voc/img')
     Path('voc/JPEGImages').mkdir()
     assert read_labels('voc').images == 'voc/img'
+
+
+@pytest.mark.parametrize('kind', ['lists', 'folders', 'beside'])
+def test_all_parts_count_coordinates_from_where_one_of_them_does(train, kind):
+    label_forms.write_voc(train, 'voc')
+    path = Path('voc/Annotations/0000.xml')
+    path.write_text(re.sub('<xmin>[0-9]+<', '<xmin>0<', path.read_text()))
+    parts = dict(train=['0000', '0001', '0002'], val=['0003', '0004', '0005'])
+    if kind == 'lists':
+        Path('voc/ImageSets/Main').mkdir(parents=True)
+        for part, names in parts.items():
+            Path(f'voc/ImageSets/Main/{part}.txt').write_text('\n'.join(names))
+    elif kind == 'folders':
+        for part, names in parts.items():
+            move(names, part)
+    else:
+        for part, names in parts.items():
+            Path('sets', part).mkdir(parents=True)
+            move(names, part, ('voc/JPEGImages', 'voc/Annotations'))
+            for place in (f'voc/JPEGImages/{part}', f'voc/Annotations/{part}'):
+                shutil.copytree(place, f'sets/{part}', dirs_exist_ok=True)
+    place = 'sets' if kind == 'beside' else 'voc'
+    val, first = own_validation(place), ElementTree.parse(next(Path('voc').rglob('0003.xml'))).find('object/bndbox')
+    corner = [float(first.findtext(side)) for side in ('xmin', 'ymin')]
+    (box,) = [thing['bbox'] for thing in val.coco['annotations'] if thing['image_id'] == 1][:1]
+    assert box[:2] == corner and read_labels(place).notes[0].startswith('coordinates count from 0')
+    if kind == 'beside':
+        assert read_labels('sets/val').coco['annotations'][0]['bbox'][:2] == corner
+
+
+def test_two_xml_files_of_one_image_are_refused(train):
+    label_forms.write_voc(train, 'voc')
+    shutil.copy('voc/Annotations/0001.xml', 'voc/Annotations/0001 (copy).xml')
+    with pytest.raises(UserError, match=r'0001 \(copy\)\.xml and .*0001\.xml would be labels of the same image: take'):
+        read_labels('voc')
 
 
 def test_xml_files_in_sub_folders(train):

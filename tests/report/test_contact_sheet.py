@@ -122,6 +122,15 @@ def test_sheet_has_a_row_per_image_and_a_column_per_model(plain, sed, tmp_path, 
     assert [text.get_text() for text in figures[0].legends[0].get_texts()] == ['disc', 'bar']
 
 
+def test_models_of_other_classes_are_refused_before_anything_is_detected(plain, tmp_path):
+    config = Config.fromfile(plain[0])
+    config.val_dataloader.dataset.metainfo = dict(classes=('bar', 'disc'))
+    config.dump(tmp_path / 'turned.py')
+    models = {'old': plain, 'new': (str(tmp_path / 'turned.py'), 'nowhere.pth')}
+    with pytest.raises(UserError, match="new has the classes 'bar', 'disc' and old 'disc', 'bar': compare runs of"):
+        contact_sheet(models, tmp_path / 'sheet.png')
+
+
 def test_few_models_have_several_images_in_a_line(plain, tmp_path, figures):
     contact_sheet({'one': plain}, tmp_path / 'sheet.png', num_images=3, score_thr=0.0)
     titles = [item.get_title() for item in figures[0].axes]

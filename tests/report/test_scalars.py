@@ -46,6 +46,12 @@ def test_evaluation_that_logs_its_epoch_belongs_to_the_iteration_before(tmp_path
     assert [row['iter'] for row in history(read_curves(tmp_path))['teacher']] == [50, 100]
 
 
+@pytest.mark.parametrize('names', [('coco/segm_mAP',), ('teacher/coco/segm_mAP', 'student/coco/segm_mAP')])
+def test_an_evaluation_by_another_metric_has_no_ap_of_boxes(names, tmp_path, write_log):
+    write_log(tmp_path, '20260101_000000', [train(10, 2.0), dict.fromkeys(names, 0.3) | {'step': 10}])
+    assert history(read_curves(tmp_path)) == {}
+
+
 def test_evaluation_that_a_resumed_run_begins_with_belongs_to_where_it_goes_on(tmp_path, write_log):
     """It takes nothing from the curves, but for what was trained beyond that iteration."""
     write_log(tmp_path, '20260101_000000', [train(50, 2.0), train(100, 1.5), train(150, 1.0)])
