@@ -75,6 +75,9 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         lambda_s: Weight of Eq. 2 until a hook sets another.
         lambda_d: Weight of Eq. 3 until a hook sets another.
         scale_view: ``'strong'`` or ``'weak'``: which view is X in Eq. 2.
+        scale_target: What is learnt from in Eq. 2. ``'each'``: X and X^ from each other, as in the paper. Ours:
+            ``'full'``, X^ alone learns, from X; ``'teacher'``, X^ alone learns, from the teacher's pass over X', and
+            ``scale_view`` has no part in it.
         backward: ``'branch'``, branch by branch. ``'lean'``, the same with X^ sent through backbone and neck a second
             time, for the least memory. ``'joint'``, all at once, with the activations of all passes alive. Gradients
             are equal up to rounding.
@@ -103,6 +106,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         lambda_s: float = 1.0,
         lambda_d: float = 1.0,
         scale_view: str = 'strong',
+        scale_target: str = 'each',
         backward: str = 'branch',
         guidance: dict | None = None,
         pseudo_labels: dict | None = None,
@@ -120,10 +124,12 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         self.semi_test_cfg = dict(predict_on='teacher') if semi_test_cfg is None else semi_test_cfg
         if scale_view not in ('strong', 'weak'):
             raise UserError(f'SED: scale_view is {scale_view!r}; use strong (the default) or weak.')
+        if scale_target not in ('each', 'full', 'teacher'):
+            raise UserError(f'SED: scale_target is {scale_target!r}; use each (the default), full or teacher.')
         if backward not in ('branch', 'lean', 'joint'):
             raise UserError(f'SED: backward is {backward!r}; use branch (the default), lean or joint.')
         require_weights('SED', lambda_s=lambda_s, lambda_d=lambda_d, lambda_p=lambda_p)
-        self.scale_view, self.backward = scale_view, backward
+        self.scale_view, self.scale_target, self.backward = scale_view, scale_target, backward
         self.views: list[View] = build_views(self.student, views)
         self.scale_losses = nn.ModuleDict({view.name: build_loss(scale_loss) for view in self.views})
         self.distill_losses = nn.ModuleDict({view.name: build_loss(distill_loss) for view in self.views})
@@ -288,16 +294,17 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         full = small = weak = None
         views = dict(strong='unsup_student', weak='unsup_teacher')
         strong = self.run(self.student, inputs['unsup_student'], samples['unsup_student'], 1, gradients)
+        by_teacher = self.lambda_s > 0 and self.scale_target == 'teacher'
         if self.lambda_s > 0:
-            name, full = views[self.scale_view], strong
-            if self.scale_view == 'weak':
+            name, full = views['strong' if by_teacher else self.scale_view], strong
+            if name != views['strong']:
                 full = self.run(self.student, inputs[name], samples[name], 1, gradients)
             small = self.run(self.student, shrink(inputs[name], self.shift), samples[name], 2**self.shift, gradients)
-        if self.lambda_d > 0 or self.weights()['pseudo'] > 0:
+        if by_teacher or self.lambda_d > 0 or self.weights()['pseudo'] > 0:
             require_one_size(inputs, samples)
             with torch.no_grad():
                 weak = self.run(self.teacher, inputs['unsup_teacher'], samples['unsup_teacher'])
-        return Passes(strong, full, small, weak)
+        return Passes(strong, weak if by_teacher else full, small, weak)
 
     def view_losses(
         self, view: View, passes: Passes, health: dict, gradients: BranchGradients | None = None
@@ -309,6 +316,8 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         losses = {}
         if passes.small is not None:
             pair = view.scale_pair(passes.full, passes.small, self.shift)
+            if self.scale_target != 'each':
+                pair = (constant(pair[0]), pair[1])
             if gradients is not None:
                 runs = (passes.full, passes.small)
                 pair = (rows if run is passes.strong else cut(rows, gradients) for run, rows in zip(runs, pair))
@@ -384,6 +393,11 @@ def named(view: View, kind: str, weight: float, terms) -> dict[str, Tensor]:
 def of_kind(losses: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
     """The terms of one kind among those that :func:`named` names."""
     return {name: term for name, term in losses.items() if f'_loss_{kind}_' in name}
+
+
+def constant(rows: PredictionView) -> PredictionView:
+    """Rows as a target that learns nothing."""
+    return replace(rows, logits=rows.logits.detach(), boxes=rows.boxes.detach())
 
 
 def cut(rows: PredictionView, gradients: BranchGradients) -> PredictionView:
