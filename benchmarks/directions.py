@@ -15,7 +15,6 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -32,7 +31,6 @@ from sssd.errors import UserError, run_cli
 from sssd.losses import branch_gradients, sum_of
 from sssd.progress import tracked
 from sssd.registry import MODELS
-from sssd.views import PredictionView
 from sssd.whole_files import write_file
 
 REWEIGHTS = ('Histogram', 'Mean', 'OHEM', 'Focal')
@@ -73,12 +71,14 @@ def gradients(model: SED, batch: dict, losses: dict) -> tuple[dict[tuple[str, st
     passes, shared, terms = model.passes(inputs, samples), shared_parameters(model.student), defaultdict(float)
     for view in model.views:
         scale = view.scale_pair(passes.full, passes.small, model.shift)
+        taught = view.scale_pair(passes.weak, passes.small, model.shift)
         distill = view.distill_pair(passes.strong, passes.weak)
         for reweight, (of_scale, of_distill) in losses.items():
             for term, parts in (
                 ('scale', of_scale.scale(*scale)),
-                ('scale_small_learns', of_scale.scale(detached(scale[0]), scale[1])),
-                ('scale_full_learns', of_scale.scale(scale[0], detached(scale[1]))),
+                ('scale_small_learns', of_scale.scale(scale[0].detached(), scale[1])),
+                ('scale_full_learns', of_scale.scale(scale[0], scale[1].detached())),
+                ('scale_teacher', of_scale.scale(taught[0].detached(), taught[1])),
                 ('distill', of_distill.distill(*distill)),
             ):
                 terms[f'{term}_cls', reweight] += parts[0]
@@ -87,11 +87,6 @@ def gradients(model: SED, batch: dict, losses: dict) -> tuple[dict[tuple[str, st
     own = sum_of(model.student.loss(inputs['unsup_student'], samples['unsup_student']))
     *rows, labels = branch_gradients([*terms.values(), own], shared)
     return dict(zip(terms, rows)), labels
-
-
-def detached(rows: PredictionView) -> PredictionView:
-    """The same rows, as a target that learns nothing."""
-    return replace(rows, logits=rows.logits.detach(), boxes=rows.boxes.detach())
 
 
 def losses_of(cfg: Config) -> dict[str, tuple]:

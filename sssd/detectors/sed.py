@@ -76,8 +76,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         lambda_d: Weight of Eq. 3 until a hook sets another.
         scale_view: ``'strong'`` or ``'weak'``: which view is X in Eq. 2.
         scale_target: What is learnt from in Eq. 2. ``'each'``: X and X^ from each other, as in the paper. Ours:
-            ``'full'``, X^ alone learns, from X; ``'teacher'``, X^ alone learns, from the teacher's pass over X', and
-            ``scale_view`` has no part in it.
+            ``'full'``, X^ alone learns, from X; ``'teacher'``, X^ alone, from the teacher's X' (without scale_view).
         backward: ``'branch'``, branch by branch. ``'lean'``, the same with X^ sent through backbone and neck a second
             time, for the least memory. ``'joint'``, all at once, with the activations of all passes alive. Gradients
             are equal up to rounding.
@@ -317,7 +316,7 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         if passes.small is not None:
             pair = view.scale_pair(passes.full, passes.small, self.shift)
             if self.scale_target != 'each':
-                pair = (constant(pair[0]), pair[1])
+                pair = (pair[0].detached(), pair[1])
             if gradients is not None:
                 runs = (passes.full, passes.small)
                 pair = (rows if run is passes.strong else cut(rows, gradients) for run, rows in zip(runs, pair))
@@ -393,11 +392,6 @@ def named(view: View, kind: str, weight: float, terms) -> dict[str, Tensor]:
 def of_kind(losses: dict[str, Tensor], kind: str) -> dict[str, Tensor]:
     """The terms of one kind among those that :func:`named` names."""
     return {name: term for name, term in losses.items() if f'_loss_{kind}_' in name}
-
-
-def constant(rows: PredictionView) -> PredictionView:
-    """Rows as a target that learns nothing."""
-    return replace(rows, logits=rows.logits.detach(), boxes=rows.boxes.detach())
 
 
 def cut(rows: PredictionView, gradients: BranchGradients) -> PredictionView:

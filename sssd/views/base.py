@@ -32,6 +32,10 @@ class PredictionView:
     levels: tuple[int, ...] = ()
     class_boxes: bool = False
 
+    def detached(self) -> 'PredictionView':
+        """The same rows, as a target that learns nothing."""
+        return replace(self, logits=self.logits.detach(), boxes=self.boxes.detach())
+
     def by_level(self) -> list['PredictionView']:
         """The rows of every level, image by image, as views of one level each; where there are none, all of them."""
         if not self.levels:

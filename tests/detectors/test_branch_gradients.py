@@ -107,6 +107,10 @@ def recomputed(model):
     'options',
     [
         dict(scale_view='weak'),
+        dict(scale_view='weak', scale_target='full'),
+        dict(scale_target='full', way='lean'),
+        dict(scale_target='teacher'),
+        dict(scale_target='teacher', lambda_d=0.0),
         dict(lambda_s=0.0),
         dict(lambda_d=0.0),
         dict(accumulate=2),
@@ -120,6 +124,10 @@ def recomputed(model):
     ],
     ids=[
         'weak',
+        'weak as target',
+        'target',
+        'teacher',
+        'teacher alone',
         'distill',
         'scale',
         'accumulation',

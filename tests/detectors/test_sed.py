@@ -213,6 +213,30 @@ def test_which_view_is_x_in_eq_2(scale_view, branch):
     torch.testing.assert_close([losses['bbox_loss_scale_cls'], losses['bbox_loss_scale_bbox']], list(expected))
 
 
+@pytest.mark.parametrize('kind', ['retinanet', 'faster_rcnn'])
+@pytest.mark.parametrize('target', ['full', 'teacher'])
+def test_the_small_view_alone_learns_in_eq_2(target, kind):
+    model = tiny.build_sed(DETECTORS[kind](), scale_target=target, lambda_d=0.0, backward='joint')
+    for value in model.teacher.parameters():
+        value.add_(0.02 * torch.randn_like(value))
+    data = model.data_preprocessor(tiny.make_batch(strong_noise=60), True)
+    losses, _ = model.unsupervised_losses(data['inputs'], data['data_samples'])
+    branch, by = dict(full=('unsup_student', model.student), teacher=('unsup_teacher', model.teacher))[target]
+    images, samples = data['inputs'], data['data_samples']
+    full = model.run(copy.deepcopy(by).requires_grad_(False), images[branch], samples[branch])
+    small = model.run(model.student, shrink(images['unsup_student'], 1), samples['unsup_student'], 2)
+    parameters, expected = list(model.student.parameters()), {}
+    for view in model.views:
+        terms = model.scale_losses[view.name].scale(*view.scale_pair(full, small, 1))
+        expected |= {f'{view.name}_loss_scale_{part}': term for part, term in zip(('cls', 'bbox'), terms)}
+    torch.testing.assert_close({name: losses[name] for name in expected}, expected)
+    found, wanted = (
+        torch.autograd.grad(sum(terms.values()), parameters, allow_unused=True) for terms in (losses, expected)
+    )
+    torch.testing.assert_close([one for one in found if one is not None], [one for one in wanted if one is not None])
+    assert any(one is not None and one.abs().max() > 0 for one in found)
+
+
 def test_a_pass_at_half_size_has_images_of_half_size():
     model = tiny.build_sed(tiny.retinanet())
     data = model.data_preprocessor(tiny.make_batch(size=(50, 75)), True)

@@ -156,3 +156,5 @@ def test_an_empty_list_of_views():
 def test_other_options_of_sed():
     with pytest.raises(UserError, match="scale_view is 'tiny'"):
         MODELS.build(dict(type='sssd.SED', detector=tiny.retinanet(), scale_view='tiny'))
+    with pytest.raises(UserError, match="scale_target is 'small'; use each"):
+        MODELS.build(dict(type='sssd.SED', detector=tiny.retinanet(), scale_target='small'))
