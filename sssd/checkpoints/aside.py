@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from sssd.checkpoints.files import HINT, best_files, checkpoint_files
+from sssd.checkpoints.files import HINT, best_files, checkpoint_files, number_of
 from sssd.checkpoints.validation import RECORD
 
 #: What a run leaves beside its checkpoints and the folders of its logs.
@@ -52,10 +52,7 @@ def move_aside(
             f'{folder} has a run {run}, and {read} of it is read here: all of it stays where it is, but checkpoints of '
             'the same names are written over; to keep them, give another folder with --work-dir.'
         )
-    number = 1
-    while (aside := folder / f'old{number}').exists():
-        number += 1
-    aside.mkdir()
+    aside = _new_folder(folder)
     for path in left:
         path.rename(aside / path.name)
     if start is not None:
@@ -63,6 +60,39 @@ def move_aside(
     else:
         goes = 'begins anew, where --resume would have gone on' if checkpoints else 'begins anew'
     return f'{folder} had a run {run}, which is now in {aside}: this one {goes}.'
+
+
+def move_later_aside(checkpoint: str | os.PathLike, needed: Iterable[str] = ()) -> str | None:
+    """Move checkpoints that are later than one that its run goes back to into a folder ``old1`` beside it.
+
+    Else the course that was left would be the newest one at the next resume.
+
+    Args:
+        checkpoint: The one that is gone on from.
+        needed: Files that are read: with one of them among the later ones, all stay.
+
+    Returns:
+        A sentence about it; None if there is none.
+    """
+    start = Path(os.path.expanduser(checkpoint))
+    kind = re.compile(r'\d+'.join(map(re.escape, re.split(r'\d+', start.name))))
+    alike = [path for path in start.parent.glob('*.pth') if kind.fullmatch(path.name)]
+    later = sorted((path for path in alike if number_of(path) > number_of(start)), key=number_of)
+    if not later or any(_is_of(name, later) for name in needed):
+        return None
+    aside = _new_folder(start.parent)
+    for path in later:
+        path.rename(aside / path.name)
+    return f'the run goes back to {start.name}, so what is later, up to {later[-1].name}, is now in {aside}.'
+
+
+def _new_folder(folder: Path) -> Path:
+    """The first of ``old1``, ``old2`` and so on that is not there, made."""
+    number = 1
+    while (aside := folder / f'old{number}').exists():
+        number += 1
+    aside.mkdir()
+    return aside
 
 
 def _others(folder: Path) -> Iterator[Path]:

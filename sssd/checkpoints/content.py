@@ -68,7 +68,7 @@ def check_content(checkpoint: Any, name: str) -> None:
 
 
 def check_resumable(checkpoint: Mapping, name: str) -> None:
-    """Refuse a checkpoint that holds weights but not where its training stood.
+    """Refuse a checkpoint that holds weights but not where its training stood, its optimizer's memory included.
 
     Raises:
         UserError: Naming the file and what it lacks.
@@ -80,4 +80,10 @@ def check_resumable(checkpoint: Mapping, name: str) -> None:
         raise UserError(
             f'checkpoint {name} holds weights alone and not where a training stood ({", ".join(missing)} missing): '
             'begin with its weights by --cfg-options load_from=FILE, or go on from another with --resume.'
+        )
+    if not isinstance(checkpoint.get('optimizer'), Mapping):
+        raise UserError(
+            f'checkpoint {name} has no state of the optimizer, as those kept as the best ones and those of a '
+            'CheckpointHook with save_optimizer=False: the learning rate would begin anew. Go on from an iter_N.pth or '
+            'epoch_N.pth, or begin with its weights by --cfg-options load_from=FILE.'
         )

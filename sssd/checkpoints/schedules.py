@@ -11,7 +11,7 @@ from mmengine.logging import print_log
 from sssd.hooks.progress import PEAK_LR, learning_rate
 
 #: What a scheduler's state says of its progress; all else is what the config said.
-MOVING = ('last_step', '_global_step', '_last_value', 'verbose')
+MOVING = ('last_step', '_global_step', '_last_value', 'verbose', 'best', 'num_bad_epochs', 'cooldown_counter')
 
 
 class ScheduleHook(Hook):

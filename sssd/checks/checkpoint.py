@@ -23,7 +23,7 @@ COUNTER = 'num_batches_tracked'
 #: Where a training keeps the score of its pseudo-labels, which no detector has.
 SCORE = 'pseudo_labels.'
 #: Parts of an SED, whose labelled branch may be guided.
-PARTS = ('student.', 'teacher.', 'guidance.', SCORE)
+PARTS = ('student.', 'teacher.', 'guidance.', SCORE, 'scale_losses.', 'distill_losses.')
 #: Parts of a guided detector, the plain one first.
 GUIDED = ('detector.', 'guidance.')
 

@@ -122,6 +122,13 @@ def check_loop(cfg: Config, name: str) -> None:
                 f'{name}: param_scheduler[{number}] ({schedule.get("type")}) counts epochs, of which a training by '
                 'iterations has one, so it would never act: add by_epoch=False, and give its numbers in iterations.'
             )
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint')
+    often = hook.get('interval', -1) if isinstance(hook, Mapping) and hook.get('by_epoch', True) else -1
+    if isinstance(often, int) and often > 0:
+        raise UserError(
+            f'{name}: default_hooks.checkpoint counts epochs, of which a training by iterations has one, so nothing '
+            'would be saved before its end: add by_epoch=False, and give interval in iterations.'
+        )
 
 
 def holds(value: Any, part: Any) -> bool:

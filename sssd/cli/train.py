@@ -9,7 +9,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 
-from sssd.checkpoints.aside import is_own, move_aside
+from sssd.checkpoints.aside import is_own, move_aside, move_later_aside
 from sssd.checkpoints.exact import keep_seed, make_exact
 from sssd.checkpoints.files import checkpoint_place, newest_checkpoint
 from sssd.checkpoints.loading import trusting
@@ -150,10 +150,11 @@ def begin_anew(cfg: Config) -> None:
     One that goes on from the checkpoint of another folder is not that training.
     """
     place, start = checkpoint_place(cfg), cfg.get('load_from')
-    if cfg.get('resume') and is_own(start, *place):
-        return
     needed = [weights.name for weights in named_weights(cfg)]
-    told = move_aside(*place, needed, start if cfg.get('resume') else None)
+    if cfg.get('resume') and is_own(start, *place):
+        told = move_later_aside(start, [name for name in needed if name != start]) if start else None
+    else:
+        told = move_aside(*place, needed, start if cfg.get('resume') else None)
     if told is not None:
         print(f'note: {told}', flush=True)
 

@@ -51,7 +51,7 @@ class MeasuresGradients:
         if not self.measure_gradients or torch.compiler.is_compiling():
             return {}
         # a branch that is off now: not its last value on and on
-        off = {f'{name}_grad_ratio': torch.zeros(()) for name in self._logged}
+        off = {f'{name}_grad_ratio': torch.zeros((), device=supervised.device) for name in self._logged}
         parameters = shared_parameters(detector, self.measured_parts) if branches else []
         if not parameters:
             return off

@@ -6,6 +6,7 @@ from mmengine.hooks import Hook
 
 from sssd.errors import UserError
 from sssd.hooks.ema_teacher import unwrap
+from sssd.hooks.recompute import RecomputeHook
 from sssd.registry import HOOKS
 
 
@@ -30,6 +31,11 @@ class CompilePartsHook(Hook):
 
     def before_train(self, runner) -> None:
         """Compile in place; the compiler itself runs at the first call of each part."""
+        if any(isinstance(hook, RecomputeHook) for hook in getattr(runner, 'hooks', ())):
+            raise UserError(
+                'CompilePartsHook: torch.compile does not take parts that RecomputeHook computes again: take one of '
+                'the two out of custom_hooks.'
+            )
         model = unwrap(runner.model)
         found = [module for name, module in model.named_modules() if name.split('.')[-1] in self.parts]
         if not found:

@@ -47,6 +47,9 @@ class EMATeacherHook(Hook):
         self.handle = runner.optim_wrapper.optimizer.register_step_post_hook(self._note_step)
 
     def _note_step(self, optimizer, *args) -> None:
+        left_out = getattr(optimizer, 'found_inf', None)  # by a fused optimizer under a loss scale
+        if left_out is not None and bool(left_out):
+            return
         values = (value for group in optimizer.param_groups for value in group['params'])
         self.stepped = self.stepped or any(value.grad is not None for value in values)
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mmengine.hooks import Hook, LoggerHook
+from mmengine.runner import EpochBasedTrainLoop
 
 from sssd.errors import UserError
 from sssd.hooks.ema_teacher import unwrap
@@ -61,6 +62,8 @@ class GradientRatioHook(Hook):
             return
         last = runner.iter + 1 == runner.max_iters < self.interval  # of a training too short for one measurement
         model.measure_gradients = False
+        if isinstance(runner.train_loop, EpochBasedTrainLoop) and len(runner.train_dataloader) < self.interval:
+            last = self.end_of_epoch(runner.train_dataloader, batch_idx)  # where such a short epoch is logged
         if self.interval and (last or self.every_n_inner_iters(batch_idx, self.interval)):
             model.begin_measuring(runner.optim_wrapper)
 

@@ -115,8 +115,8 @@ class HealthHook(Hook):
 
     def _look_at_gradients(self, optimizer, *args) -> None:
         """Leave out a step whose gradient is not finite, before a weight is; a weight decay does not act either."""
-        if self.actions['non_finite'] == OFF:
-            return
+        if self.actions['non_finite'] == OFF or getattr(optimizer, 'found_inf', None) is not None:
+            return  # a fused optimizer is given what the loss scale found, and leaves such a step out itself
         values = [value for group in optimizer.param_groups for value in group['params'] if value.grad is not None]
         if not values or bool(torch.stack(torch._foreach_norm([value.grad for value in values])).isfinite().all()):
             return

@@ -83,7 +83,8 @@ class BalancedSoftLoss(SoftLoss):
         fresh = mean_over_ranks((classes * valid[:, None]).sum(0).detach(), self.sync)
         if self.running.numel():
             fresh = self.momentum * self.running + (1 - self.momentum) * fresh
-        self.running = fresh
+            fresh = torch.where(fresh.isfinite(), fresh, self.running)  # a step that is left out leaves no trace
+        self.running = fresh.nan_to_num(0.0)
         return self._divisor()
 
     def _divisor(self) -> Tensor:

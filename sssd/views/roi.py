@@ -80,17 +80,17 @@ class RoIView(View):
         their_own, their_other = self.own_and(second, [boxes / factor for boxes in mine])
         return joined(own, other), joined(their_other, their_own)
 
-    @torch.no_grad()
     def propose(self, run: Pass) -> list[Tensor]:
-        """Proposals (n, 4) of each image in the pass's own pixels, as in training, made once."""
+        """Proposals (n, 4) of each image in the pass's own pixels, as in training, made once and without gradient."""
         return run.once('proposals', lambda: self._propose(run))
 
     def _propose(self, run: Pass) -> list[Tensor]:
         detector = run.detector
         config = (detector.train_cfg or {}).get('rpn_proposal', detector.test_cfg.rpn)
-        results = getattr(detector, self.rpn.head).predict_by_feat(
-            *self.rpn.outputs(run), batch_img_metas=run.metas, cfg=config
-        )
+        outputs = self.rpn.outputs(run)  # with their graph: a DenseView that comes later takes the same ones
+        with torch.no_grad():
+            head = getattr(detector, self.rpn.head)
+            results = head.predict_by_feat(*outputs, batch_img_metas=run.metas, cfg=config)
         most = None if self.max_rows is None else self.max_rows // 2
         return [result.bboxes[:most] for result in results]  # by score, the best first
 

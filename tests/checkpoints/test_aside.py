@@ -2,7 +2,7 @@
 
 import pytest
 
-from sssd.checkpoints.aside import is_own, move_aside
+from sssd.checkpoints.aside import is_own, move_aside, move_later_aside
 
 
 @pytest.fixture
@@ -25,6 +25,16 @@ def test_all_of_it_and_nothing_else_is_moved(run):
     (run / 'iter_1.pth').write_text('')
     move_aside(run)
     assert [path.name for path in (run / 'old2').iterdir()] == ['iter_1.pth']
+
+
+def test_what_is_later_than_the_checkpoint_gone_back_to_is_moved(run):
+    (run / 'epoch_9.pth').write_text('')
+    assert move_later_aside(run / 'iter_10.pth') is None
+    assert move_later_aside(run / 'iter_2.pth', [str(run / 'iter_10.pth')]) is None
+    told = move_later_aside(run / 'iter_2.pth')
+    assert 'goes back to iter_2.pth' in told and f'up to iter_10.pth, is now in {run / "old1"}' in told
+    assert [path.name for path in (run / 'old1').iterdir()] == ['iter_10.pth']
+    assert {'iter_2.pth', 'epoch_9.pth', 'report.html'} < {path.name for path in run.iterdir()}
 
 
 def test_the_best_one_alone_is_a_checkpoint(run):

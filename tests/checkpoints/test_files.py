@@ -13,7 +13,7 @@ from sssd.errors import UserError
 def write(path, seconds=None):
     path.parent.mkdir(parents=True, exist_ok=True)
     meta = dict(iter=2, epoch=0)
-    torch.save(dict(meta=meta, message_hub={}, state_dict=dict(weight=torch.zeros(1))), path)
+    torch.save(dict(meta=meta, message_hub={}, optimizer={}, state_dict=dict(weight=torch.zeros(1))), path)
     if seconds is not None:
         os.utime(path, (seconds, seconds))
     return path
@@ -110,7 +110,9 @@ def test_a_file_is_asked_again_when_it_has_changed_or_is_trusted(tmp_path):
     write(path)
     assert newest_checkpoint(tmp_path) == path
     meta = dict(iter=2, epoch=0, more=complex)
-    torch.save(dict(meta=meta, message_hub={}, state_dict=dict(weight=torch.zeros(1)), more=os.getcwd), path)
+    torch.save(
+        dict(meta=meta, message_hub={}, optimizer={}, state_dict=dict(weight=torch.zeros(1)), more=os.getcwd), path
+    )
     with pytest.raises(UserError, match='asks for posix.getcwd'):
         newest_checkpoint(tmp_path)
     with trusting():

@@ -2,9 +2,11 @@
 
 import pytest
 import tiny
+import torch
 from mmengine.hooks import CheckpointHook, Hook
+from mmengine.optim import OptimWrapper, ReduceOnPlateauLR
 
-from sssd.checkpoints.schedules import ScheduleHook
+from sssd.checkpoints.schedules import ScheduleHook, differences
 from sssd.hooks import EMATeacherHook, LambdaScheduleHook
 
 FALLS = dict(type='MultiStepLR', milestones=[3], gamma=0.1, by_epoch=False)
@@ -63,3 +65,14 @@ def test_a_rate_without_a_schedule_is_told_and_taken(tmp_path, monkeypatch, new)
     assert [row[1] for row in found.values()] == 2 * [0.99]
     (text,) = told
     assert 'learning rate: 0.02 -> 0.01' in text and ('--new-schedule' in text) != new
+
+
+def test_what_a_plateau_has_seen_is_no_other_schedule():
+    def scheduler():
+        wrapper = OptimWrapper(torch.optim.SGD([torch.nn.Parameter(torch.zeros(2))], lr=0.1))
+        return ReduceOnPlateauLR(wrapper, monitor='AP', rule='greater', patience=1)
+
+    here, saved = scheduler(), scheduler()
+    for value in (0.3, 0.2, 0.2, 0.2):
+        saved.step(dict(AP=value))
+    assert differences([here.state_dict()], [saved.state_dict()]) == []

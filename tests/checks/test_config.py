@@ -88,6 +88,7 @@ BROKEN = {
     'env_cfg': (dict(cudnn_benchmarks=True), "write 'cudnn_benchmark'"),
     'optim_wrapper.clip_grad': (dict(max_nrm=1), "write 'max_norm'"),
     'default_hooks': (dict(checkpoints=dict(interval=5)), "write 'checkpoint'"),
+    'default_hooks.checkpoint': (dict(type='CheckpointHook', interval=5), 'nothing would be saved before its end'),
     'default_hooks.logger': (dict(interval=0), 'at least 1'),
     'model.test_cfg': (dict(scor_thr=0.5), "write 'score_thr'"),
     'train_dataloader.dataset.datasets.1.pipeline.1.unsup_studnt': ([], "write 'unsup_student'"),

@@ -280,6 +280,13 @@ def test_weights_alone_are_nothing_to_go_on_from():
         guard.after_load_checkpoint(SimpleNamespace(model=model), dict(state_dict=model.state_dict()))
 
 
+def test_a_best_checkpoint_without_the_optimizer_is_nothing_to_go_on_from():
+    guard, model = CheckpointGuard('best.pth', resume=True), _net()
+    kept = dict(state_dict=model.state_dict(), meta=dict(epoch=0, iter=3), message_hub={})
+    with pytest.raises(UserError, match='best.pth has no state of the optimizer'):
+        guard.after_load_checkpoint(SimpleNamespace(model=model), kept)
+
+
 def test_extract_names_a_file_that_is_no_checkpoint(tmp_path):
     path = tmp_path / 'notes.pth'
     path.write_text('not a checkpoint')

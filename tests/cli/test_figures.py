@@ -19,7 +19,8 @@ def work_dir(tmp_path):
     (root / 'some_config.py').write_text('')
     for name in ('iter_10.pth', 'iter_9.pth', 'iter_20.pth', 'best_iter_9.pth'):
         torch.save(
-            dict(meta=dict(iter=0, epoch=0), message_hub={}, state_dict=dict(weight=torch.zeros(1))), root / name
+            dict(meta=dict(iter=0, epoch=0), message_hub={}, optimizer={}, state_dict=dict(weight=torch.zeros(1))),
+            root / name,
         )
     (root / 'iter_20.pth').write_bytes((root / 'iter_20.pth').read_bytes()[:500])
     (root / 'last_checkpoint').write_text('elsewhere/iter_10.pth')

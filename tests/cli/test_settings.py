@@ -75,7 +75,10 @@ def test_where_training_starts(job, resume, expected):
 
 def test_resuming_from_a_file_and_from_the_newest(job, tmp_path):
     checkpoint = tmp_path / 'iter_5.pth'
-    torch.save(dict(meta=dict(iter=5, epoch=0), message_hub={}, state_dict=dict(weight=torch.zeros(1))), checkpoint)
+    torch.save(
+        dict(meta=dict(iter=5, epoch=0), message_hub={}, optimizer={}, state_dict=dict(weight=torch.zeros(1))),
+        checkpoint,
+    )
     cfg = _load(job)
     assert train.set_start(cfg, str(checkpoint)) == str(checkpoint)
     assert (cfg.resume, cfg.load_from) == (True, str(checkpoint))

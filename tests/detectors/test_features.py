@@ -271,6 +271,9 @@ def test_a_model_without_the_parts_is_refused(tmp_path):
         with pytest.raises(UserError, match=f'{hook}: SED has no part named trunk'):
             runner.train()
     assert CompilePartsHook().options == dict(dynamic=True)
+    runner = SimpleNamespace(model=tiny.build_sed(tiny.retinanet()), hooks=[RecomputeHook()])
+    with pytest.raises(UserError, match='take one of the two out'):
+        CompilePartsHook().before_train(runner)
 
 
 @kinds

@@ -390,9 +390,9 @@ def make_runner(model, data, work_dir, iterations, hooks=(), accumulate=1, lr=0.
         work_dir=str(work_dir),
         train_dataloader=loader,
         custom_hooks=list(hooks),
-        train_cfg=dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=10**6),
+        train_cfg=options.pop('train_cfg', dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=10**6)),
         optim_wrapper=dict(
-            optimizer=dict(type='SGD', lr=lr, momentum=0.9), accumulative_counts=accumulate, **(precision or {})
+            dict(optimizer=dict(type='SGD', lr=lr, momentum=0.9), accumulative_counts=accumulate), **(precision or {})
         ),
         default_hooks=default_hooks,
         default_scope='mmdet',

@@ -115,6 +115,19 @@ def test_nothing_is_measured_where_nothing_is_logged(tmp_path):
     assert outputs.kept == [{}, {}]
 
 
+def test_epochs_shorter_than_the_interval_are_measured_where_they_are_logged(tmp_path):
+    due = []
+
+    class Due(Hook):
+        priority = 'LOWEST'
+
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            due.extend([runner.iter] * runner.model.measure_gradients)
+
+    train(tmp_path, [GradientRatioHook(interval=5), Due()], 3, train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=2))
+    assert due == [2, 5]
+
+
 def test_other_models_are_left_alone(tmp_path):
     """Baselines have the hook too."""
     plain = dict(tiny.retinanet(), data_preprocessor=guided.PREPROCESSOR)

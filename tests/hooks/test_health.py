@@ -102,6 +102,16 @@ def test_a_gradient_that_is_not_finite_stops_or_is_left_out(tmp_path, warnings):
     assert runner.iter == 6 and signs(warnings) == {'non_finite'} and kept_is_finite(tmp_path / 'skip')
 
 
+def test_a_fused_optimizer_leaves_out_what_overflows(tmp_path, warnings):
+    """It sees the gradients that the loss scale has found too large, and does nothing; nor does the teacher."""
+    fused = dict(type='SGD', lr=0.01, momentum=0.9, fused=True)
+    wrapper = dict(type='sssd.Float16OptimWrapper', loss_scale=dict(init_scale=2.0**60), optimizer=fused)
+    runner = train(tmp_path, actions=dict(teacher='off', no_step='off'), precision=wrapper)
+    assert runner.iter == 6 and warnings == [] and kept_is_finite(tmp_path)
+    assert runner.optim_wrapper.loss_scaler.get_scale() < 2.0**60
+    assert 'train/alpha' not in runner.message_hub.log_scalars  # of the steps that moved the teacher
+
+
 def test_a_teacher_that_sees_nothing_is_named(tmp_path, warnings):
     train(tmp_path)
     assert signs(warnings) == {'teacher'} and 'was 0 throughout' in warnings[0][1]

@@ -43,6 +43,17 @@ def test_counts_are_a_running_mean_not_below_the_floor():
     assert loss.running.tolist() == [2.0, 2.0]
 
 
+@pytest.mark.parametrize('first', [True, False])
+def test_scores_that_are_not_finite_leave_no_trace_in_the_counts(first):
+    loss, valid = BalancedSoftLoss(momentum=0.5, floor=0.5), torch.ones(4, dtype=torch.bool)
+    broken, sound = torch.tensor([[float('nan'), 1.0]] * 4), torch.tensor([[1.0, 1.0]] * 4)
+    if not first:
+        loss.counts(sound, valid)
+    loss.counts(broken, valid)
+    assert loss.running.tolist() == [0.0 if first else 4.0, 4.0]
+    assert loss.counts(sound, valid).isfinite().all()
+
+
 def test_counts_survive_a_checkpoint():
     loss, fresh = BalancedSoftLoss(), BalancedSoftLoss()
     loss.distill(*make_views())

@@ -58,7 +58,10 @@ for step in range(first + 1, config.train_cfg.max_iters + 1):
         raise RuntimeError('the stub fails as asked')
     ap = (step + config.randomness.seed + config.stub.bonus) / 100
     checkpoint = args.work_dir / f'iter_{step}.pth'
-    torch.save(dict(meta=dict(iter=step, epoch=0), message_hub={}, state_dict=dict(weight=torch.zeros(1))), checkpoint)
+    torch.save(
+        dict(meta=dict(iter=step, epoch=0), message_hub={}, optimizer={}, state_dict=dict(weight=torch.zeros(1))),
+        checkpoint,
+    )
     with log.open('a') as handle:
         handle.write(json.dumps({'loss': 0.5, 'lr': 0.1, 'time': 0.01, 'iter': step, 'step': step}) + '\n')
         if config.stub.evaluates:

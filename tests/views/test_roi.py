@@ -104,6 +104,14 @@ def test_rows_on_own_proposals_are_pooled_once_for_both_losses(passes, pooled):
     assert sum(run is strong and boxes is own for run, boxes in pooled) == 1
 
 
+def test_a_dense_view_that_comes_after_it_has_its_gradient(passes):
+    run, other = passes.run(), passes.run(1)
+    passes.view.scale_pair(run, other, 1)
+    rows, _ = passes.view.rpn.scale_pair(run, other, 1)
+    rows.logits.sum().backward()
+    assert passes.detector.rpn_head.rpn_cls.weight.grad.abs().max() > 0
+
+
 @pytest.mark.parametrize('max_rows', [2, 6, 7])
 def test_at_most_so_many_rows_the_best_of_either_pass(passes, max_rows, pooled):
     runs, all_of_them = (passes.run(), passes.run(1)), [passes.view.propose(passes.run(shift)) for shift in (0, 1)]
