@@ -107,7 +107,15 @@ def check_loop(cfg: Config, name: str) -> None:
         if length is not None and (not isinstance(length, int) or length < 1):
             raise UserError(f'{name}: train_cfg.{key} is {length!r}, but it must be a whole number of at least 1.')
     epochs = loop.get('by_epoch', str(loop.get('type', '')).endswith('EpochBasedTrainLoop'))
+    hook = (cfg.get('default_hooks') or {}).get('checkpoint')
+    hook = hook if isinstance(hook, Mapping) and isinstance(hook.get('interval', -1), int) else {}
+    saves, by_epoch = hook.get('interval', -1) > 0, hook.get('by_epoch', True)
     if epochs:
+        if saves and not by_epoch:
+            raise UserError(
+                f'{name}: default_hooks.checkpoint counts iterations, but a training by epochs goes on from the end of '
+                'an epoch alone, and would do a part of one twice: take by_epoch=False out, interval is in epochs.'
+            )
         sampler = str(((cfg.train_dataloader or {}).get('sampler') or {}).get('type', '')).rpartition('.')[2]
         if sampler in ENDLESS:
             raise UserError(
@@ -122,9 +130,7 @@ def check_loop(cfg: Config, name: str) -> None:
                 f'{name}: param_scheduler[{number}] ({schedule.get("type")}) counts epochs, of which a training by '
                 'iterations has one, so it would never act: add by_epoch=False, and give its numbers in iterations.'
             )
-    hook = (cfg.get('default_hooks') or {}).get('checkpoint')
-    often = hook.get('interval', -1) if isinstance(hook, Mapping) and hook.get('by_epoch', True) else -1
-    if isinstance(often, int) and often > 0:
+    if saves and by_epoch:
         raise UserError(
             f'{name}: default_hooks.checkpoint counts epochs, of which a training by iterations has one, so nothing '
             'would be saved before its end: add by_epoch=False, and give interval in iterations.'

@@ -4,7 +4,7 @@ import config_files
 import pytest
 from mmengine.config import Config
 
-from sssd.checks.config import check_training
+from sssd.checks.config import check_loop, check_training
 from sssd.checks.semi import check_role
 from sssd.cli._building import sentence_of
 from sssd.errors import UserError
@@ -143,3 +143,13 @@ def test_unknown_names_are_told_with_the_nearest(text, sentence):
 
 def test_other_errors_are_left_alone():
     assert sentence_of("'loss'") is None
+
+
+def test_a_training_by_epochs_saves_by_epochs():
+    loops = dict(type='EpochBasedTrainLoop', max_epochs=2)
+    config = base(train_cfg=loops, default_hooks=dict(checkpoint=dict(by_epoch=False, interval=3)))
+    config.train_dataloader.sampler.type = 'DefaultSampler'
+    with pytest.raises(UserError, match='would do a part of one twice'):
+        check_loop(config, 'c.py')
+    config.default_hooks.checkpoint.by_epoch = True
+    check_loop(config, 'c.py')
