@@ -55,12 +55,15 @@ def test_going_on_from_another_folder_loses_nothing_of_this_one(job, trained, ca
     assert f'iter_3.pth, which is now in {job.work_dir}/old1: this one goes on from {trained.checkpoint}.' in said
     assert {path.name: path.read_bytes() for path in (job.work_dir / 'old1').glob('iter_*.pth')} == before
     assert [path.name for path in job.work_dir.glob('iter_*.pth')] == ['iter_3.pth']
-    for own in (
-        [],
-        [str(job.work_dir / '..' / job.work_dir.name / 'iter_3.pth')],
-    ):  # the newest, or one of this folder by its name
-        assert train.main([*words, '--resume', *own, '--cfg-options', 'train_cfg.max_iters=4']) == 0
-        assert not (job.work_dir / 'old2').exists()
+    further, named = ['--cfg-options', 'train_cfg.max_iters=4'], job.work_dir / '..' / job.work_dir.name
+    assert train.main([*words, '--resume', *further]) == 0  # the newest
+    newest = [path.name for path in job.work_dir.glob('iter_4.pth')]
+    assert train.main([*words, '--resume', str(named / 'iter_4.pth'), *further[:1], 'train_cfg.max_iters=5']) == 0
+    assert newest and not (job.work_dir / 'old2').exists()
+    assert train.main([*words, '--resume', str(named / 'iter_3.pth'), *further]) == 0  # back
+    assert 'goes back to iter_3.pth' in capsys.readouterr().out
+    assert 'iter_4.pth' in [path.name for path in (job.work_dir / 'old2').iterdir()]
+    assert (job.work_dir / 'old1/iter_3.pth').read_bytes() == before['iter_3.pth']
 
 
 def test_weights_of_the_same_folder_are_not_moved_away_before_they_are_read(job, trained, capsys):
