@@ -92,7 +92,7 @@ def gradients(model: SED, batch: dict, losses: dict) -> tuple[dict[tuple[str, st
 def losses_of(cfg: Config) -> dict[str, tuple]:
     """The losses of Eq. 2 and 3 as the config has them, under each re-weighting."""
     both = [cfg.model.get(key) or dict(type='SoftLoss') for key in ('scale_loss', 'distill_loss')]
-    return {name: tuple(build_loss({**one.copy(), 'reweight': dict(type=name)}) for one in both) for name in REWEIGHTS}
+    return {name: tuple(build_loss(dict(one, reweight=dict(type=name))) for one in both) for name in REWEIGHTS}
 
 
 def measure(model: SED, losses: dict[str, tuple], loader: Iterator[dict], count: int) -> list[dict]:

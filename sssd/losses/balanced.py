@@ -81,10 +81,10 @@ class BalancedSoftLoss(SoftLoss):
     def counts(self, classes: Tensor, valid: Tensor) -> Tensor:
         """The running counts (K,) after a batch of class probabilities (N, K), not below the floor."""
         fresh = mean_over_ranks((classes * valid[:, None]).sum(0).detach(), self.sync)
+        old = self.running if self.running.numel() else torch.zeros_like(fresh)
         if self.running.numel():
-            fresh = self.momentum * self.running + (1 - self.momentum) * fresh
-            fresh = torch.where(fresh.isfinite(), fresh, self.running)  # a step that is left out leaves no trace
-        self.running = fresh.nan_to_num(0.0)
+            fresh = self.momentum * old + (1 - self.momentum) * fresh
+        self.running = torch.where(fresh.isfinite(), fresh, old)  # of a step that is left out nothing stays
         return self._divisor()
 
     def _divisor(self) -> Tensor:

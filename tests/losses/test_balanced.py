@@ -43,10 +43,11 @@ def test_counts_are_a_running_mean_not_below_the_floor():
     assert loss.running.tolist() == [2.0, 2.0]
 
 
+@pytest.mark.parametrize('broken', [float('nan'), float('inf')])
 @pytest.mark.parametrize('first', [True, False])
-def test_scores_that_are_not_finite_leave_no_trace_in_the_counts(first):
+def test_scores_that_are_not_finite_leave_no_trace_in_the_counts(first, broken):
     loss, valid = BalancedSoftLoss(momentum=0.5, floor=0.5), torch.ones(4, dtype=torch.bool)
-    broken, sound = torch.tensor([[float('nan'), 1.0]] * 4), torch.tensor([[1.0, 1.0]] * 4)
+    broken, sound = torch.tensor([[broken, 1.0]] * 4), torch.tensor([[1.0, 1.0]] * 4)
     if not first:
         loss.counts(sound, valid)
     loss.counts(broken, valid)
