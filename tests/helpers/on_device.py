@@ -191,7 +191,7 @@ def unlabelled(device, model):
 def between_measurements(device, model):
     """Hooks that measure gradients leave other iterations alone; one that measures reads values back, on purpose."""
     model = moved(device, model)
-    runner = SimpleNamespace(model=model, iter=3, max_iters=100, hooks=[], optim_wrapper=None)
+    runner = SimpleNamespace(model=model, iter=3, max_iters=100, hooks=[], optim_wrapper=None, train_loop=None)
     calibrated = CalibrateLambdaHook(batches=1, interval=50, hold=True, distill=0.5)
     calibrated.means['distill'] = [1, 2.0, 8.0]
     logged = GradientRatioHook(interval=50)
