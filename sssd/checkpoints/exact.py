@@ -14,6 +14,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from sssd.checkpoints.gathered import GatheredGradientsHook
 from sssd.checkpoints.loading import read_checkpoint
 from sssd.checkpoints.random_states import RandomStatesHook
 from sssd.data.positions import place_images, seed_all
@@ -59,6 +60,7 @@ def make_exact(runner: Runner) -> None:
     runner.register_hook(SeedStepHook())
     runner.register_hook(CourseHook())
     runner.register_hook(RandomStatesHook())
+    runner.register_hook(GatheredGradientsHook())
 
 
 class SeedStepHook(Hook):

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.dist import is_main_process
 
 from sssd.checkpoints.files import HINT
+from sssd.checkpoints.gathered import forget_gathered, keep_gathered
 from sssd.checkpoints.random_states import keep_states
 from sssd.whole_files import write_file
 
@@ -41,8 +42,10 @@ def before_train(original, hook, runner) -> None:
 def save_with_step(original, hook, runner, step: int, meta: dict) -> None:
     """What ``CheckpointHook._save_checkpoint_with_step`` does, removing last; ``last_checkpoint`` gets a name alone."""
     keep_states(runner)
+    keep_gathered(runner)
     with removals_last(hook, runner):
         original(hook, runner, step, meta)
+        forget_gathered(runner)
         if is_main_process() and '://' not in str(hook.last_ckpt):
             relative = os.path.relpath(hook.last_ckpt, runner.work_dir)
             write_file(os.path.join(runner.work_dir, HINT), relative)

@@ -31,10 +31,10 @@ from sssd.views import Pass, PredictionView, View, build_views
 class Passes(NamedTuple):
     """What a step compares: the student's passes over the strong view, X and X^, and the teacher's over X'.
 
-    X is the strong view or the weak one; X and X^ are None where Eq. 2 is off, the teacher's pass where Eq. 3 is.
+    X is the strong view or the weak one; X and X^ are None where Eq. 2 is off, what else nothing needs is None too.
     """
 
-    strong: Pass
+    strong: Pass | None
     full: Pass | None
     small: Pass | None
     weak: Pass | None
@@ -290,16 +290,16 @@ class SED(CarriesGuidance, MeasuresGradients, SemiBaseDetector):
         self, inputs: dict[str, Tensor], samples: dict[str, SampleList], gradients: BranchGradients | None = None
     ) -> Passes:
         """The passes of a step that have a weight, those of the student cut at their features for ``gradients``."""
-        full = small = weak = None
-        views = dict(strong='unsup_student', weak='unsup_teacher')
-        strong = self.run(self.student, inputs['unsup_student'], samples['unsup_student'], 1, gradients)
+        strong = full = small = weak = None
         by_teacher = self.lambda_s > 0 and self.scale_target == 'teacher'
+        targets = self.lambda_d > 0 or self.weights()['pseudo'] > 0
+        x = 'unsup_student' if by_teacher or self.scale_view == 'strong' else 'unsup_teacher'
+        if targets or (x == 'unsup_student' and not by_teacher):
+            strong = self.run(self.student, inputs['unsup_student'], samples['unsup_student'], 1, gradients)
         if self.lambda_s > 0:
-            name, full = views['strong' if by_teacher else self.scale_view], strong
-            if name != views['strong']:
-                full = self.run(self.student, inputs[name], samples[name], 1, gradients)
-            small = self.run(self.student, shrink(inputs[name], self.shift), samples[name], 2**self.shift, gradients)
-        if by_teacher or self.lambda_d > 0 or self.weights()['pseudo'] > 0:
+            full = strong if x == 'unsup_student' else self.run(self.student, inputs[x], samples[x], 1, gradients)
+            small = self.run(self.student, shrink(inputs[x], self.shift), samples[x], 2**self.shift, gradients)
+        if by_teacher or targets:
             require_one_size(inputs, samples)
             with torch.no_grad():
                 weak = self.run(self.teacher, inputs['unsup_teacher'], samples['unsup_teacher'])

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
-from sssd.checkpoints import random_states
+from sssd.checkpoints import gathered, random_states
 from sssd.cli import train
 
 
@@ -72,6 +72,11 @@ def weights(job, name='iter_6.pth'):
     return {**saved['state_dict'], 'seed': torch.tensor(saved['meta']['seed'])}, saved['optimizer']['state']
 
 
+def hub_of(job, name):
+    """What the message hub had in a checkpoint."""
+    return torch.load(job.work_dir / name, weights_only=False)['message_hub']['runtime_info']
+
+
 def assert_equal(first, second):
     assert first[0].keys() == second[0].keys()
     different = [name for name, value in first[0].items() if not torch.equal(value, second[0][name])]
@@ -113,6 +118,26 @@ def test_what_is_drawn_between_two_steps_goes_on_as_well(make_job, monkeypatch, 
     assert run(parts, '--resume') == 0
     with pytest.raises(AssertionError):
         assert_equal(weights(whole), weights(parts))
+
+
+def test_gradients_that_wait_for_their_step_are_in_the_checkpoint(make_job, monkeypatch):
+    """Three iterations a step, a checkpoint after each second one."""
+    three = "\noptim_wrapper['accumulative_counts'] = 3\n"
+    whole, parts, lost = (
+        make_job(name, extra=random_runs.extra('both', 0, seed=5) + three) for name in ('whole', 'parts', 'lost')
+    )
+    assert run(whole) == 0
+    for job in (parts, lost):
+        with pytest.raises(PowerCut):
+            run(job, cut=5)
+    assert hub_of(parts, 'iter_2.pth')[gathered.GATHERED]['counts'] == 3
+    assert run(parts, '--resume') == 0
+    assert_equal(weights(whole), weights(parts))
+    assert 'No gradient is lost after all' in sorted(parts.work_dir.glob('*/*.log'))[-1].read_text()
+    assert hub_of(parts, 'iter_6.pth')[gathered.GATHERED] is None
+    lost.config.write_text(lost.config.read_text().replace("counts'] = 3", "counts'] = 2"))
+    assert run(lost, '--resume') == 0
+    assert 'are left out' in sorted(lost.work_dir.glob('*/*.log'))[-1].read_text()
 
 
 def test_the_number_of_workers_does_not_matter(make_job):

@@ -148,6 +148,25 @@ def test_a_signal_to_one_or_both_ends_both_after_one_save(two, free_port, number
 
 
 @pytest.mark.slow
+def test_gradients_that_wait_for_their_step_are_gone_on_with(two, free_port):
+    """Three iterations a step, a checkpoint after the first five."""
+    job = two(workers=0)
+    text = job.job.config.read_text().replace("['interval'] = 100", "['interval'] = 5")
+    job.job.config.write_text(text + "\noptim_wrapper['accumulative_counts'] = 3\n")
+    job.start(free_port(), name='whole', slow='0')
+    assert job.end()[0] == [0, 0]
+    whole = job.weights()
+    (job.work_dir / 'iter_6.pth').unlink()
+    job.start(free_port(), '--resume', name='whole', slow='0')
+    statuses, said = job.end()
+    assert statuses == [0, 0] and 'No gradient is lost after all' in ''.join(said)
+    before = torch.load(job.work_dir / 'iter_5.pth', weights_only=False)['state_dict']
+    for name, value in job.weights().items():
+        torch.testing.assert_close(value, whole[name], rtol=0, atol=2e-7)
+    assert any((whole[name] - before[name]).abs().max() > 1e-4 for name in whole if whole[name].is_floating_point())
+
+
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once(two, free_port):
     job = two()
     job.start(free_port(), slow='3')

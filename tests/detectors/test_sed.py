@@ -12,6 +12,7 @@ from sssd.detectors import SED
 from sssd.detectors.sed import shrink
 from sssd.errors import UserError
 from sssd.hooks import EMATeacherHook, LambdaScheduleHook, ScaleDrawHook
+from sssd.losses.totals import sum_of
 from sssd.registry import MODELS
 
 DETECTORS = {**tiny.DETECTORS, **tiny.OTHERS}
@@ -211,6 +212,30 @@ def test_which_view_is_x_in_eq_2(scale_view, branch):
     small = model.run(model.student, shrink(images, 1), samples, 2)
     expected = model.scale_losses[model.views[0].name].scale(*model.views[0].scale_pair(full, small, 1))
     torch.testing.assert_close([losses['bbox_loss_scale_cls'], losses['bbox_loss_scale_bbox']], list(expected))
+
+
+@pytest.mark.parametrize('kind', ['retinanet', 'faster_rcnn'])
+@pytest.mark.parametrize(
+    'options, needed',
+    [
+        (dict(scale_view='weak'), [('student', 1), ('student', 2)]),
+        (dict(scale_target='teacher'), [('student', 2), ('teacher', 1)]),
+    ],
+)
+def test_eq_2_alone_runs_what_it_compares(options, needed, kind, monkeypatch):
+    passes, run = [], SED.run
+
+    def counted(self, detector, inputs, samples, factor=1, *args):
+        passes.append(('student' if detector is self.student else 'teacher', factor))
+        return run(self, detector, inputs, samples, factor, *args)
+
+    monkeypatch.setattr(SED, 'run', counted)
+    model = tiny.build_sed(DETECTORS[kind](), lambda_d=0.0, **options)
+    data = model.data_preprocessor(tiny.make_batch(), True)
+    losses = model.loss(data['inputs'], data['data_samples'])
+    sum_of(losses).backward()
+    assert passes == needed
+    assert any(value.grad is not None and value.grad.abs().max() > 0 for value in model.student.parameters())
 
 
 @pytest.mark.parametrize('kind', ['retinanet', 'faster_rcnn'])
