@@ -7,8 +7,10 @@ import torch
 from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from sssd.hooks.ema_teacher import unwrap
 
@@ -63,8 +65,12 @@ class GatheredGradientsHook(Hook):
 
 
 def accumulated_over(runner) -> int:
-    """Over how many iterations gradients accumulate; 1 for several optimizers, which step when they want."""
-    if isinstance(runner.optim_wrapper, OptimWrapperDict):
+    """Over how many iterations gradients accumulate; 1 where that is not for us to say.
+
+    That is with several optimizers, which step when they want, and where a process has but a part of each parameter.
+    """
+    whole = not is_model_wrapper(runner.model) or isinstance(runner.model, DistributedDataParallel)
+    if isinstance(runner.optim_wrapper, OptimWrapperDict) or not whole:
         return 1
     return getattr(runner.optim_wrapper, '_accumulative_counts', 1)
 
