@@ -8,11 +8,17 @@ from datetime import timedelta
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.text import Text
 
 #: Seconds between two lines where there is no terminal.
 QUIET = 10.0
 #: The display on a terminal while there is one: work within work has its bar there.
 _displays: list[Progress] = []
+
+
+def say(console: Console, text: str) -> None:
+    """Print a line as it is: what stands in brackets or between colons is a user's name, not markup."""
+    console.print(Text(text), soft_wrap=True)
 
 
 def tracked(items: Iterable, text: str, total: int, console: Console | None = None) -> Iterator:
@@ -25,7 +31,7 @@ def tracked(items: Iterable, text: str, total: int, console: Console | None = No
         yield from _below(_displays[-1], items, text, total)
     elif console.is_terminal:
         columns = (
-            TextColumn('{task.description}'),
+            TextColumn('{task.description}', markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -50,7 +56,7 @@ def waiting(text: str, console: Console | None = None) -> Iterator[None]:
     if not console.is_terminal or rank != '0':
         yield
         return
-    with console.status(text):
+    with console.status(Text(text)):
         yield
 
 
@@ -72,4 +78,4 @@ def _told(items: Iterable, text: str, total: int, console: Console) -> Iterator:
         if now - told > QUIET and done < total:
             told = now
             left = timedelta(seconds=round((now - began) * (total - done) / done))
-            console.print(f'{text}: {done} of {total}, about {left} left', highlight=False, soft_wrap=True)
+            say(console, f'{text}: {done} of {total}, about {left} left')

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from sssd.calibration.ratios import BranchRatio
 from sssd.calibration.search import Goal, Trial, runs_left
+from sssd.progress import say
 from sssd.report.tables import Grid
 
 BAR = 30
@@ -66,7 +67,7 @@ def measuring(console: Console, start: int, batches: int) -> Iterator[Callable[[
     """
     text = f'{start} iterations by labels alone, then gradients over {batches} batches'
     if not console.is_terminal:
-        console.print(f'{text} ...', highlight=False, soft_wrap=True)
+        say(console, f'{text} ...')
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(text, total=start + batches)
         yield lambda done: bar.update(task, completed=done)
@@ -138,7 +139,7 @@ class CalibrationView(AbstractContextManager):
         return later * sum(self.seconds) / max(1, len(self.seconds))
 
     def _say(self, text: str) -> None:
-        self.console.print(text, highlight=False, soft_wrap=True)
+        say(self.console, text)
 
 
 def clock(seconds: float) -> str:

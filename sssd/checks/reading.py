@@ -14,6 +14,7 @@ from sssd.checks.table import Table, table_of
 from sssd.datasets.coco_form import Fault, faults_of, without
 from sssd.datasets.json_io import parse_json, read_bytes
 from sssd.errors import UserError
+from sssd.progress import say
 
 #: Of a file of so many bytes it is told that it is read.
 LONG = 20_000_000
@@ -57,7 +58,7 @@ class Files:
         try:
             content = read_bytes(path)
             if self.told and len(content) > LONG:
-                Console(stderr=True).print(f'reading {shown(path)}: {len(content) / 1e6:.0f} MB', soft_wrap=True)
+                say(Console(stderr=True), f'reading {shown(path)}: {len(content) / 1e6:.0f} MB')
             coco = parse_json(path, content)
         except UserError as error:
             self.findings.error('unreadable', path, str(error))

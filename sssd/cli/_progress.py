@@ -119,10 +119,10 @@ class Bars:
     def __init__(self, screen: Screen) -> None:
         self.screen, self.drawn = screen, 0.0
         columns = (
-            TextColumn('{task.description}'),
+            TextColumn('{task.description}', markup=False),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
-            TextColumn('{task.fields[words]}'),
+            TextColumn('{task.fields[words]}', markup=False),
         )
         options = dict(auto_refresh=False, redirect_stdout=False, redirect_stderr=False, expand=True)
         self.progress = Progress(*columns, console=screen.console, **options)

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from sssd.cli._loggers import require_logger
 from sssd.errors import UserError
+from sssd.progress import say
 from sssd.studies.cluster import MINUTES, cluster_slots, require_submitit
 from sssd.studies.hours import Reckoning, reckon
 from sssd.studies.job import UNKNOWN, Job
@@ -113,8 +114,3 @@ def command_of(runner: StudyRunner, job: Job) -> str:
     words = launched([*command, *arguments, *runner.flags], job.processes)
     variables = {**getattr(runner.slots[0], 'environment', {}), **job.run.environment_for(job.seed)}
     return ' '.join([*(f'{key}={shlex.quote(value)}' for key, value in variables.items()), shlex.join(words)])
-
-
-def say(console: Console, text: str) -> None:
-    """Print a line as it is."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

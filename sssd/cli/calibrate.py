@@ -24,6 +24,7 @@ from sssd.cli._runner import build_runner, missing_files_explained, report_data
 from sssd.cli._subject import check_numbers
 from sssd.errors import UserError
 from sssd.places import find_config
+from sssd.progress import say
 
 #: How every config begins that a calibration wrote.
 NOTE = '# lambda'
@@ -80,7 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     text = ', '.join(said)
     args.out.parent.mkdir(parents=True, exist_ok=True)
     args.out.write_text(override_text(cfg, lambdas, base, args.out, options, f'{text}: {args.command}'))
-    console.print(f'{text}; wrote {args.out} and {" and ".join(map(str, records))}', highlight=False, soft_wrap=True)
+    say(console, f'{text}; wrote {args.out} and {" and ".join(map(str, records))}')
     return 0
 
 
@@ -94,9 +95,7 @@ def by_share(args: argparse.Namespace, cfg, goal: Goal, console: Console) -> tup
     about = dict(config=args.config, command=args.command)
     search = Calibration(cfg, goal, args.iterations, args.seed, args.out.with_suffix('.json'), about)
     if search.trials:
-        console.print(
-            f'{len(search.trials)} trainings are known from {search.record}.', highlight=False, soft_wrap=True
-        )
+        say(console, f'{len(search.trials)} trainings are known from {search.record}.')
     with CalibrationView(console, goal, args.iterations, search.trials) as view:
         return search.run(build, view), search.record
 

@@ -11,6 +11,7 @@ from sssd.cli._parser import parse
 from sssd.cli.study import run
 from sssd.errors import UserError
 from sssd.locks import training_in
+from sssd.progress import say
 from sssd.report.scalars import read_curves
 from sssd.report.tables import shares
 from sssd.studies.results import RESULTS, ResultsFile
@@ -42,10 +43,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return status
     changed = runner.results.entries() != before
     for path in draw(runner, redraw=changed):
-        console.print(str(path), highlight=False, soft_wrap=True)
+        say(console, str(path))
     line = headroom_line(runner, spec.seeds[0], KEPT)
     if line:
-        console.print(line, highlight=False, soft_wrap=True)
+        say(console, line)
     return 0
 
 

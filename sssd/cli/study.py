@@ -17,6 +17,7 @@ from sssd.cli._runner import NOT_WRITTEN
 from sssd.cli._slots import flags_of, slots_of, tell
 from sssd.datasets.json_io import writing
 from sssd.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+from sssd.progress import say
 from sssd.report.final_tables import TEST, tables_of
 from sssd.report.tables import Grid
 from sssd.studies.present import present, told_old
@@ -116,10 +117,10 @@ def run_or_stop(runner: StudyRunner, seeds: Sequence[int] | None, runs: Sequence
         with _interrupted_by_sigterm(), unwritable_explained():
             jobs = runner.run(seeds, runs)
     except KeyboardInterrupt:
-        console.print('Interrupted: call it again to go on from the last checkpoint.')
+        say(console, 'Interrupted: call it again to go on from the last checkpoint.')
         return EXIT_INTERRUPTED
     if not jobs:
-        console.print(f'Nothing to run: {runner.results.path} holds it all.', soft_wrap=True, highlight=False)
+        say(console, f'Nothing to run: {runner.results.path} holds it all.')
     return 0
 
 

@@ -9,6 +9,7 @@ import cv2
 import mmcv
 import numpy as np
 import torch
+from matplotlib import rc_context
 from mmdet.apis import DetInferencer
 from mmdet.structures import DetDataSample
 from mmengine.config import Config
@@ -20,6 +21,7 @@ from sssd.datasets.forms import Builder
 from sssd.deploy.export import CONFIG, WEIGHTS
 from sssd.deploy.literals import read_literals
 from sssd.errors import UserError
+from sssd.figures.letters import families, tell_missing
 from sssd.images import EXTENSIONS, natural_key
 from sssd.listing import list_folder
 from sssd.silence import silence
@@ -199,7 +201,8 @@ def draw(inferencer: DetInferencer, found: Found, out: Path, threshold: float | 
     if out.suffix.lower() not in DRAWN:
         out = out.with_name(f'{out.name}.jpg')
     image = mmcv.imread(found.path, channel_order='rgb')
-    with silence():
+    tell_missing(' '.join(inferencer.model.dataset_meta['classes']))
+    with silence(), rc_context({'font.sans-serif': list(families())}):
         inferencer.visualizer.add_datasample(
             out.stem, image, sample, draw_gt=False, pred_score_thr=0.0, out_file=str(out)
         )

@@ -2,6 +2,7 @@
 
 import math
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -16,6 +17,8 @@ from matplotlib.colors import LogNorm  # noqa: E402
 from matplotlib.figure import Figure  # noqa: E402
 from matplotlib.text import Text  # noqa: E402
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator  # noqa: E402
+
+from sssd.figures.letters import families, tell_missing  # noqa: E402
 
 #: Width of every figure in inches; with the dots per inch below it is 1600 pixels.
 WIDTH, DPI = 10.0, 160
@@ -51,6 +54,7 @@ SETTINGS = {
     'lines.markersize': 4.5,
     'image.interpolation': 'nearest',
 }
+warnings.filterwarnings('ignore', r'Glyph \d+ .*missing from')  # told by `plain`, once, with the remedy
 #: A formula or a word: what a title is broken between.
 TOKENS = re.compile(r'(?:(?<!\\)\$(?:\\.|[^$\\])*\$|[^\s$]|\\\$|\$)+')
 
@@ -68,12 +72,13 @@ def dashes(index: int):
 @contextmanager
 def styled() -> Iterator[None]:
     """Draw in this look without changing anybody else's settings."""
-    with plt.rc_context(SETTINGS):
+    with plt.rc_context({**SETTINGS, 'font.family': list(families())}):
         yield
 
 
 def plain(text: str) -> str:
-    """A user's words, such as a file's name, with nothing in them read as mathematics."""
+    """A user's words, such as a file's name, with nothing in them read as mathematics; letters that lack are told."""
+    tell_missing(str(text))
     return str(text).replace('$', r'\$')
 
 

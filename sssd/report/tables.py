@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from statistics import mean, stdev
 
 from rich.table import Table
+from rich.text import Text
 
 from sssd.report.scalars import SINGLE_MODEL
 
@@ -24,11 +25,15 @@ class Grid:
 
     def to_rich(self) -> Table:
         """The table for a terminal."""
-        table = Table(title=self.title, caption=self.note or None)
+        above, below = (
+            Text(text, f'table.{name}', justify='center') if text else None
+            for name, text in (('title', self.title), ('caption', self.note))
+        )
+        table = Table(title=above, caption=below)
         for i, column in enumerate(self.columns):
-            table.add_column(column, justify='right' if i else 'left')
+            table.add_column(Text(column), justify='right' if i else 'left')
         for row in self.rows:
-            table.add_row(*row)
+            table.add_row(*map(Text, row))
         return table
 
     def to_markdown(self) -> str:

@@ -4,9 +4,10 @@ from collections.abc import Sequence
 from threading import Event, RLock
 
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from sssd.progress import say
 from sssd.studies.cost import Forecast, Taken, Work, end_of
 from sssd.studies.follow import Status
 from sssd.studies.pool import Stopped
@@ -53,7 +54,7 @@ class Board:
     def say(self, text: str) -> None:
         """Print a sentence."""
         with self.lock:
-            self.console.print(escape(text), highlight=False, soft_wrap=True)
+            say(self.console, text)
 
     def show(self) -> None:
         """Show what has changed: on a terminal at once, elsewhere at most every half minute."""
@@ -82,7 +83,7 @@ class Board:
         for lane in self.lanes:
             left = lane.status.left
             eta = '' if left is None else f'ETA {clock_text(left)}'
-            grid.add_row(escape(lane.title), escape(lane.status.text), clock_text(self.clock() - lane.run_began), eta)
+            grid.add_row(Text(lane.title), Text(lane.status.text), clock_text(self.clock() - lane.run_began), eta)
         whole = Table.grid()
         whole.add_row('  '.join([f'{self.ended} of {self.total} runs', *self._told()]))
         whole.add_row(grid)

@@ -6,9 +6,10 @@ from datetime import timedelta
 
 from rich.console import Console
 from rich.live import Live
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from sssd.progress import say
 from sssd.studies.cost import Forecast, Taken, Work
 from sssd.studies.follow import Status
 
@@ -39,7 +40,7 @@ class Reporter:
 
     def say(self, text: str) -> None:
         """Print a sentence."""
-        self.console.print(escape(text), highlight=False, soft_wrap=True)
+        say(self.console, text)
 
     def plan(self, runs: Sequence[list[Work]]) -> None:
         """Set the processes of all runs to do, in order."""
@@ -69,7 +70,7 @@ class Reporter:
             view.add_row(done, clock_text(self.clock() - self._run_began), *eta)
             grid = Table.grid()
             grid.add_row(view)
-            grid.add_row(escape(status.text))
+            grid.add_row(Text(status.text))
             self._live.update(grid)
         elif status.text != self._last_text and self.clock() - self._last_line >= QUIET_INTERVAL:
             self._last_text, self._last_line = status.text, self.clock()
