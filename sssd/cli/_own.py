@@ -11,7 +11,7 @@ from pathlib import Path
 from sssd.checks.data import check_files
 from sssd.data.image_folder import list_images, passed_over
 from sssd.datasets.coco import with_option
-from sssd.datasets.forms import AbsentError, saying_where
+from sssd.datasets.forms import AbsentError, names_in, near, saying_where
 from sssd.datasets.json_io import read_coco
 from sssd.datasets.labels import Labels, aligned, own_validation, parts_of, read_labels
 from sssd.datasets.stratified import split_validation
@@ -145,8 +145,17 @@ def unlabeled_of(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unla
         check_apart(val, apart)
         return beside(args, labeled, val)
     listed = Path(args.unlabeled).is_file()
+    if listed and Path(args.unlabeled).suffix.lower() == '.txt':
+        return named_by_text(args, labeled, val)
+    if listed and Path(args.unlabeled).suffix.lower() != '.json':
+        raise UserError(
+            f'--unlabeled {args.unlabeled} is no folder of images, and neither a COCO file (.json) nor a text file '
+            '(.txt) that names some: name one of these.'
+        )
     if args.unlabeled_images and not listed:
-        raise UserError('--unlabeled-images goes with a COCO file, but --unlabeled names a folder: leave it out.')
+        raise UserError(
+            '--unlabeled-images goes with a file that names images, but --unlabeled names a folder: leave it out.'
+        )
     if not listed and not Path(args.unlabeled).is_dir():
         raise UserError(f'--unlabeled {args.unlabeled} is neither a folder nor a file: check the path.')
     if not listed and not list_images(args.unlabeled):
@@ -171,6 +180,42 @@ def unlabeled_of(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unla
             return Unlabeled(args.unlabeled, names=names, count=len(names), notes=(note,))
     check_apart(val, {**apart, args.unlabeled: paths})
     return Unlabeled(args.unlabeled, images, count=len(paths))
+
+
+def named_by_text(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unlabeled:
+    """The images that a text file names, a path a line, seen from its folder, from here or from --unlabeled-images.
+
+    Raises:
+        UserError: If there are none, some are not there, have no folder in common, or are evaluated on.
+    """
+    source = Path(args.unlabeled)
+    lines = list(dict.fromkeys(line.strip() for _, line in names_in(source)))
+    places = [args.unlabeled_images] if args.unlabeled_images else [str(source.parent), '.']
+    paths = [
+        next((path for path in (os.path.join(place, line) for place in places) if os.path.isfile(path)), '')
+        for line in lines
+    ]
+    absent = [line for line, path in zip(lines, paths) if not path]
+    if absent or not lines:
+        told = f'{len(absent)} of them are not there, such as {absent[0]}' if absent else 'so there are none'
+        raise UserError(
+            f'--unlabeled {source} names {len(lines)} images, a path a line, and {told}: correct the list, or name the '
+            'folder that its paths begin in with --unlabeled-images.'
+        )
+    folder = os.path.commonpath([os.path.dirname(os.path.abspath(path)) for path in paths])
+    if folder == os.path.dirname(folder):
+        raise UserError(f'--unlabeled {source} names images that have no folder in common: link them into one.')
+    real = [os.path.realpath(path) for path in paths]
+    held_out = set(real_paths(val.coco['images'], val.images)) if is_kept(val) else set()
+    apart = {labeled.source: real_paths(labeled.coco['images'], labeled.images)}
+    used = held_out.union(*apart.values()) if held_out.intersection(real) else set()
+    check_apart(val, {**apart, args.unlabeled: [path for path in real if path not in used]})
+    names = tuple(Path(os.path.relpath(path, folder)).as_posix() for path, own in zip(paths, real) if own not in used)
+    if not names:
+        raise UserError(f'all images of --unlabeled {source} are labelled ones: name others.')
+    left = len(paths) - len(names)
+    note = f'{left} of the images that {source} names are labelled ones, and are left out of the unlabelled ones'
+    return Unlabeled(near(folder), names=names, count=len(names), notes=(note,) * bool(left))
 
 
 def beside(args: argparse.Namespace, labeled: Labels, val: Labels) -> Unlabeled:

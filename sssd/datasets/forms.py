@@ -33,7 +33,7 @@ class Labels:
     Attributes:
         coco: ``images``, ``annotations`` and ``categories`` as in a COCO file; ``file_name`` is relative to ``images``.
         images: The folder of the images.
-        form: ``'COCO'``, ``'VOC'``, ``'YOLO'`` or ``'LabelMe'``.
+        form: ``'COCO'``, ``'VOC'``, ``'YOLO'``, ``'LabelMe'`` or ``'CSV'``.
         source: What was read, as the user would name it.
         file: The COCO file that has just this content; None if it has to be written first.
         notes: What the user should know: a sentence each.

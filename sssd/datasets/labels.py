@@ -1,4 +1,4 @@
-"""One reader for labels as people have them: COCO, Pascal VOC, YOLO, LabelMe, and the exports of Roboflow and CVAT.
+"""One reader for labels as people have them: COCO, Pascal VOC, YOLO, LabelMe, CSV, and exports of Roboflow and CVAT.
 
 A form is known by its files alone. What a path leads to is divided into parts, ``train``, ``val`` and ``test``, or is
 one whole. Nothing is ever written here, and no image is decoded.
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sssd.datasets.coco import find_coco
+from sssd.datasets.csv_table import find_csv
 from sssd.datasets.forms import WHOLE, Labels, Readers
 from sssd.datasets.labelme import find_labelme
 from sssd.datasets.voc import find_voc
@@ -22,11 +23,13 @@ from sssd.errors import UserError
 __all__ = ['Labels', 'aligned', 'own_validation', 'parts_of', 'read_labels']
 
 _FINDERS = {'COCO': find_coco, 'VOC': find_voc, 'YOLO': find_yolo, 'LabelMe': find_labelme}
+#: What exports come in.
+_PACKED = ('.zip', '.gz', '.tgz', '.tar', '.7z', '.rar', '.xz', '.bz2')
 _LOOKED_FOR = (
     'a COCO file (.json; Roboflow: train/_annotations.coco.json; CVAT: annotations/instances_*.json), a data.yaml of '
     "YOLO with names:, an obj.data of CVAT's YOLO 1.1, label files of YOLO with the names of their classes in a "
-    'classes.txt, XML files of VOC (Annotations/*.xml, or beside the images), and JSON files of LabelMe '
-    'beside the images'
+    'classes.txt, XML files of VOC (Annotations/*.xml, or beside the images), JSON files of LabelMe beside the images, '
+    'and a table (.csv; Roboflow: train/_annotations.csv)'
 )
 
 
@@ -44,8 +47,12 @@ def parts_of(path: str | Path, images: str | None = None) -> Readers:
     if not path.is_file() and not path.is_dir():
         raise UserError(f'{path} is no file and no folder: name the labels.')
     found = {form: readers for form, find in _FINDERS.items() if (readers := find(path, images))}
-    if not found and path.is_dir():  # the least certain form: texts and a list of classes lie beside many others
+    if not found and path.is_dir():  # texts and a list of classes lie beside many others
         found = {'YOLO': readers} if (readers := find_folder(path, images)) else {}
+    if not found:  # and so do tables
+        found = {'CSV': readers} if (readers := find_csv(path, images)) else {}
+    if not found and path.suffix.lower() in _PACKED:
+        raise UserError(f'{path} is packed: unpack it, and name the folder.')
     if not found:
         raise UserError(f'{path} holds no labels of a form that is known here; looked for: {_LOOKED_FOR}.')
     if len(found) > 1:

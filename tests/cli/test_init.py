@@ -277,6 +277,40 @@ def test_unlabelled_images_may_be_listed(mine, make_tiny_coco):
     assert [len(part) for part in both.datasets] == [6, 2]
 
 
+@pytest.mark.parametrize('where', ['beside', 'here', 'absolute', 'option'])
+def test_a_text_file_may_name_the_unlabelled_images(mine, capsys, where):
+    """Labelled images are left out if validation images among them are chosen here."""
+    labelled = [f'train/000{number}.png' for number in range(6)]
+    names = ['unlabeled/deep/0002.png', *labelled, 'unlabeled/deep/0000.png']
+    before = dict(beside='', here='data/mine/', absolute=f'{mine}/', option='')[where]
+    place = mine / 'list.txt' if where == 'beside' else mine.parents[1] / 'list.txt'
+    place.write_text('\n'.join(f'{before}{name} ' for name in names) + '\n\n')
+    more = dict(unlabeled_images='data/mine') if where == 'option' else {}
+    assert main(arguments(unlabeled=place, val=0.4, val_images=None, **more)) == 0
+    assert '6 of the images that' in capsys.readouterr().out
+    listed = (mine.parents[1] / 'configs/mine/data/unlabeled.txt').read_text().split()
+    assert listed == ['unlabeled/deep/0002.png', 'unlabeled/deep/0000.png']
+    init_default_scope('mmdet')
+    both = DATASETS.build(config_of('configs/mine/sed.py').train_dataloader.dataset)
+    images = [Path(both.datasets[1].get_data_info(index)['img_path']) for index in range(len(both.datasets[1]))]
+    assert [path.resolve() for path in images] == [mine / 'unlabeled/deep/0000.png', mine / 'unlabeled/deep/0002.png']
+
+
+@pytest.mark.parametrize(
+    'name, text, words',
+    [
+        ('list.txt', 'unlabeled/deep/0000.png\ngone.png\n', '1 of them are not there, such as gone.png'),
+        ('list.txt', '\n', 'names 0 images, a path a line, and so there are none'),
+        ('list.txt', 'val/0000.png\nunlabeled/deep/0000.png\n', 'val.json'),
+        ('film.mp4', 'x', 'is no folder of images, and neither a COCO file'),
+    ],
+)
+def test_lists_of_unlabelled_images_with_mistakes(mine, capsys, name, text, words):
+    (mine / name).write_text(text)
+    assert main(arguments(unlabeled=f'data/mine/{name}')) == 2
+    assert re.search(words, capsys.readouterr().err)
+
+
 def test_configs_that_are_there_stay(mine, capsys, monkeypatch):
     """And nothing is fetched, before that is said."""
     assert main(arguments()) == 0

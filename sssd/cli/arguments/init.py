@@ -26,19 +26,20 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar='PATH',
         help='labelled images: a COCO file, a data.yaml of YOLO, a folder of VOC XML, LabelMe JSON or labelImg YOLO '
-        'files, or an export of Roboflow or CVAT; it is only read',
+        'files, a table (CSV), or an export of Roboflow or CVAT; it is only read',
     )
     parser.add_argument('--labeled-images', metavar='DIR', help='their folder, where the labels do not tell it')
     parser.add_argument(
         '--unlabeled',
         metavar='DIR',
-        help='folder of unlabelled images, sub-folders included; or a COCO file that lists them (default: the images '
-        'beside the labelled ones that have no labels)',
+        help='folder of unlabelled images, sub-folders included; or a COCO file or a text file that lists them '
+        '(default: the images beside the labelled ones that have no labels)',
     )
     parser.add_argument(
         '--unlabeled-images',
         metavar='DIR',
-        help='with a COCO file: the folder of its images (default: that of the labelled images)',
+        help='with a file: the folder of its images (default: that of the labelled images; of a text file its own, or '
+        'the present one)',
     )
     parser.add_argument(
         '--val',

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--validation',
         metavar='LABELS',
-        help='labelled images for --threshold auto: COCO, YOLO, VOC or LabelMe (default: the validation of the '
+        help='labelled images for --threshold auto: COCO, YOLO, VOC, LabelMe or CSV (default: the validation of the '
         'training)',
     )
     parser.add_argument('--validation-images', metavar='DIR', help='their folder, where the labels do not tell it')

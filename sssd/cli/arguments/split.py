@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'ann_file',
         metavar='labels',
-        help='a COCO file, a data.yaml of YOLO, a folder of VOC XML, LabelMe JSON or labelImg YOLO files, or an '
-        'export of Roboflow or CVAT',
+        help='a COCO file, a data.yaml of YOLO, a folder of VOC XML, LabelMe JSON or labelImg YOLO files, a table '
+        '(CSV), or an export of Roboflow or CVAT',
     )
     parser.add_argument('--images', metavar='DIR', help='folder of the images, where the labels do not tell it')
     parser.add_argument(
