@@ -11,7 +11,7 @@ from sssd.checks.findings import Findings, either, number_of, part_of, some
 from sssd.checks.folder import is_text
 from sssd.checks.headers import Header, read_header
 from sssd.data.image_folder import EXTENSIONS
-from sssd.listing import near_file
+from sssd.listing import file_above, near_file
 from sssd.progress import tracked
 
 #: So many images are looked at before a training, evenly spread over a data set; the doctor looks at all.
@@ -116,9 +116,12 @@ def _tell_missing(findings: Findings, images: Images, headers: dict[str, Header]
     if missing:
         slashes = all('\\' in path for path in missing)
         remedy = images.remedy + (', and write / for \\ in file_name' if slashes else '')
-        near = near_file(missing[0])
+        near, above = near_file(missing[0]), file_above(missing[0])
         if near is not None:
             remedy = f'there is {near!r} beside it, so write the names as those of the files, or {remedy}'
+        elif above is not None:
+            too_much = os.path.relpath(os.path.dirname(missing[0]), os.path.dirname(above))
+            remedy = f'there is {above}, so take {too_much!r} off the names, or {remedy}'
         findings.error(
             'missing',
             images.source,

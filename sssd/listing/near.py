@@ -1,4 +1,4 @@
-"""A file that is there in the place of one that is not: of the same name but for its spelling."""
+"""A file that is there in the place of one that is not: of the same name but for its spelling, or its folders."""
 
 import os
 import unicodedata
@@ -27,6 +27,16 @@ def near_file(path: str) -> str | None:
         if len(found) == 1:
             return found[0]
     return None
+
+
+def file_above(path: str) -> str | None:
+    """Where a missing ``path`` leads to without the folders in it that are not there, if there is such a file."""
+    folder, name = os.path.split(path)
+    while folder and not os.path.isdir(folder):
+        above = os.path.dirname(folder)
+        folder = above if above != folder else ''
+    found = os.path.join(folder, name)
+    return found if found != path and os.path.isfile(found) else None
 
 
 def _names_in(folder: str) -> tuple[dict[str, list[str]], ...]:

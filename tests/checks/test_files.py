@@ -77,6 +77,14 @@ def test_a_file_that_is_there_in_another_spelling(sets, there):
     assert f'there is {there!r} beside it' in found.text
 
 
+@pytest.mark.parametrize('before', ['images/', 'https://host/bucket/', 'D:/photos/'])
+def test_names_that_begin_in_another_folder(sets, before):
+    sets.edit(lambda coco: [image.update(file_name=before + image['file_name']) for image in coco['images']])
+    found = sets.findings(thorough=False)['missing']
+    where = os.path.normpath(before)
+    assert f"there is {sets.images() / '0000.png'}, so take '{where}' off the names, or check" in found.text
+
+
 def test_files_that_are_no_images_by_their_first_bytes(sets):
     place = sets.images('unlabeled') / '0000.png'
     place.write_bytes(b'version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n')

@@ -414,7 +414,7 @@ def test_classes_are_in_the_order_of_the_files_and_those_without_a_box_left_out(
         (dict(unlabeled='data'), '3 images of data/mine/val.json are also in data, such as '),
         (dict(unlabeled='configs'), '--unlabeled configs has no image in it'),
         (dict(unlabeled='phone'), 'phone has no image in it, but files that are passed over (.heic: 1): convert'),
-        (dict(unlabeled_images='data/mine/train'), '--unlabeled-images goes with a COCO file'),
+        (dict(unlabeled_images='data/mine/train'), '--unlabeled-images goes with a file that names images'),
         (dict(iters=0), '--iters is 0'),
         (dict(labeled_images='data'), 'are missing, such as data/0000.png; check --labeled-images.'),
         (dict(val_images='nope'), 'are missing, such as nope/0000.png; check --val-images.'),
