@@ -30,6 +30,20 @@ def test_a_bar_on_a_terminal():
     assert 'numbers' in console.file.getvalue() and '3/3' in console.file.getvalue()
 
 
+@pytest.mark.parametrize('terminal', [True, False])
+def test_names_with_brackets_or_colons_stand_as_they_are(monkeypatch, terminal):
+    monkeypatch.setattr(progress, 'QUIET', -1.0)
+    console = Console(file=io.StringIO(), force_terminal=terminal, width=100)
+    assert list(progress.tracked('ab', 'images [/x] of :cat:', 2, console)) == ['a', 'b']
+    progress.say(console, 'wrote [1]/[/2].json')
+    said = console.file.getvalue()
+    assert 'images [/x] of :cat:' in said and 'wrote [1]/[/2].json' in said
+    if terminal:
+        with progress.waiting('for [/y]', console):
+            pass
+        assert 'for [/y]' in console.file.getvalue()
+
+
 def test_work_within_work_has_its_bar_in_the_same_display_while_it_lasts():
     console = Console(file=io.StringIO(), force_terminal=True, width=100)
     for _ in progress.tracked(range(2), 'pages', 2, console):

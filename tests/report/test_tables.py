@@ -3,7 +3,7 @@
 import pytest
 from rich.console import Console
 
-from sssd.report.tables import result_table, share_of_means, share_table, shares, spread, study_tables
+from sssd.report.tables import Grid, result_table, share_of_means, share_table, shares, spread, study_tables
 
 
 def entry(run, seed, student, teacher, seconds=10.0):
@@ -97,6 +97,14 @@ def test_renderings_hold_the_same_cells(entries):
         console.print(table.to_rich())
     text = console.export_text()
     assert 'the study' in text and '22.0 ± 2.8' in text and '37%' in text
+
+
+def test_names_with_brackets_or_colons_stand_as_they_are():
+    console = Console(width=150, record=True, file=open('/dev/null', 'w'))
+    grid = Grid('mine[1]', ('run [/b]', 'AP'), [('[/red] :cat:', '1')], note='of [x]')
+    console.print(grid.to_rich())
+    text = console.export_text()
+    assert all(name in text for name in ('mine[1]', 'run [/b]', '[/red] :cat:', 'of [x]'))
 
 
 def test_spread():
